@@ -1,0 +1,174 @@
+//! [`Tenant`] and its states.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+    key::TenantKey,
+};
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident = $word:literal ),* $(,)? } $what:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $( $(#[$doc])* $variant, )* }
+
+        impl $name {
+            /// Every value, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$( Self::$variant, )*];
+
+            /// The word for it, as the catalog and the program write it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $word, )* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                Self::ALL.iter().copied().find(|v| v.as_str() == text).ok_or_else(|| {
+                    let known: Vec<_> = Self::ALL.iter().map(|v| v.as_str()).collect();
+                    Error::new(ErrorKind::InvalidInput, format!("{text:?} is no {}", $what))
+                        .for_client(concat!("this is no ", $what))
+                        .help(format!("use one of: {}", known.join(", ")))
+                })
+            }
+        }
+    };
+}
+
+words! {
+    /// How a tenant's data is kept apart from that of the others.
+    Isolation {
+        /// Shared tables; the database filters the rows.
+        Row = "row",
+        /// An own schema in a shared database.
+        Schema = "schema",
+        /// An own database with an own login; on SQLite an own file.
+        Database = "database",
+    } "isolation"
+}
+
+words! {
+    /// Where a tenant is in its life.
+    TenantState {
+        /// Being created; nothing reaches it yet.
+        Provisioning = "provisioning",
+        /// Served.
+        Active = "active",
+        /// Kept, but not served.
+        Suspended = "suspended",
+        /// Deleted, its data kept for the grace time.
+        Deleted = "deleted",
+        /// Its data is being destroyed.
+        Purging = "purging",
+    } "tenant state"
+}
+
+/// What may be asked of a tenant's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transition {
+    Activate,
+    Suspend,
+    Resume,
+    Delete,
+    Undelete,
+    Purge,
+}
+
+impl Transition {
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::Activate, Self::Suspend, Self::Resume, Self::Delete, Self::Undelete, Self::Purge];
+
+    pub(crate) const fn verb(self) -> &'static str {
+        match self {
+            Self::Activate => "activate",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Delete => "delete",
+            Self::Undelete => "undelete",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+impl TenantState {
+    /// The one place that knows which state follows which. `None`: not allowed from here.
+    pub(crate) const fn after(self, transition: Transition) -> Option<Self> {
+        use TenantState as S;
+        use Transition as T;
+        match (self, transition) {
+            (S::Provisioning, T::Activate) | (S::Suspended, T::Resume) => Some(S::Active),
+            (S::Active, T::Suspend) => Some(S::Suspended),
+            (S::Active | S::Suspended, T::Delete) => Some(S::Deleted),
+            // Undelete brings it back suspended or active: the catalog remembers which (see `Tenant::resumes_as`).
+            (S::Deleted, T::Undelete) => Some(S::Active),
+            (S::Provisioning | S::Deleted | S::Purging, T::Purge) => Some(S::Purging),
+            _ => None,
+        }
+    }
+
+    /// Whether requests of a tenant in this state are served.
+    #[must_use]
+    pub const fn is_served(self) -> bool {
+        matches!(self, Self::Active)
+    }
+}
+
+/// A tenant as the catalog knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tenant {
+    /// Its identity, for ever.
+    pub id: TenantId,
+    /// Its name for people; may be renamed.
+    pub key: TenantKey,
+    /// Where it is in its life.
+    pub state: TenantState,
+    /// How its data is kept apart.
+    pub isolation: Isolation,
+    /// The name of the server that holds its data.
+    pub server: String,
+    /// The version of the newest migration that was applied to it; 0 for none.
+    pub version: i64,
+    /// When it was created, in milliseconds since 1970.
+    pub created_at: i64,
+    /// When it was deleted, in milliseconds since 1970.
+    pub deleted_at: Option<i64>,
+    /// Its physical name on the server.
+    #[serde(skip)]
+    pub(crate) physical: String,
+    /// The state it had before it was deleted.
+    #[serde(skip)]
+    pub(crate) was_suspended: bool,
+}
+
+impl Tenant {
+    /// `Ok` if the tenant may be served now, else the error that says why not.
+    pub(crate) fn check_served(&self) -> Result<()> {
+        let key = &self.key;
+        match self.state {
+            TenantState::Active => Ok(()),
+            TenantState::Suspended => Err(Error::new(ErrorKind::Suspended, format!("tenant `{key}` is suspended"))
+                .help(format!("tenantry tenant resume {key}"))),
+            TenantState::Provisioning => {
+                Err(Error::new(ErrorKind::UnknownTenant, format!("tenant `{key}` is still being created")))
+            }
+            TenantState::Deleted | TenantState::Purging => {
+                Err(Error::new(ErrorKind::UnknownTenant, format!("tenant `{key}` is deleted"))
+                    .help(format!("tenantry tenant undelete {key}")))
+            }
+        }
+    }
+}
