@@ -138,6 +138,11 @@ impl Error {
         self
     }
 
+    /// Whether SQLite said that another connection is in the way.
+    pub(crate) fn from_sqlite_is_busy(error: &sqlx::Error) -> bool {
+        matches!(meaning(error).0, ErrorKind::DatabaseBusy)
+    }
+
     pub(crate) const fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -1,8 +1,13 @@
 //! tenantry
+mod catalog;
+mod engine;
 mod error;
+mod failpoint;
 mod id;
 mod ident;
 mod key;
+mod pool;
+mod secret;
 mod tenant;
 
 pub use error::{Error, Result};

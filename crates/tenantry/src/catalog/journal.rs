@@ -1,0 +1,196 @@
+//! The journal: which operation is at which step, and whose it is.
+
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+
+use super::{
+    Catalog, clock,
+    entity::operation,
+    store::{CatalogTx, Durability},
+    unavailable,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+};
+
+/// How long an operation belongs to a process that says nothing.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OperationKind {
+    Provision,
+    Purge,
+}
+
+impl OperationKind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provision => "provision",
+            Self::Purge => "purge",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        match text {
+            "provision" => Ok(Self::Provision),
+            "purge" => Ok(Self::Purge),
+            other => Err(Error::new(ErrorKind::Internal, format!("the journal holds an unknown operation `{other}`"))
+                .help("a newer program wrote it: use that one")),
+        }
+    }
+}
+
+/// An operation of which this process is the owner.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub(crate) id: String,
+    pub(crate) kind: OperationKind,
+    pub(crate) tenant: TenantId,
+    /// The steps below this number are done.
+    pub(crate) step: i32,
+}
+
+fn lease_from(now: i64) -> i64 {
+    now.saturating_add(i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX))
+}
+
+pub(super) async fn begin(
+    catalog: &Catalog,
+    tx: &CatalogTx,
+    kind: OperationKind,
+    tenant: TenantId,
+    now: i64,
+) -> Result<Operation> {
+    let id = TenantId::new().to_string();
+    let row = operation::ActiveModel {
+        id: Set(id.clone()),
+        kind: Set(kind.as_str().into()),
+        tenant_id: Set(tenant.to_string()),
+        running_on: Set(Some(tenant.to_string())),
+        state: Set("running".into()),
+        step: Set(0),
+        owner: Set(catalog.0.owner.clone()),
+        lease_until: Set(lease_from(now)),
+        error: Set(None),
+        created_at: Set(now),
+        updated_at: Set(now),
+    };
+    operation::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(|e| {
+        Error::new(ErrorKind::OperationRunning, format!("another operation works on tenant {tenant}"))
+            .caused_by(e)
+            .help("wait for it; what a crash left is taken over after 10 s, or by `tenantry doctor --repair`")
+    })?;
+    Ok(Operation { id, kind, tenant, step: 0 })
+}
+
+/// `Ok` if the operation is still this process's; another may have taken it over while this one stood still.
+pub(super) async fn require_lease(catalog: &Catalog, tx: &CatalogTx, operation: &Operation) -> Result<()> {
+    let now = clock::now(&tx.tx).await?;
+    let renewed = operation::Entity::update_many()
+        .col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)))
+        .col_expr(operation::Column::UpdatedAt, Expr::value(now))
+        .filter(operation::Column::Id.eq(&operation.id))
+        .filter(operation::Column::Owner.eq(&catalog.0.owner))
+        .filter(operation::Column::State.eq("running"))
+        .filter(operation::Column::LeaseUntil.gt(now))
+        .exec(&tx.tx)
+        .await
+        .map_err(unavailable)?;
+    if renewed.rows_affected == 1 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::OperationRunning,
+        format!("the {} of tenant {} was taken over by another process", operation.kind.as_str(), operation.tenant),
+    )
+    .help("tenantry tenant list"))
+}
+
+pub(super) async fn end(tx: &CatalogTx, operation: &Operation, state: &str, error: Option<String>) -> Result<()> {
+    operation::Entity::update_many()
+        .col_expr(operation::Column::State, Expr::value(state))
+        .col_expr(operation::Column::RunningOn, Expr::value(Option::<String>::None))
+        .col_expr(operation::Column::Error, Expr::value(error))
+        .col_expr(operation::Column::UpdatedAt, Expr::value(clock::now(&tx.tx).await?))
+        .filter(operation::Column::Id.eq(&operation.id))
+        .exec(&tx.tx)
+        .await
+        .map_err(unavailable)?;
+    Ok(())
+}
+
+impl Catalog {
+    /// Writes down that a step is done and renews the lease.
+    ///
+    /// # Errors
+    /// `OperationRunning` if the lease was lost: the operation must not go on.
+    pub(crate) async fn operation_step(&self, operation: &mut Operation, step: i32) -> Result<()> {
+        let (me, now_at) = (self.clone(), operation.clone());
+        self.write(Durability::Progress, move |tx| {
+            Box::pin(async move {
+                require_lease(&me, tx, &now_at).await?;
+                operation::Entity::update_many()
+                    .col_expr(operation::Column::Step, Expr::value(step))
+                    .filter(operation::Column::Id.eq(&now_at.id))
+                    .exec(&tx.tx)
+                    .await
+                    .map_err(unavailable)?;
+                Ok(())
+            })
+        })
+        .await?;
+        operation.step = step;
+        Ok(())
+    }
+
+    /// Says that this process is still at it.
+    pub(crate) async fn operation_renew(&self, operation: &Operation) -> Result<()> {
+        let (me, operation) = (self.clone(), operation.clone());
+        self.write(Durability::Progress, move |tx| Box::pin(async move { require_lease(&me, tx, &operation).await }))
+            .await
+    }
+
+    /// Takes over the operation on that tenant if its owner has not been heard of for the time of a lease.
+    pub(crate) async fn operation_take_over(&self, tenant: TenantId) -> Result<Option<Operation>> {
+        let me = self.clone();
+        self.write(Durability::Progress, move |tx| {
+            Box::pin(async move {
+                let now = clock::now(&tx.tx).await?;
+                let taken = operation::Entity::update_many()
+                    .col_expr(operation::Column::Owner, Expr::value(me.0.owner.as_str()))
+                    .col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)))
+                    .filter(operation::Column::RunningOn.eq(tenant.to_string()))
+                    .filter(operation::Column::LeaseUntil.lte(now))
+                    .exec(&tx.tx)
+                    .await
+                    .map_err(unavailable)?;
+                if taken.rows_affected == 0 {
+                    return Ok(None);
+                }
+                let row = operation::Entity::find()
+                    .filter(operation::Column::RunningOn.eq(tenant.to_string()))
+                    .one(&tx.tx)
+                    .await
+                    .map_err(unavailable)?;
+                row.map(|r| Ok(Operation { kind: OperationKind::parse(&r.kind)?, tenant, step: r.step, id: r.id }))
+                    .transpose()
+            })
+        })
+        .await
+    }
+
+    /// The tenants on which an operation was left behind.
+    pub(crate) async fn operation_list_abandoned(&self) -> Result<Vec<TenantId>> {
+        let now = clock::now(self.0.store.read()).await?;
+        let rows = operation::Entity::find()
+            .filter(operation::Column::State.eq("running"))
+            .filter(operation::Column::LeaseUntil.lte(now))
+            .all(self.0.store.read())
+            .await
+            .map_err(unavailable)?;
+        rows.into_iter().map(|r| r.tenant_id.parse()).collect()
+    }
+}

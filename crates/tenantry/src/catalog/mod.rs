@@ -1,0 +1,97 @@
+//! The catalog: tenants, domains, servers, operations, audit, and the epoch that tells other processes of a change.
+//!
+//! Each change of state, with its audit entry and the new epoch, is one transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+    secret::SecretKey,
+};
+
+mod audit;
+mod clock;
+mod domains;
+mod entity;
+mod freshness;
+mod journal;
+mod lifecycle;
+mod name;
+mod schema;
+mod servers;
+mod store;
+mod tenants;
+
+pub use audit::AuditEntry;
+pub use domains::Domain;
+pub(crate) use freshness::Freshness;
+pub(crate) use journal::{Operation, OperationKind};
+pub(crate) use lifecycle::Reserved;
+pub(crate) use name::Name;
+pub(crate) use servers::NewServer;
+pub use servers::Server;
+pub(crate) use tenants::NewTenant;
+pub use tenants::TenantFilter;
+
+use store::Store;
+
+/// How long a name that was given up stays closed to others: longer than any cache may be stale.
+pub(crate) const QUARANTINE: Duration = Duration::from_secs(10);
+
+/// Something that changed, as other processes hear of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) epoch: u64,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) names: Vec<Name>,
+}
+
+/// The central database. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Catalog(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    key: SecretKey,
+    freshness: Freshness,
+    /// Who this process is, as owner of operations.
+    owner: String,
+    /// Who acts, as the audit names it.
+    actor: String,
+}
+
+impl Catalog {
+    /// Opens the catalog at `url` and brings its own schema to the newest version.
+    pub(crate) async fn open(url: &str, key: SecretKey, actor: String, max_stale: Duration) -> Result<Self> {
+        let store = Store::connect(url).await?;
+        let epoch = schema::migrate(&store, &key).await?;
+        let owner = TenantId::new().to_string();
+        let freshness = Freshness::new(epoch, max_stale);
+        Ok(Self(Arc::new(Inner { store, key, freshness, owner, actor })))
+    }
+
+    pub(crate) fn freshness(&self) -> &Freshness {
+        &self.0.freshness
+    }
+
+    /// Reads what other processes changed since the last call.
+    pub(crate) async fn changes_read(&self) -> Result<Vec<Change>> {
+        self.0.store.check_in_place()?;
+        let known = self.0.freshness.mark();
+        let changes = audit::changes_since(self.0.store.read(), known).await?;
+        for change in &changes {
+            self.0.freshness.apply(change);
+        }
+        match changes.last() {
+            Some(last) => self.0.freshness.caught_up(last.epoch),
+            None => self.0.freshness.heard_now(),
+        }
+        Ok(changes)
+    }
+}
+
+/// A fault of the catalog itself: for requests it means "unavailable", whatever it was.
+fn unavailable(cause: sea_orm::DbErr) -> Error {
+    Error::new(ErrorKind::CatalogUnavailable, "the catalog's database failed").caused_by(cause)
+}

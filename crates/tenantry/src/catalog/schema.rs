@@ -1,0 +1,112 @@
+//! The catalog's own schema, by version.
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Schema,
+    sea_query::{Expr, ExprTrait, Index},
+};
+
+use super::{
+    entity::{audit, domain, installation, operation, quarantine, server, tenant},
+    store::{Durability, Store},
+    unavailable,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+    secret::SecretKey,
+};
+
+/// The version that this program writes. Raise it together with a new arm in [`step`].
+const VERSION: i32 = 1;
+
+const KEY_CHECK: &str = "key check";
+
+/// Brings the schema to [`VERSION`] and checks the key; returns the epoch.
+pub(super) async fn migrate(store: &Store, key: &SecretKey) -> Result<u64> {
+    let fresh_check = key.seal(KEY_CHECK, KEY_CHECK)?;
+    let (installation, _) =
+        store.write(Durability::Acknowledged, move |tx| Box::pin(to_newest(&tx.tx, fresh_check))).await?;
+    key.open(KEY_CHECK, &installation.key_check)?;
+    Ok(u64::try_from(installation.epoch).unwrap_or(0))
+}
+
+async fn to_newest(tx: &sea_orm::DatabaseTransaction, key_check: String) -> Result<installation::Model> {
+    let schema = Schema::new(tx.get_database_backend());
+    let mut table = schema.create_table_from_entity(installation::Entity);
+    tx.execute(table.if_not_exists()).await.map_err(unavailable)?;
+    let found = installation::Entity::find().one(tx).await.map_err(unavailable)?;
+    let installation = match found {
+        Some(found) => found,
+        None => first(tx, key_check).await?,
+    };
+    if installation.schema_version > VERSION {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            format!("the catalog has version {}, this program knows {VERSION}", installation.schema_version),
+        )
+        .help("use the newer program that wrote this catalog"));
+    }
+    for version in installation.schema_version + 1..=VERSION {
+        step(tx, version).await?;
+    }
+    installation::Entity::update_many()
+        .col_expr(installation::Column::SchemaVersion, Expr::value(VERSION))
+        .filter(installation::Column::One.eq(1))
+        .exec(tx)
+        .await
+        .map_err(unavailable)?;
+    Ok(installation)
+}
+
+async fn first(tx: &sea_orm::DatabaseTransaction, key_check: String) -> Result<installation::Model> {
+    let row = installation::ActiveModel {
+        one: Set(1),
+        id: Set(TenantId::new().to_string()),
+        schema_version: Set(0),
+        epoch: Set(0),
+        key_check: Set(key_check),
+    };
+    row.insert(tx).await.map_err(unavailable)
+}
+
+async fn step(tx: &sea_orm::DatabaseTransaction, version: i32) -> Result<()> {
+    match version {
+        1 => {
+            create(tx, tenant::Entity).await?;
+            create(tx, domain::Entity).await?;
+            create(tx, server::Entity).await?;
+            create(tx, operation::Entity).await?;
+            create(tx, audit::Entity).await?;
+            create(tx, quarantine::Entity).await?;
+            let mut by_state = Index::create();
+            by_state.name("idx-tenants-state").table(tenant::Entity).col(tenant::Column::State);
+            tx.execute(&by_state).await.map_err(unavailable)?;
+            Ok(())
+        }
+        other => Err(Error::new(ErrorKind::Internal, format!("no step leads to catalog version {other}"))),
+    }
+}
+
+async fn create<E: EntityTrait>(tx: &sea_orm::DatabaseTransaction, entity: E) -> Result<()> {
+    let schema = Schema::new(tx.get_database_backend());
+    let table: sea_orm::sea_query::TableCreateStatement = schema.create_table_from_entity(entity);
+    tx.execute(&table).await.map_err(unavailable)?;
+    for index in schema.create_index_from_entity(entity) {
+        tx.execute(&index).await.map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+/// `epoch + 1`, for the transaction that changes something.
+pub(super) async fn epoch_raise(tx: &impl ConnectionTrait) -> Result<i64> {
+    installation::Entity::update_many()
+        .col_expr(installation::Column::Epoch, Expr::col(installation::Column::Epoch).add(1))
+        .filter(installation::Column::One.eq(1))
+        .exec(tx)
+        .await
+        .map_err(unavailable)?;
+    let row = installation::Entity::find().one(tx).await.map_err(unavailable)?;
+    row.map(|r| r.epoch).ok_or_else(|| Error::new(ErrorKind::Internal, "the catalog has no installation row"))
+}

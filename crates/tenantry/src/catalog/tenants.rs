@@ -1,0 +1,185 @@
+//! Tenants: looking them up, listing them.
+
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Query};
+
+use super::{
+    Catalog, Name,
+    entity::{domain, tenant},
+    unavailable,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+    key::TenantKey,
+    tenant::{Isolation, Tenant, TenantState},
+};
+
+/// What a new tenant is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct NewTenant {
+    pub(crate) id: TenantId,
+    pub(crate) key: TenantKey,
+    pub(crate) isolation: Isolation,
+    pub(crate) server: String,
+    pub(crate) physical: String,
+    pub(crate) domains: Vec<Box<str>>,
+}
+
+/// Which tenants to list; the default is all of them.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct TenantFilter {
+    pub(super) state: Option<TenantState>,
+    pub(super) server: Option<String>,
+    pub(super) after: Option<TenantKey>,
+    pub(super) limit: Option<u64>,
+}
+
+impl TenantFilter {
+    /// All tenants.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only those in this state.
+    pub fn state(mut self, state: TenantState) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Only those on this server.
+    pub fn server(mut self, name: impl Into<String>) -> Self {
+        self.server = Some(name.into());
+        self
+    }
+
+    /// Only those whose key sorts behind this one: the next page.
+    pub fn after(mut self, key: TenantKey) -> Self {
+        self.after = Some(key);
+        self
+    }
+
+    /// At most so many.
+    pub fn limit(mut self, tenants: u64) -> Self {
+        self.limit = Some(tenants);
+        self
+    }
+}
+
+impl TryFrom<tenant::Model> for Tenant {
+    type Error = Error;
+
+    fn try_from(row: tenant::Model) -> Result<Self> {
+        Ok(Self {
+            id: row.id.parse()?,
+            key: TenantKey::from_catalog(&row.key)?,
+            state: row.state.parse()?,
+            isolation: row.isolation.parse()?,
+            server: row.server,
+            version: row.version,
+            created_at: row.created_at,
+            deleted_at: row.deleted_at,
+            physical: row.physical,
+            was_suspended: row.was_suspended,
+        })
+    }
+}
+
+pub(super) fn unknown(name: &Name) -> Error {
+    Error::new(ErrorKind::UnknownTenant, format!("no tenant has {name}")).help("tenantry tenant list")
+}
+
+impl Catalog {
+    /// The tenant of that name in whatever state, one query.
+    pub(crate) async fn tenant_find(&self, name: &Name) -> Result<Option<Tenant>> {
+        self.0.store.check_in_place()?;
+        let query = match name {
+            Name::Id(id) => tenant::Entity::find_by_id(id.to_string()),
+            Name::Key(key) => tenant::Entity::find().filter(tenant::Column::Key.eq(key.as_str())),
+            Name::Domain(host) => tenant::Entity::find().filter(
+                tenant::Column::Id.in_subquery(
+                    Query::select()
+                        .column(domain::Column::TenantId)
+                        .from(domain::Entity)
+                        .and_where(domain::Column::Host.eq(host.as_ref()))
+                        .to_owned(),
+                ),
+            ),
+        };
+        let row = query.one(self.0.store.read()).await.map_err(unavailable)?;
+        self.0.freshness.heard_now();
+        row.map(Tenant::try_from).transpose()
+    }
+
+    /// The tenant of that name.
+    ///
+    /// # Errors
+    /// `UnknownTenant` if there is none.
+    pub(crate) async fn tenant_get(&self, name: &Name) -> Result<Tenant> {
+        self.tenant_find(name).await?.ok_or_else(|| unknown(name))
+    }
+
+    /// Tenants by key. The canaries of `doctor` are not among them.
+    pub(crate) async fn tenant_list(&self, filter: &TenantFilter) -> Result<Vec<Tenant>> {
+        let mut query = tenant::Entity::find().order_by_asc(tenant::Column::Key).limit(filter.limit);
+        if let Some(state) = filter.state {
+            query = query.filter(tenant::Column::State.eq(state.as_str()));
+        }
+        if let Some(server) = &filter.server {
+            query = query.filter(tenant::Column::Server.eq(server));
+        }
+        if let Some(after) = &filter.after {
+            query = query.filter(tenant::Column::Key.gt(after.as_str()));
+        }
+        let rows = query.all(self.0.store.read()).await.map_err(unavailable)?;
+        let tenants: Result<Vec<_>> = rows.into_iter().map(Tenant::try_from).collect();
+        Ok(tenants?.into_iter().filter(|t| !t.key.is_canary()).collect())
+    }
+
+    /// Canary tenants that a `doctor` left behind when it was killed.
+    pub(crate) async fn canary_list(&self) -> Result<Vec<Tenant>> {
+        let rows = tenant::Entity::find()
+            .filter(tenant::Column::Key.starts_with("!"))
+            .all(self.0.store.read())
+            .await
+            .map_err(unavailable)?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
+    /// Tenants whose grace time is over.
+    pub(crate) async fn tenant_list_expired(&self, grace: std::time::Duration) -> Result<Vec<Tenant>> {
+        let now = super::clock::now(self.0.store.read()).await?;
+        let before = now.saturating_sub(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
+        let rows = tenant::Entity::find()
+            .filter(tenant::Column::State.eq(TenantState::Deleted.as_str()))
+            .filter(tenant::Column::DeletedAt.lt(before))
+            .all(self.0.store.read())
+            .await
+            .map_err(unavailable)?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
+    /// How many tenants have a place on that server.
+    pub(crate) async fn tenant_count(&self, server: &str) -> Result<u64> {
+        tenant::Entity::find()
+            .filter(tenant::Column::Server.eq(server))
+            .count(self.0.store.read())
+            .await
+            .map_err(unavailable)
+    }
+
+    /// Why the last migration of each tenant failed, for those where it did.
+    pub(crate) async fn failure_list(&self) -> Result<Vec<(Tenant, String)>> {
+        let rows = tenant::Entity::find()
+            .filter(tenant::Column::Failure.is_not_null())
+            .all(self.0.store.read())
+            .await
+            .map_err(unavailable)?;
+        rows.into_iter()
+            .map(|row| {
+                let failure = row.failure.clone().unwrap_or_default();
+                Ok((Tenant::try_from(row)?, failure))
+            })
+            .collect()
+    }
+}

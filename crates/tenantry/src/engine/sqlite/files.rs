@@ -1,0 +1,148 @@
+//! The directory of a SQLite server: `tenants/`, `templates/` and `shared.db`, and nothing outside of it.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ident::Ident,
+};
+
+/// Where a server's files lie. Names inside come from [`Ident`], so that no path leaves the directory.
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(super) fn prepare(&self) -> Result<()> {
+        for folder in [self.root.clone(), self.tenants(), self.templates()] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed("make", &folder))?;
+        }
+        self.check()
+    }
+
+    /// Refuses a folder that somebody replaced by a link.
+    pub(super) fn check(&self) -> Result<()> {
+        for folder in [self.tenants(), self.templates()] {
+            let metadata = fs::symlink_metadata(&folder).map_err(failed("read", &folder))?;
+            if !metadata.is_dir() {
+                return Err(not_ours(&folder, "is not a directory"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn shared(&self) -> PathBuf {
+        self.root.join("shared.db")
+    }
+
+    pub(super) fn tenants(&self) -> PathBuf {
+        self.root.join("tenants")
+    }
+
+    pub(super) fn templates(&self) -> PathBuf {
+        self.root.join("templates")
+    }
+
+    pub(super) fn tenant(&self, database: &str) -> Result<PathBuf> {
+        let name = Ident::new(database)?;
+        Ok(self.tenants().join(format!("{name}.db")))
+    }
+
+    /// The physical names of all tenant files, and of files that a crash left half made.
+    pub(super) fn tenant_names(&self) -> Result<Vec<String>> {
+        let folder = self.tenants();
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
+            let name = entry.map_err(failed("read", &folder))?.file_name();
+            let name = name.to_string_lossy();
+            if let Some(name) = name.strip_suffix(".db").or_else(|| name.strip_suffix(HALF_MADE)) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+/// The suffix of a file that is not yet a tenant's.
+const HALF_MADE: &str = ".making";
+
+/// Where a tenant's file is made before it gets its name.
+pub(super) fn half_made(file: &Path) -> PathBuf {
+    file.with_extension(HALF_MADE.trim_start_matches('.'))
+}
+
+/// The three files of a database, main file last: as long as it is there the others are never a stranger's.
+fn all_three(file: &Path) -> [PathBuf; 3] {
+    let beside = |suffix: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    [beside("-wal"), beside("-shm"), file.to_owned()]
+}
+
+/// `Ok(true)` if a regular file lies there, `Ok(false)` if nothing does; anything else (a link, a folder) is refused.
+pub(super) fn is_there(file: &Path) -> Result<bool> {
+    for path in all_three(file) {
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => return Err(not_ours(&path, "is not a regular file")),
+            Ok(_) if path == file => return Ok(true),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed("read", &path)(e)),
+        }
+    }
+    Ok(false)
+}
+
+/// Removes a database and what SQLite keeps beside it. A `-wal` that stayed would bring its rows back in a new file.
+pub(super) fn remove(file: &Path) -> Result<()> {
+    for path in all_three(file) {
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed("remove", &path)(e)),
+        }
+    }
+    Ok(())
+}
+
+/// Copies a closed database, for its owner only.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map_err(failed("copy a template to", to))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(failed("protect", to))
+}
+
+/// Gives a made file its name, durably: file first, then the name, then the folder.
+pub(super) fn publish(made: &Path, name: &Path) -> Result<()> {
+    let sync = |path: &Path| fs::File::open(path).and_then(|f| f.sync_all()).map_err(failed("write", path));
+    sync(made)?;
+    fs::rename(made, name).map_err(failed("name", name))?;
+    name.parent().map_or(Ok(()), sync)
+}
+
+/// The name on disk has to survive a power cut too.
+pub(super) fn sync_folder_of(file: &Path) -> Result<()> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed("write", folder))
+}
+
+fn failed<'a>(verb: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
+    move |e| Error::new(ErrorKind::Io, format!("cannot {verb} `{}`", path.display())).caused_by(e)
+}
+
+fn not_ours(path: &Path, why: &str) -> Error {
+    Error::new(ErrorKind::Isolation, format!("`{}` {why}: nothing that this program made", path.display()))
+        .help("look who put it there; move it away and run `tenantry doctor`")
+}

@@ -1,0 +1,198 @@
+//! The guard: what SQL of an app may do on a connection, enforced by SQLite itself.
+//!
+//! The only module with `unsafe`: sqlx has no face for an authorizer.
+
+#![expect(unsafe_code, reason = "sqlx offers no authorizer; each call is on a handle that sqlx keeps locked for us")]
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use libsqlite3_sys as ffi;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Whom a connection serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// An app's statements on a tenant's own file (`main`); the shared file is read only.
+    Tenant,
+    /// An app's statements on the shared tables (`shared`).
+    Shared,
+    /// A migration file: any change of its own database, but no other database and no transaction of its own.
+    Migration,
+}
+
+/// Shared between a connection's owner and the authorizer inside of SQLite.
+pub(super) struct Guard {
+    mode: Mode,
+    /// Set while the engine itself speaks: only then may a transaction begin or end.
+    engine_speaks: AtomicBool,
+}
+
+impl Guard {
+    pub(super) fn engine_speaks(&self, yes: bool) {
+        self.engine_speaks.store(yes, Ordering::Release);
+    }
+
+    fn allows(&self, action: &Action<'_>) -> bool {
+        let engine_speaks = self.engine_speaks.load(Ordering::Acquire);
+        match self.mode {
+            Mode::Tenant => action.allowed_in_app("main", engine_speaks),
+            Mode::Shared => action.allowed_in_app("shared", engine_speaks),
+            Mode::Migration => engine_speaks || action.allowed_in_migration(),
+        }
+    }
+}
+
+/// What SQLite asks the authorizer about.
+struct Action<'a> {
+    code: c_int,
+    first: &'a [u8],
+    second: &'a [u8],
+    has_second: bool,
+    database: &'a [u8],
+}
+
+/// PRAGMAs that only read the schema.
+const READING_PRAGMAS: &[&str] =
+    &["table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"];
+
+/// PRAGMAs that only read as long as they are given no value.
+const PRAGMAS_WITHOUT_VALUE: &[&str] = &["user_version", "foreign_keys", "data_version", "encoding"];
+
+/// Functions that reach outside of the database.
+const FORBIDDEN_FUNCTIONS: &[&str] = &["load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"];
+
+impl Action<'_> {
+    fn names(text: &[u8], list: &[&str]) -> bool {
+        list.iter().any(|known| text.eq_ignore_ascii_case(known.as_bytes()))
+    }
+
+    /// An allow list: what is not named is refused, so that a new SQLite brings no new hole.
+    fn allowed_in_app(&self, writable: &str, engine_speaks: bool) -> bool {
+        match self.code {
+            ffi::SQLITE_SELECT | ffi::SQLITE_READ | ffi::SQLITE_RECURSIVE => true,
+            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => engine_speaks,
+            ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
+                self.database == writable.as_bytes() && !self.is_engine_table()
+            }
+            ffi::SQLITE_FUNCTION => !Self::names(self.second, FORBIDDEN_FUNCTIONS),
+            ffi::SQLITE_PRAGMA => {
+                Self::names(self.first, READING_PRAGMAS)
+                    || (!self.has_second && Self::names(self.first, PRAGMAS_WITHOUT_VALUE))
+            }
+            _ => false,
+        }
+    }
+
+    fn allowed_in_migration(&self) -> bool {
+        match self.code {
+            ffi::SQLITE_ATTACH | ffi::SQLITE_DETACH | ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => false,
+            ffi::SQLITE_FUNCTION => !Self::names(self.second, FORBIDDEN_FUNCTIONS),
+            ffi::SQLITE_PRAGMA => {
+                let also =
+                    ["foreign_keys", "defer_foreign_keys", "foreign_key_check", "legacy_alter_table", "user_version"];
+                Self::names(self.first, READING_PRAGMAS) || Self::names(self.first, &also)
+            }
+            ffi::SQLITE_INSERT
+            | ffi::SQLITE_UPDATE
+            | ffi::SQLITE_DELETE
+            | ffi::SQLITE_DROP_TABLE
+            | ffi::SQLITE_ALTER_TABLE => {
+                !self.first.starts_with(b"_tenantry") && !self.second.starts_with(b"_tenantry")
+            }
+            _ => true,
+        }
+    }
+
+    fn is_engine_table(&self) -> bool {
+        let starts = |prefix: &str| {
+            self.first.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        starts("sqlite_") || starts("_tenantry")
+    }
+}
+
+unsafe extern "C" fn authorize(
+    guard: *mut c_void,
+    code: c_int,
+    first: *const c_char,
+    second: *const c_char,
+    database: *const c_char,
+    _inner_most: *const c_char,
+) -> c_int {
+    // SAFETY: SQLite hands over NUL-terminated strings, or NULL, that live as long as this call.
+    let bytes = |p: *const c_char| if p.is_null() { &b""[..] } else { unsafe { CStr::from_ptr(p) }.to_bytes() };
+    let action = Action {
+        code,
+        first: bytes(first),
+        second: bytes(second),
+        has_second: !second.is_null(),
+        database: bytes(database),
+    };
+    // SAFETY: `guard` is the client data that `install` gave to this connection; SQLite frees it (see `release`) when it
+    // closes the connection, after the last authorization.
+    let guard = unsafe { &*guard.cast::<Guard>() };
+    if guard.allows(&action) { ffi::SQLITE_OK } else { ffi::SQLITE_DENY }
+}
+
+unsafe extern "C" fn release(guard: *mut c_void) {
+    // SAFETY: called once by SQLite for the pointer that `install` made with `Arc::into_raw`.
+    drop(unsafe { Arc::from_raw(guard.cast::<Guard>().cast_const()) });
+}
+
+/// Hardens a connection for good. Whatever was to be attached has to be attached before.
+pub(super) async fn install(connection: &mut SqliteConnection, mode: Mode) -> Result<Arc<Guard>> {
+    let guard = Arc::new(Guard { mode, engine_speaks: AtomicBool::new(false) });
+    let mut locked = connection.lock_handle().await?;
+    let handle = locked.as_raw_handle().as_ptr();
+    let data = Arc::into_raw(Arc::clone(&guard)).cast_mut().cast::<c_void>();
+    // SAFETY: the handle is alive and its worker stands still for as long as `locked` lives. The client data keeps the
+    // guard alive until SQLite has closed the connection, on whatever thread and whenever that is.
+    let result = unsafe {
+        // On failure SQLite calls `release` itself.
+        let mut result = ffi::sqlite3_set_clientdata(handle, c"tenantry".as_ptr(), data, Some(release));
+        for (option, value) in [
+            (ffi::SQLITE_DBCONFIG_DEFENSIVE, 1),
+            (ffi::SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+            (ffi::SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
+            (ffi::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, 0),
+        ] {
+            result |= ffi::sqlite3_db_config(handle, option, value as c_int, ptr::null_mut::<c_int>());
+        }
+        ffi::sqlite3_limit(handle, ffi::SQLITE_LIMIT_ATTACHED, 0);
+        ffi::sqlite3_limit(handle, ffi::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES);
+        ffi::sqlite3_limit(handle, ffi::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL_BYTES);
+        if result == ffi::SQLITE_OK {
+            result = ffi::sqlite3_set_authorizer(handle, Some(authorize), data);
+        }
+        result
+    };
+    if result == ffi::SQLITE_OK {
+        Ok(guard)
+    } else {
+        Err(Error::new(
+            ErrorKind::Isolation,
+            format!("the guard of a connection could not be set (SQLite code {result})"),
+        ))
+    }
+}
+
+/// The largest text or blob that an app may store or build: a value beyond it is an error, not an allocation.
+const MAX_VALUE_BYTES: c_int = 256 << 20;
+/// The longest SQL text.
+const MAX_SQL_BYTES: c_int = 4 << 20;
+
+/// Whether a transaction is open, by SQLite's own word.
+pub(super) async fn in_transaction(connection: &mut SqliteConnection) -> Result<bool> {
+    let mut locked = connection.lock_handle().await?;
+    // SAFETY: the handle is alive and locked; the call only reads a flag.
+    Ok(unsafe { ffi::sqlite3_get_autocommit(locked.as_raw_handle().as_ptr()) } == 0)
+}

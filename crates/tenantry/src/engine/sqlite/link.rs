@@ -1,0 +1,276 @@
+//! [`SqliteLink`]: one physical connection to one file, guarded.
+
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::{TryStreamExt, stream::BoxStream};
+use sqlx::{
+    Connection as _, Either, Executor, SqlStr, Sqlite,
+    sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow, SqliteStatement},
+};
+
+use super::guard::{self, Guard};
+use crate::{
+    engine::SqlText,
+    error::{Error, Result},
+};
+
+/// A guarded connection. Its methods are what the scope floor runs statements with.
+pub(crate) struct SqliteLink {
+    pub(super) connection: SqliteConnection,
+    guard: Arc<Guard>,
+    stop: Stop,
+    file: Option<FileIdentity>,
+}
+
+/// One statement as an app gave it.
+pub(crate) struct SqliteStatementText {
+    pub(crate) sql: SqlStr,
+    pub(crate) arguments: Option<SqliteArguments>,
+    pub(crate) persistent: bool,
+}
+
+/// How a transaction takes its locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Takes the write lock at once: no "database is locked" in the middle.
+    Write,
+    /// Reads one snapshot.
+    Read,
+}
+
+impl SqliteLink {
+    pub(super) async fn guarded(
+        mut connection: SqliteConnection,
+        mode: guard::Mode,
+        file: Option<&Path>,
+    ) -> Result<Self> {
+        let file = file.map(FileIdentity::of).transpose()?;
+        let guard = guard::install(&mut connection, mode).await?;
+        let stop = Stop::default();
+        let seen = stop.clone();
+        connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_CHECKS, move || !seen.is_due());
+        Ok(Self { connection, guard, stop, file })
+    }
+
+    pub(crate) fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Statements from now on may run until `limit` has passed.
+    pub(crate) fn limit(&self, limit: Duration) {
+        self.stop.limit(limit);
+    }
+
+    /// Whether the path still leads to the file that this connection has open: a handle to an unlinked file would go on
+    /// acknowledging writes.
+    pub(super) fn file_is_there(&self) -> bool {
+        self.file.as_ref().is_none_or(FileIdentity::holds)
+    }
+
+    /// The engine's own words: transactions, the ledger. Never text of an app.
+    pub(super) async fn speak(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.guard.engine_speaks(true);
+        let result = self.connection.execute(sqlx::raw_sql(sql)).await;
+        self.guard.engine_speaks(false);
+        result.map(|_| ())
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    pub(crate) async fn begin(&mut self, begin: Begin) -> Result<(), sqlx::Error> {
+        self.speak(match begin {
+            Begin::Write => "BEGIN IMMEDIATE",
+            Begin::Read => "BEGIN DEFERRED",
+        })
+        .await
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        self.speak("COMMIT").await
+    }
+
+    pub(crate) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        self.speak("ROLLBACK").await
+    }
+
+    /// Savepoints form a stack, so that one name serves all of them.
+    pub(crate) async fn savepoint(&mut self) -> Result<(), sqlx::Error> {
+        self.speak("SAVEPOINT tenantry").await
+    }
+
+    pub(crate) async fn savepoint_release(&mut self) -> Result<(), sqlx::Error> {
+        self.speak("RELEASE tenantry").await
+    }
+
+    pub(crate) async fn savepoint_rollback(&mut self) -> Result<(), sqlx::Error> {
+        self.speak("ROLLBACK TO tenantry; RELEASE tenantry").await
+    }
+
+    pub(crate) async fn in_transaction(&mut self) -> Result<bool> {
+        guard::in_transaction(&mut self.connection).await
+    }
+
+    fn query(statement: SqliteStatementText, text: SqlText) -> Text {
+        let persistent = statement.persistent && !text.shape_follows_schema;
+        Text { sql: statement.sql, arguments: statement.arguments, persistent }
+    }
+
+    /// Runs a statement as it is, in whatever transaction is open.
+    pub(crate) fn stream(
+        &mut self,
+        statement: SqliteStatementText,
+        text: SqlText,
+    ) -> BoxStream<'_, Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> {
+        self.connection.fetch_many(Self::query(statement, text))
+    }
+
+    pub(crate) async fn fetch_all(
+        &mut self,
+        statement: SqliteStatementText,
+        text: SqlText,
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        self.connection.fetch_all(Self::query(statement, text)).await
+    }
+
+    pub(crate) async fn fetch_optional(
+        &mut self,
+        statement: SqliteStatementText,
+        text: SqlText,
+    ) -> Result<Option<SqliteRow>, sqlx::Error> {
+        self.connection.fetch_optional(Self::query(statement, text)).await
+    }
+
+    pub(crate) async fn execute(
+        &mut self,
+        statement: SqliteStatementText,
+        text: SqlText,
+    ) -> Result<SqliteQueryResult, sqlx::Error> {
+        self.connection.execute_many(Self::query(statement, text)).try_collect().await
+    }
+
+    pub(crate) async fn prepare(&mut self, sql: SqlStr) -> Result<SqliteStatement, sqlx::Error> {
+        self.connection.prepare(sql).await
+    }
+
+    pub(crate) async fn describe(&mut self, sql: SqlStr) -> Result<sqlx_core::describe::Describe<Sqlite>, sqlx::Error> {
+        self.connection.describe(sql).await
+    }
+
+    /// Whether nothing of a last user can be left: no statement that runs on, no transaction.
+    pub(super) async fn settle(&mut self) -> bool {
+        // The lock is ours only when the worker has done all that was asked of it: nothing runs on behind it.
+        let open = self.in_transaction().await;
+        self.guard.engine_speaks(false);
+        self.stop.reset();
+        match open {
+            Ok(false) => true,
+            Ok(true) => self.rollback().await.is_ok() && matches!(self.in_transaction().await, Ok(false)),
+            Err(_) => false,
+        }
+    }
+
+    pub(super) async fn close(self) {
+        self.stop.stop();
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
+        }
+    }
+}
+
+/// A text with its arguments, as sqlx takes it.
+struct Text {
+    sql: SqlStr,
+    arguments: Option<SqliteArguments>,
+    persistent: bool,
+}
+
+impl<'q> sqlx::Execute<'q, Sqlite> for Text {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&SqliteStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<SqliteArguments>, sqlx::error::BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}
+
+/// After how many steps of SQLite's machine a running statement looks whether it has to stop: some tens of microseconds.
+const STEPS_BETWEEN_CHECKS: i32 = 4_000;
+
+/// Ends what a connection is doing, and everything it would do until it has been settled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop(Arc<StopState>);
+
+#[derive(Debug)]
+struct StopState {
+    stopped: AtomicBool,
+    started: Instant,
+    /// Milliseconds after `started`; 0 is no limit.
+    deadline: AtomicU64,
+}
+
+impl Default for StopState {
+    fn default() -> Self {
+        Self { stopped: AtomicBool::new(false), started: Instant::now(), deadline: AtomicU64::new(0) }
+    }
+}
+
+impl Stop {
+    pub(crate) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Release);
+    }
+
+    fn reset(&self) {
+        self.0.deadline.store(0, Ordering::Release);
+        self.0.stopped.store(false, Ordering::Release);
+    }
+
+    fn limit(&self, limit: Duration) {
+        let deadline = self.0.started.elapsed().saturating_add(limit).as_millis();
+        self.0.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    fn is_due(&self) -> bool {
+        let deadline = self.0.deadline.load(Ordering::Acquire);
+        self.0.stopped.load(Ordering::Acquire)
+            || (deadline != 0 && self.0.started.elapsed().as_millis() > u128::from(deadline))
+    }
+}
+
+/// Which file a connection has open.
+struct FileIdentity {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    fn of(path: &Path) -> Result<Self> {
+        let metadata = std::fs::symlink_metadata(path)
+            .map_err(|e| Error::new(crate::error::ErrorKind::Io, "a tenant's file is gone").caused_by(e))?;
+        Ok(Self { path: path.into(), device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    fn holds(&self) -> bool {
+        std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|now| now.is_file() && now.dev() == self.device && now.ino() == self.inode)
+    }
+}

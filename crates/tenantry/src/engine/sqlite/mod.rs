@@ -1,0 +1,122 @@
+//! SQLite: a file per tenant in one directory, the shared tables in a file of their own.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{Applied, BoxFuture, Capabilities, Connection, Engine, Finding, Place, Script, Target, sealed};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+    tenant::Isolation,
+};
+
+mod audit;
+mod files;
+mod guard;
+mod link;
+mod open;
+mod place;
+mod scripts;
+
+pub(crate) use link::{Begin, SqliteLink, SqliteStatementText, Stop};
+
+static CAPABILITIES: Capabilities = Capabilities {
+    engine: "sqlite",
+    isolations: &[Isolation::Database],
+    default_isolation: Isolation::Database,
+    transactional_ddl: true,
+    instead: "SQLite has neither schemas nor row security: use `--isolation database` (a file per tenant)",
+};
+
+/// A directory of SQLite files as a server.
+pub(crate) struct SqliteEngine {
+    directory: files::Directory,
+    /// How long a purge waits until other processes have let go of a file.
+    drain: Duration,
+}
+
+impl SqliteEngine {
+    pub(crate) fn new(root: PathBuf, drain: Duration) -> Result<Self> {
+        let root = std::path::absolute(&root).map_err(|e| {
+            Error::new(ErrorKind::Configuration, format!("`{}` is no directory", root.display())).caused_by(e)
+        })?;
+        Ok(Self { directory: files::Directory::new(root), drain })
+    }
+
+    fn file(&self, target: &Target) -> Result<PathBuf> {
+        match target {
+            Target::Shared => Ok(self.directory.shared()),
+            Target::Tenant { database, .. } => self.directory.tenant(database),
+        }
+    }
+}
+
+impl sealed::Sealed for SqliteEngine {}
+
+impl Engine for SqliteEngine {
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(place::prepare(&self.directory))
+    }
+
+    fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>> {
+        Box::pin(async move {
+            let shared = self.directory.shared();
+            let link = match place {
+                Place::Shared => open::shared(&shared).await?,
+                Place::Tenant { id, database } => open::tenant(&self.directory.tenant(database)?, &shared, *id).await?,
+            };
+            Ok(Connection::Sqlite(Box::new(link)))
+        })
+    }
+
+    fn still_bound(&self, connection: &Connection) -> bool {
+        let Connection::Sqlite(link) = connection;
+        link.file_is_there()
+    }
+
+    fn settle<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
+        let Connection::Sqlite(link) = connection;
+        Box::pin(link.settle())
+    }
+
+    fn close(&self, connection: Connection) -> BoxFuture<'_, ()> {
+        let Connection::Sqlite(link) = connection;
+        Box::pin(link.close())
+    }
+
+    fn tenant_place_create<'a>(
+        &'a self,
+        id: TenantId,
+        database: &'a str,
+        scripts: &'a [Arc<Script>],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(place::create(&self.directory, id, database, scripts))
+    }
+
+    fn tenant_place_drop<'a>(&'a self, id: TenantId, database: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(place::drop_fenced(&self.directory, id, database, self.drain))
+    }
+
+    fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>> {
+        Box::pin(async { self.directory.tenant_names() })
+    }
+
+    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Vec<Applied>>> {
+        Box::pin(async move { scripts::ledger(&self.file(target)?).await })
+    }
+
+    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { scripts::apply(&self.file(target)?, script).await })
+    }
+
+    fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { scripts::stamp(&self.file(target)?, script).await })
+    }
+
+    fn audit<'a>(&'a self, id: TenantId, database: &'a str) -> BoxFuture<'a, Result<Vec<Finding>>> {
+        Box::pin(async move { audit::audit(&self.directory, id, database).await })
+    }
+}

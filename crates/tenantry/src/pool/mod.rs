@@ -1,0 +1,322 @@
+//! Connections of one server under one budget, leased by place. Knows places only, never tenants or requests.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::{Connection, Engine, Place},
+    error::{Error, ErrorKind, Result},
+};
+
+mod lease;
+mod state;
+mod stats;
+
+pub(crate) use lease::Lease;
+pub use stats::PoolStats;
+
+use state::{Action, State, Taken};
+use stats::Counters;
+
+/// The limits of one server's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PoolLimits {
+    /// Connections to one server, over all tenants. A server's own `--connections` goes before it.
+    pub connections: usize,
+    /// Connections of one tenant.
+    pub per_tenant: usize,
+    /// How long a request waits for a connection, in seconds.
+    pub acquire_timeout: f64,
+    /// How long one statement may run, in seconds.
+    pub statement_timeout: f64,
+    /// After how long an unused connection is closed, in seconds.
+    pub idle_timeout: f64,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self { connections: 256, per_tenant: 8, acquire_timeout: 5.0, statement_timeout: 30.0, idle_timeout: 600.0 }
+    }
+}
+
+pub(crate) fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX)
+}
+
+/// The pool of one server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Shared>);
+
+pub(super) struct Shared {
+    engine: Arc<dyn Engine>,
+    limits: PoolLimits,
+    state: std::sync::Mutex<State>,
+    counters: Counters,
+    /// Cleaning goes on when the task that dropped a lease is gone.
+    runtime: tokio::runtime::Handle,
+    /// Wakes who waits for a place to have no connection any more.
+    emptied: tokio::sync::Notify,
+    me: Weak<Shared>,
+}
+
+/// How long the proof that a connection is clean may take before it is closed instead.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Pool {
+    /// Must be called inside of a tokio runtime.
+    pub(crate) fn new(engine: Arc<dyn Engine>, limits: PoolLimits) -> Self {
+        let limits =
+            PoolLimits { connections: limits.connections.max(1), per_tenant: limits.per_tenant.max(1), ..limits };
+        Self(Arc::new_cyclic(|me| Shared {
+            engine,
+            limits,
+            state: std::sync::Mutex::new(State::new(limits.connections, limits.per_tenant)),
+            counters: Counters::default(),
+            runtime: tokio::runtime::Handle::current(),
+            emptied: tokio::sync::Notify::new(),
+            me: Weak::clone(me),
+        }))
+    }
+
+    pub(crate) fn limits(&self) -> &PoolLimits {
+        &self.0.limits
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let (open, idle, waiting) = self.0.state().sizes();
+        self.0.counters.read(open, idle, waiting)
+    }
+
+    /// A connection of that place, for one user at a time. Dropped while it waits: nothing is lost, nobody skipped.
+    ///
+    /// # Errors
+    /// `PoolTimeout` names the limit that was reached.
+    pub(crate) async fn acquire(&self, place: &Place) -> Result<Lease> {
+        loop {
+            let lease = match self.0.take(place)? {
+                Taken::Idle(connection, generation) => {
+                    Lease::new(Arc::clone(&self.0), place.clone(), connection, generation)
+                }
+                Taken::Wait(waiter) => self.wait(place, waiter).await?,
+            };
+            if let Some(lease) = lease.checked_out() {
+                self.0.counters.leased();
+                return Ok(lease);
+            }
+        }
+    }
+
+    async fn wait(&self, place: &Place, waiter: state::Receiver) -> Result<Lease> {
+        match tokio::time::timeout(seconds(self.0.limits.acquire_timeout), waiter).await {
+            Ok(Ok(granted)) => granted,
+            Ok(Err(_)) => Err(closed(place)),
+            Err(_) => {
+                self.0.counters.timed_out();
+                Err(self.0.timeout_error(place))
+            }
+        }
+    }
+
+    /// Closes what is idle at a place, and what is leased as soon as it comes back.
+    pub(crate) fn retire(&self, place: &Place) {
+        let idle = self.0.state().retire(place);
+        self.0.close_all(idle);
+    }
+
+    /// Lets nobody in any more and waits until the last connection of the place is closed.
+    ///
+    /// # Errors
+    /// `OperationRunning` if a request holds on longer than `limit`; the place is open again then.
+    pub(crate) async fn fence(&self, place: &Place, limit: Duration) -> Result<()> {
+        let idle = self.0.state().fence(place, true);
+        self.0.close_all(idle);
+        let emptied = async {
+            loop {
+                let notified = self.0.emptied.notified();
+                if self.0.state().is_empty(place) {
+                    return;
+                }
+                // An eviction empties a place without a word: look again soon.
+                drop(tokio::time::timeout(Duration::from_millis(20), notified).await);
+            }
+        };
+        if tokio::time::timeout(limit, emptied).await.is_ok() {
+            return Ok(());
+        }
+        self.unfence(place);
+        Err(Error::new(ErrorKind::OperationRunning, format!("requests still hold connections of {place}"))
+            .help("wait until they have ended and run the command again"))
+    }
+
+    /// Lets requests in again.
+    pub(crate) fn unfence(&self, place: &Place) {
+        self.0.state().fence(place, false);
+    }
+
+    /// Closes connections that nobody used for the idle time.
+    pub(crate) fn sweep(&self) {
+        let old = self.0.state().idle_since(seconds(self.0.limits.idle_timeout));
+        self.0.close_all(old);
+    }
+
+    /// Refuses new leases, closes idle connections, and waits for the leased ones.
+    pub(crate) async fn close(&self, limit: Duration) {
+        let idle = self.0.state().close();
+        self.0.close_all(idle);
+        let drained = async {
+            loop {
+                let notified = self.0.emptied.notified();
+                if self.0.state().sizes().0 == 0 {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        if tokio::time::timeout(limit, drained).await.is_err() {
+            tracing::warn!("connections were still in use at shutdown; they are closed as the process ends");
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // The state is never left half changed: no code that may panic runs under the lock.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn take(&self, place: &Place) -> Result<Taken> {
+        let (taken, actions) = {
+            let mut state = self.state();
+            let taken = state.take(place)?;
+            let actions = state.dispatch();
+            (taken, actions)
+        };
+        self.perform(actions);
+        Ok(taken)
+    }
+
+    fn timeout_error(&self, place: &Place) -> Error {
+        let limits = &self.limits;
+        let (limit, value) = if self.state().open_at(place) >= limits.per_tenant {
+            ("pool.per_tenant", limits.per_tenant)
+        } else {
+            ("pool.connections", limits.connections)
+        };
+        let waited = limits.acquire_timeout;
+        Error::new(
+            ErrorKind::PoolTimeout,
+            format!("no connection for {place} within {waited} s: all of `{limit}` = {value} are in use"),
+        )
+        .help(format!("raise `{limit}` in tenantry.toml, or look what holds the connections"))
+    }
+
+    /// Gives a clean connection back to whoever is next.
+    fn put_back(&self, place: &Place, connection: Connection, generation: u64) {
+        let unwanted = self.state().put_back(place, connection, generation);
+        match unwanted {
+            Some(connection) => self.close_all(vec![(place.clone(), connection)]),
+            None => self.dispatch(),
+        }
+    }
+
+    /// A connection's share of the budget is free again: it is closed.
+    fn forget(&self, place: &Place) {
+        self.state().forget(place);
+        self.emptied.notify_waiters();
+        self.dispatch();
+    }
+
+    fn dispatch(&self) {
+        let actions = self.state().dispatch();
+        self.perform(actions);
+    }
+
+    fn perform(&self, actions: Vec<Action>) {
+        let Some(me) = self.me.upgrade() else { return };
+        for action in actions {
+            match action {
+                Action::Grant { waiter, place, connection, generation } => {
+                    // Nobody there any more: the lease comes back by its own drop.
+                    drop(waiter.send(Ok(Lease::new(Arc::clone(&me), place, connection, generation))));
+                }
+                Action::Connect { waiter, place, generation, instead_of } => {
+                    let me = Arc::clone(&me);
+                    self.runtime.spawn(async move { me.connect(waiter, place, generation, instead_of).await });
+                }
+                Action::Refuse { waiter, place } => drop(waiter.send(Err(closed(&place)))),
+            }
+        }
+    }
+
+    /// Runs as a task of its own, so that a request that goes away leaves a connection for the next one.
+    async fn connect(
+        self: Arc<Self>,
+        waiter: state::Sender,
+        place: Place,
+        generation: u64,
+        instead_of: Option<Connection>,
+    ) {
+        let share = Share { shared: Arc::clone(&self), place: place.clone(), kept: false };
+        if let Some(victim) = instead_of {
+            self.counters.evicted();
+            self.engine.close(victim).await;
+        }
+        let opened = tokio::time::timeout(SETTLE_TIMEOUT, self.engine.connect(&place)).await;
+        let answer = match opened {
+            Ok(Ok(connection)) => {
+                self.counters.opened();
+                share.keep();
+                Ok(Lease::new(Arc::clone(&self), place, connection, generation))
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::new(
+                ErrorKind::PoolTimeout,
+                format!("{place} did not open in {} s", SETTLE_TIMEOUT.as_secs()),
+            )),
+        };
+        drop(waiter.send(answer));
+    }
+
+    fn close_all(&self, connections: Vec<(Place, Connection)>) {
+        let Some(me) = self.me.upgrade() else { return };
+        for (place, connection) in connections {
+            let share = Share { shared: Arc::clone(&me), place, kept: false };
+            let me = Arc::clone(&me);
+            self.runtime.spawn(async move {
+                me.engine.close(connection).await;
+                drop(share);
+            });
+        }
+    }
+}
+
+/// One connection's share of the budget, given back even if what holds it is dropped or panics.
+struct Share {
+    shared: Arc<Shared>,
+    place: Place,
+    kept: bool,
+}
+
+impl Share {
+    /// The share goes on with the connection.
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.shared.forget(&self.place);
+        }
+    }
+}
+
+fn closed(place: &Place) -> Error {
+    Error::new(ErrorKind::NotReady, format!("{place} takes no requests: it is being changed, or the program is ending"))
+}
