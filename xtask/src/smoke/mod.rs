@@ -13,7 +13,7 @@ use server::Shop;
 /// Runs the shop twice on one folder: what the first run acknowledged, the second must still know.
 pub(crate) fn run(program: Option<PathBuf>) -> Result<ExitCode> {
     let program = match program {
-        Some(program) => fs::canonicalize(program)?,
+        Some(program) => fs::canonicalize(&program).map_err(|e| format!("`{}`: {e}", program.display()))?,
         None => cargo::build_release("shop")?,
     };
     let folder = tempfile::tempdir()?;
