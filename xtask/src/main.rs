@@ -30,7 +30,7 @@ enum Chore {
     },
     /// The benchmarks of the library; arguments are handed to `cargo bench`.
     Bench {
-        /// For example a benchmark's name, or `-- --help`.
+        /// Handed on as they are, such as a benchmark's name or `--no-run`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
