@@ -1,2 +1,49 @@
-//! x
-fn main() {}
+//! The chores of the workspace, as one program that needs nothing but Rust: `cargo xtask test`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal and for CI's log")]
+
+mod cargo;
+mod smoke;
+mod test;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// The chores of the tenantry workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Chore {
+    /// Format check, clippy, all tests, doctests and documentation; says per step and per engine what ran.
+    Test {
+        /// Exit with 0 even if something could not be run.
+        #[arg(long)]
+        allow_missing: bool,
+    },
+    /// Builds the shop, starts it in an empty folder and asks it over HTTP.
+    Smoke {
+        /// Check this program instead of building the shop.
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
+    },
+    /// The benchmarks of the library; arguments are handed to `cargo bench`.
+    Bench {
+        /// Handed on as they are, such as a benchmark's name or `--no-run`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
+        Chore::Test { allow_missing } => test::run(allow_missing),
+        Chore::Smoke { program } => smoke::run(program),
+        Chore::Bench { args } => cargo::bench(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

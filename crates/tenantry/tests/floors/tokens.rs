@@ -1,0 +1,105 @@
+//! A text as tokens: no more of the language than it takes to see where a comment or a string ends.
+
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) line: usize,
+    pub(crate) text: String,
+}
+
+impl Token {
+    pub(crate) fn is_name(&self) -> bool {
+        self.text.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+    }
+}
+
+/// Names, `::` and single signs, without comments, strings and character literals.
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
+    let mut rest = text;
+    let mut line = 1;
+    let mut tokens = Vec::new();
+    while let Some(first) = rest.chars().next() {
+        let (length, kept) = match skipped(rest) {
+            Some(length) => (length, false),
+            None => (token_length(rest), !first.is_whitespace()),
+        };
+        let (token, after) = rest.split_at(length.min(rest.len()));
+        if kept {
+            tokens.push(Token { line, text: token.trim_start_matches("r#").into() });
+        }
+        line += token.matches('\n').count();
+        rest = after;
+    }
+    tokens
+}
+
+fn token_length(rest: &str) -> usize {
+    if rest.starts_with("::") {
+        return 2;
+    }
+    let raw = if rest.starts_with("r#") { 2 } else { 0 };
+    let name = rest[raw..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - raw);
+    if name > 0 { raw + name } else { rest.chars().next().map_or(1, char::len_utf8) }
+}
+
+/// The length of the comment or literal that starts here.
+fn skipped(rest: &str) -> Option<usize> {
+    if rest.starts_with("//") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    if rest.starts_with("/*") {
+        return Some(block_comment(rest));
+    }
+    raw_string(rest).or_else(|| string(rest)).or_else(|| character(rest))
+}
+
+fn block_comment(rest: &str) -> usize {
+    let mut depth = 0;
+    let mut at = 0;
+    while at < rest.len() {
+        let step = &rest.as_bytes()[at..];
+        match step {
+            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
+            [b'*', b'/', ..] => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    rest.len()
+}
+
+fn raw_string(rest: &str) -> Option<usize> {
+    let start = ["r", "br", "cr"].into_iter().find_map(|p| rest.strip_prefix(p))?;
+    let inner = start.trim_start_matches('#');
+    let end = format!("\"{}", "#".repeat(start.len() - inner.len()));
+    let body = inner.strip_prefix('"')?;
+    let close = body.find(&end).map_or(body.len(), |at| at + end.len());
+    Some(rest.len() - body.len() + close)
+}
+
+fn string(rest: &str) -> Option<usize> {
+    let body = ["\"", "b\"", "c\""].into_iter().find_map(|p| rest.strip_prefix(p))?;
+    let mut escaped = false;
+    let close = body.find(|c| match c {
+        _ if escaped => {
+            escaped = false;
+            false
+        }
+        '\\' => {
+            escaped = true;
+            false
+        }
+        c => c == '"',
+    });
+    Some(rest.len() - body.len() + close.map_or(body.len(), |at| at + 1))
+}
+
+/// `'a'` and `'\n'`, but not the lifetime `'a`.
+fn character(rest: &str) -> Option<usize> {
+    let body = rest.strip_prefix('\'').or_else(|| rest.strip_prefix("b'"))?;
+    let first = body.chars().next()?;
+    let content = if first == '\\' { 1 + body[1..].chars().next()?.len_utf8() } else { first.len_utf8() };
+    let close = if first == '\\' { content + body[content..].find('\'')? } else { content };
+    body[close..].starts_with('\'').then(|| rest.len() - body.len() + close + 1)
+}

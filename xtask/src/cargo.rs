@@ -1,0 +1,92 @@
+//! Calls of cargo: the one that runs us, in the workspace's folder, with everything it says on our stdout.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::Result;
+
+/// Cargo and its tools speak on stderr; CI reads one stream, in order.
+pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(workspace()).stderr(io::stdout());
+    if !io::stdout().is_terminal() {
+        without_colour(&mut command);
+    }
+    command
+}
+
+/// For output that goes to a log, or that we read ourselves.
+pub(crate) fn without_colour(command: &mut Command) {
+    command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "1");
+    command.env_remove("CLICOLOR_FORCE").env_remove("FORCE_COLOR");
+}
+
+/// Whether `cargo fmt --version` and its like answer: rustup leaves a stand-in for a component that is not there.
+pub(crate) fn has(tool: &str) -> bool {
+    answers(cargo([tool, "--version"]))
+}
+
+/// Whether rustdoc is there, which is a program of its own.
+pub(crate) fn has_rustdoc() -> bool {
+    let mut rustdoc = Command::new(env::var_os("RUSTDOC").unwrap_or_else(|| "rustdoc".into()));
+    rustdoc.arg("--version");
+    answers(rustdoc)
+}
+
+fn answers(mut command: Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|s| s.success())
+}
+
+pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
+    let status = cargo(["bench", "-p", "tenantry"]).args(args).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds a program in release form and answers where cargo put it, wherever its target folder is.
+pub(crate) fn build_release(package: &str) -> Result<PathBuf> {
+    let args = ["build", "--release", "-p", package, "--message-format", "json-render-diagnostics"];
+    let output = cargo(args).stdout(Stdio::piped()).spawn()?.wait_with_output()?;
+    if !output.status.success() {
+        return Err(format!("`{package}` does not build").into());
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages.lines().find_map(|m| executable(m, package)).ok_or(format!("cargo built no program `{package}`").into())
+}
+
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let ours = message["reason"] == "compiler-artifact" && message["target"]["name"] == name;
+    ours.then(|| message["executable"].as_str().map(PathBuf::from))?
+}
+
+fn workspace() -> PathBuf {
+    // At run time first: a checkout may have been moved since this program was built.
+    let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map(Path::to_path_buf).unwrap_or(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_program_is_where_cargo_says() {
+        let message =
+            r#"{"reason":"compiler-artifact","target":{"name":"shop"},"executable":"/elsewhere/release/shop"}"#;
+        assert_eq!(executable(message, "shop"), Some("/elsewhere/release/shop".into()));
+        assert_eq!(executable(message, "other"), None);
+    }
+
+    #[test]
+    fn a_library_of_the_same_name_is_no_program() {
+        let message = r#"{"reason":"compiler-artifact","target":{"name":"shop"},"executable":null}"#;
+        assert_eq!(executable(message, "shop"), None);
+    }
+}
