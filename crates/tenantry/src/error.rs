@@ -143,6 +143,18 @@ impl Error {
         matches!(meaning(error).0, ErrorKind::DatabaseBusy)
     }
 
+    /// The same error for another caller who waited for the same answer.
+    pub(crate) fn shared(&self) -> Self {
+        let Inner { kind, message, client, help, cause } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            message: message.clone(),
+            client: client.clone(),
+            help: help.clone(),
+            cause: cause.as_ref().map(|c| c.to_string().into()),
+        }))
+    }
+
     pub(crate) const fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -307,7 +319,7 @@ impl From<sqlx::Error> for Error {
                 Err(other) => Self::new(ErrorKind::Database, "the database driver failed").caused_by(other),
             },
             other => {
-                let (kind, message) = crate::error::meaning(&other);
+                let (kind, message) = meaning(&other);
                 Self::new(kind, message).caused_by(other)
             }
         }

@@ -5,8 +5,11 @@ mod error;
 mod failpoint;
 mod id;
 mod ident;
+mod identify;
 mod key;
+mod migrate;
 mod pool;
+mod scope;
 mod secret;
 mod tenant;
 

@@ -113,7 +113,7 @@ impl TenantState {
             (S::Provisioning, T::Activate) | (S::Suspended, T::Resume) => Some(S::Active),
             (S::Active, T::Suspend) => Some(S::Suspended),
             (S::Active | S::Suspended, T::Delete) => Some(S::Deleted),
-            // Undelete brings it back suspended or active: the catalog remembers which (see `Tenant::resumes_as`).
+            // Undelete brings it back suspended or active: the catalog remembers which (`was_suspended`).
             (S::Deleted, T::Undelete) => Some(S::Active),
             (S::Provisioning | S::Deleted | S::Purging, T::Purge) => Some(S::Purging),
             _ => None,
@@ -149,9 +149,12 @@ pub struct Tenant {
     /// Its physical name on the server.
     #[serde(skip)]
     pub(crate) physical: String,
-    /// The state it had before it was deleted.
+    /// Whether it was suspended when it was deleted.
     #[serde(skip)]
     pub(crate) was_suspended: bool,
+    /// What stands here is at least as new as this epoch of the catalog.
+    #[serde(skip)]
+    pub(crate) mark: u64,
 }
 
 impl Tenant {

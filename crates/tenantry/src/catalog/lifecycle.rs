@@ -362,6 +362,15 @@ impl Catalog {
         .await
     }
 
+    /// Writes down that an earlier failure is over; nothing if there was none.
+    pub(crate) async fn tenant_migrated_if_failed(&self, id: TenantId, version: i64) -> Result<()> {
+        let row = tenant::Entity::find_by_id(id.to_string()).one(self.0.store.read()).await.map_err(unavailable)?;
+        match row {
+            Some(row) if row.failure.is_some() => self.tenant_migrated(id, version, None).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Whether anything of that tenant is in the journal and not yet ended.
     pub(crate) async fn is_operated_on(&self, id: TenantId) -> Result<bool> {
         let count = operation::Entity::find()

@@ -81,6 +81,7 @@ impl TryFrom<tenant::Model> for Tenant {
             deleted_at: row.deleted_at,
             physical: row.physical,
             was_suspended: row.was_suspended,
+            mark: 0,
         })
     }
 }
@@ -93,6 +94,8 @@ impl Catalog {
     /// The tenant of that name in whatever state, one query.
     pub(crate) async fn tenant_find(&self, name: &Name) -> Result<Option<Tenant>> {
         self.0.store.check_in_place()?;
+        // Before the read: a change that comes in between makes the answer look older than it is, never newer.
+        let mark = self.0.freshness.mark();
         let query = match name {
             Name::Id(id) => tenant::Entity::find_by_id(id.to_string()),
             Name::Key(key) => tenant::Entity::find().filter(tenant::Column::Key.eq(key.as_str())),
@@ -108,7 +111,8 @@ impl Catalog {
         };
         let row = query.one(self.0.store.read()).await.map_err(unavailable)?;
         self.0.freshness.heard_now();
-        row.map(Tenant::try_from).transpose()
+        let tenant = row.map(Tenant::try_from).transpose()?;
+        Ok(tenant.map(|t| Tenant { mark, ..t }))
     }
 
     /// The tenant of that name.
@@ -134,6 +138,16 @@ impl Catalog {
         let rows = query.all(self.0.store.read()).await.map_err(unavailable)?;
         let tenants: Result<Vec<_>> = rows.into_iter().map(Tenant::try_from).collect();
         Ok(tenants?.into_iter().filter(|t| !t.key.is_canary()).collect())
+    }
+
+    /// Tenants whose destruction has begun.
+    pub(crate) async fn tenant_list_purging(&self) -> Result<Vec<Tenant>> {
+        let rows = tenant::Entity::find()
+            .filter(tenant::Column::State.eq(TenantState::Purging.as_str()))
+            .all(self.0.store.read())
+            .await
+            .map_err(unavailable)?;
+        rows.into_iter().map(Tenant::try_from).collect()
     }
 
     /// Canary tenants that a `doctor` left behind when it was killed.

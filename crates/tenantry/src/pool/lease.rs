@@ -41,6 +41,11 @@ impl Lease {
 
     /// The user is done and nothing is left behind: its statement has ended, and so has its transaction.
     pub(crate) fn clean(mut self) {
+        self.clear();
+    }
+
+    /// As [`Lease::clean`], where the lease itself is given back later. It must not be used again.
+    pub(crate) fn clear(&mut self) {
         self.tainted = false;
     }
 }

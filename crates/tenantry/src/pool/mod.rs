@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::{Connection, Engine, Place},
     error::{Error, ErrorKind, Result},
+    id::TenantId,
 };
 
 mod lease;
@@ -122,9 +123,9 @@ impl Pool {
         }
     }
 
-    /// Closes what is idle at a place, and what is leased as soon as it comes back.
-    pub(crate) fn retire(&self, place: &Place) {
-        let idle = self.0.state().retire(place);
+    /// Closes what is idle at a tenant's places, and what is leased as soon as it comes back.
+    pub(crate) fn retire_tenant(&self, tenant: TenantId) {
+        let idle = self.0.state().retire_tenant(tenant);
         self.0.close_all(idle);
     }
 

@@ -9,6 +9,7 @@ use super::{Lease, closed};
 use crate::{
     engine::{Connection, Place},
     error::Result,
+    id::TenantId,
 };
 
 pub(super) type Sender = tokio::sync::oneshot::Sender<Result<Lease>>;
@@ -206,7 +207,7 @@ impl State {
     }
 
     /// The connections to close now; those that are out are closed when they come back.
-    pub(super) fn retire(&mut self, place: &Place) -> Vec<(Place, Connection)> {
+    fn retire(&mut self, place: &Place) -> Vec<(Place, Connection)> {
         let Some(entry) = self.places.get_mut(place) else { return Vec::new() };
         entry.generation += 1;
         let idle = std::mem::take(&mut entry.idle);
@@ -214,6 +215,12 @@ impl State {
             self.idle.remove(&i.tick);
         }
         idle.into_iter().map(|i| (place.clone(), i.connection)).collect()
+    }
+
+    pub(super) fn retire_tenant(&mut self, tenant: TenantId) -> Vec<(Place, Connection)> {
+        let of_tenant = |place: &&Place| matches!(place, Place::Tenant { id, .. } if *id == tenant);
+        let places: Vec<_> = self.places.keys().filter(of_tenant).cloned().collect();
+        places.iter().flat_map(|place| self.retire(place)).collect()
     }
 
     pub(super) fn fence(&mut self, place: &Place, fenced: bool) -> Vec<(Place, Connection)> {

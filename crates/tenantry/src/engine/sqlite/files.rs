@@ -15,15 +15,16 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     root: PathBuf,
+    home: PathBuf,
 }
 
 impl Directory {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(super) fn new(root: PathBuf, home: PathBuf) -> Self {
+        Self { root, home }
     }
 
     pub(super) fn prepare(&self) -> Result<()> {
-        for folder in [self.root.clone(), self.tenants(), self.templates()] {
+        for folder in [self.root.clone(), self.home.clone(), self.tenants(), self.templates()] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed("make", &folder))?;
         }
         self.check()
@@ -41,7 +42,7 @@ impl Directory {
     }
 
     pub(super) fn shared(&self) -> PathBuf {
-        self.root.join("shared.db")
+        self.home.join("shared.db")
     }
 
     pub(super) fn tenants(&self) -> PathBuf {

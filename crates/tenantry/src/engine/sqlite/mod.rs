@@ -1,6 +1,10 @@
 //! SQLite: a file per tenant in one directory, the shared tables in a file of their own.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{Applied, BoxFuture, Capabilities, Connection, Engine, Finding, Place, Script, Target, sealed};
 use crate::{
@@ -35,11 +39,9 @@ pub(crate) struct SqliteEngine {
 }
 
 impl SqliteEngine {
-    pub(crate) fn new(root: PathBuf, drain: Duration) -> Result<Self> {
-        let root = std::path::absolute(&root).map_err(|e| {
-            Error::new(ErrorKind::Configuration, format!("`{}` is no directory", root.display())).caused_by(e)
-        })?;
-        Ok(Self { directory: files::Directory::new(root), drain })
+    /// `home` is the directory that holds the shared tables of the installation.
+    pub(crate) fn new(root: &Path, home: &Path, drain: Duration) -> Result<Self> {
+        Ok(Self { directory: files::Directory::new(absolute(root)?, absolute(home)?), drain })
     }
 
     fn file(&self, target: &Target) -> Result<PathBuf> {
@@ -48,6 +50,11 @@ impl SqliteEngine {
             Target::Tenant { database, .. } => self.directory.tenant(database),
         }
     }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|e| Error::new(ErrorKind::Configuration, format!("`{}` is no directory", path.display())).caused_by(e))
 }
 
 impl sealed::Sealed for SqliteEngine {}

@@ -1,0 +1,135 @@
+//! [`Directory`]: names to tenants, cached.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use moka::future::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalog::{Catalog, Name},
+    error::{Error, ErrorKind, Result},
+    tenant::Tenant,
+};
+
+/// How much the directory remembers, and how often it asks for names that do not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DirectoryLimits {
+    /// How many tenants stay in memory.
+    pub cached_tenants: u64,
+    /// How many unknown names stay in memory.
+    pub cached_unknown: u64,
+    /// How many unknown names a second may be looked up in the catalog; more are answered with 503.
+    pub unknown_per_second: u32,
+}
+
+impl Default for DirectoryLimits {
+    fn default() -> Self {
+        Self { cached_tenants: 50_000, cached_unknown: 20_000, unknown_per_second: 500 }
+    }
+}
+
+/// How long "there is no such tenant" may be said while the catalog is silent.
+const SURE_OF_UNKNOWN: Duration = Duration::from_secs(3);
+
+/// Looks names up: one query for any number of requests that ask at once, none while nothing has changed.
+pub(crate) struct Directory {
+    catalog: Catalog,
+    found: Cache<Name, Arc<Tenant>>,
+    /// Names that are not there, with the epoch at which they were not.
+    unknown: Cache<Name, u64>,
+    budget: Budget,
+}
+
+impl Directory {
+    pub(crate) fn new(catalog: Catalog, limits: DirectoryLimits) -> Self {
+        Self {
+            catalog,
+            found: Cache::new(limits.cached_tenants),
+            unknown: Cache::new(limits.cached_unknown),
+            budget: Budget::new(limits.unknown_per_second),
+        }
+    }
+
+    /// The tenant of that name, whatever its state.
+    ///
+    /// # Errors
+    /// `UnknownTenant`, `Throttled`, or `CatalogUnavailable` if the catalog is silent and the name is not known.
+    pub(crate) async fn lookup(&self, name: &Name) -> Result<Arc<Tenant>> {
+        self.catalog.freshness().check()?;
+        if let Some(tenant) = self.found.get(name).await {
+            if self.holds(name, &tenant) {
+                return Ok(tenant);
+            }
+            self.found.invalidate(name).await;
+        }
+        if self.is_known_unknown(name).await {
+            return Err(unknown(name));
+        }
+        self.budget.check()?;
+        let loaded = self.found.try_get_with_by_ref(name, self.load(name)).await;
+        loaded.map_err(|shared| shared.shared())
+    }
+
+    fn holds(&self, name: &Name, tenant: &Tenant) -> bool {
+        let freshness = self.catalog.freshness();
+        freshness.holds(name, tenant.mark) && freshness.holds(&Name::Id(tenant.id), tenant.mark)
+    }
+
+    async fn is_known_unknown(&self, name: &Name) -> bool {
+        let freshness = self.catalog.freshness();
+        let Some(mark) = self.unknown.get(name).await else { return false };
+        freshness.holds(name, mark) && freshness.silence() < SURE_OF_UNKNOWN
+    }
+
+    async fn load(&self, name: &Name) -> Result<Arc<Tenant>> {
+        let mark = self.catalog.freshness().mark();
+        match self.catalog.tenant_find(name).await? {
+            Some(tenant) => Ok(Arc::new(tenant)),
+            None => {
+                self.budget.spend();
+                self.unknown.insert(name.clone(), mark).await;
+                Err(unknown(name))
+            }
+        }
+    }
+}
+
+fn unknown(name: &Name) -> Error {
+    Error::new(ErrorKind::UnknownTenant, format!("no tenant has {name}")).help("tenantry tenant list")
+}
+
+/// A second's worth of look-ups in vain, refilled all the time.
+struct Budget {
+    per_second: f64,
+    left: Mutex<(f64, Instant)>,
+}
+
+impl Budget {
+    fn new(per_second: u32) -> Self {
+        let per_second = f64::from(per_second.max(1));
+        Self { per_second, left: Mutex::new((per_second, Instant::now())) }
+    }
+
+    fn now<T>(&self, act: impl FnOnce(&mut f64) -> T) -> T {
+        let mut left = self.left.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let passed = left.1.elapsed().as_secs_f64();
+        *left = ((left.0 + passed * self.per_second).min(self.per_second), Instant::now());
+        act(&mut left.0)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.now(|left| *left >= 1.0) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Throttled, "too many unknown names are asked for")
+            .help("raise `identify.unknown_per_second` in tenantry.toml, or look who asks"))
+    }
+
+    fn spend(&self) {
+        self.now(|left| *left -= 1.0);
+    }
+}

@@ -1,0 +1,159 @@
+//! [`Db`]: what a pool is to a database, to one tenant.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    ServerHandle, SqliteDb,
+    subject::{Gate, SharedScope, Subject, TenantScope},
+    tx::Tx,
+};
+use crate::{
+    catalog::Catalog,
+    engine::{
+        Connection, Place,
+        sqlite::{Begin, SqliteLink},
+    },
+    error::{Error, ErrorKind, Result},
+    pool::{Lease, seconds},
+    tenant::Tenant,
+};
+
+/// One tenant's data: every statement on it reads and writes this tenant only.
+pub type TenantDb = Db<TenantScope>;
+
+/// The shared tables, and nothing of any tenant.
+pub type SharedDb = Db<SharedScope>;
+
+/// A handle that is bound to one tenant ([`TenantDb`]) or to the shared tables ([`SharedDb`]) for its whole life.
+///
+/// Cheap to clone, and a value: move it into `tokio::spawn` and the task keeps its tenant. A statement on it is a
+/// transaction of its own, committed before the answer is given; a future or stream that is dropped before it has ended
+/// rolls back, or its outcome is unknown. For sqlx take the typed view, for SeaORM it is a connection itself:
+///
+/// ```no_run
+/// # async fn example(db: tenantry::TenantDb) -> Result<(), Box<dyn std::error::Error>> {
+/// let names: Vec<String> = sqlx::query_scalar("SELECT username FROM users").fetch_all(db.sqlite()?).await?;
+/// let mut tx = db.begin().await?;
+/// sqlx::query("UPDATE users SET username = ? WHERE id = ?").bind("ann").bind(1).execute(tx.sqlite()?).await?;
+/// tx.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Db<S: Subject> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    subject: S,
+    server: Arc<ServerHandle>,
+    place: Place,
+}
+
+impl<S: Subject> Clone for Db<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<S: Subject> fmt::Debug for Db<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Db").field(&self.inner.subject).finish()
+    }
+}
+
+impl Db<TenantScope> {
+    pub(crate) fn new(tenant: Arc<Tenant>, server: Arc<ServerHandle>, catalog: Catalog) -> Result<Self> {
+        tenant.check_served()?;
+        let subject = TenantScope::new(tenant, catalog);
+        let place = subject.place();
+        Ok(Self { inner: Arc::new(Inner { subject, server, place }) })
+    }
+
+    /// The tenant, as it was when this handle was made.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        self.inner.subject.tenant()
+    }
+
+    pub(crate) fn tenant_arc(&self) -> &Arc<Tenant> {
+        self.inner.subject.tenant()
+    }
+}
+
+impl Db<SharedScope> {
+    pub(crate) fn shared(server: Arc<ServerHandle>) -> Self {
+        Self { inner: Arc::new(Inner { subject: SharedScope, server, place: Place::Shared }) }
+    }
+}
+
+impl<S: Subject> Db<S> {
+    /// Begins a transaction that may write. On SQLite it takes the write lock at once.
+    ///
+    /// Dropped without [`Tx::commit`] it rolls back.
+    ///
+    /// # Errors
+    /// If the tenant is not served any more, or no connection became free in time.
+    pub async fn begin(&self) -> Result<Tx<S>> {
+        self.begin_as(Begin::Write).await
+    }
+
+    /// Begins a transaction that reads one snapshot.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn begin_read(&self) -> Result<Tx<S>> {
+        self.begin_as(Begin::Read).await
+    }
+
+    pub(crate) async fn begin_as(&self, begin: Begin) -> Result<Tx<S>> {
+        let mut lease = self.lease().await?;
+        self.link(&mut lease)?.begin(begin).await?;
+        Ok(Tx::new(self.clone(), lease))
+    }
+
+    /// The typed view for sqlx on SQLite.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn sqlite(&self) -> Result<SqliteDb<'_, S>> {
+        self.require_sqlite()?;
+        Ok(SqliteDb::new(self))
+    }
+
+    fn require_sqlite(&self) -> Result<()> {
+        let engine = self.inner.server.engine.capabilities().engine;
+        if engine == "sqlite" {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, format!("the data of {} lies on {engine}", self.inner.place))
+            .help(format!("call `db.{engine}()`")))
+    }
+
+    /// A connection at this handle's place. The gate stands before and behind the wait: what was suspended while a
+    /// request waited runs no statement.
+    pub(crate) async fn lease(&self) -> Result<Lease> {
+        self.gate().await?;
+        let lease = self.inner.server.pool.acquire(&self.inner.place).await?;
+        self.gate().await?;
+        Ok(lease)
+    }
+
+    async fn gate(&self) -> Result<()> {
+        match self.inner.subject.gate() {
+            Gate::Decided(decision) => decision,
+            Gate::Ask(asking) => asking.await,
+        }
+    }
+
+    /// The connection inside of a lease, with the time limit of one statement set.
+    pub(crate) fn link<'l>(&self, lease: &'l mut Lease) -> Result<&'l mut SqliteLink> {
+        let limit = seconds(self.inner.server.pool.limits().statement_timeout);
+        match lease.connection() {
+            Some(Connection::Sqlite(link)) => {
+                link.limit(limit);
+                Ok(link)
+            }
+            None => Err(Error::new(ErrorKind::Internal, "a lease without a connection")),
+        }
+    }
+}

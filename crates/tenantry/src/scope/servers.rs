@@ -1,0 +1,101 @@
+//! The servers that this process has a pool for.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use crate::{
+    catalog::{Catalog, Server},
+    engine::{Engine, sqlite::SqliteEngine},
+    error::{Error, ErrorKind, Result},
+    pool::{Pool, PoolLimits, PoolStats},
+};
+
+/// A server with its engine and its pool.
+pub(crate) struct ServerHandle {
+    pub(crate) name: String,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) pool: Pool,
+}
+
+/// Opens each server once, when it is first needed.
+pub(crate) struct Servers {
+    catalog: Catalog,
+    limits: PoolLimits,
+    open: RwLock<HashMap<String, Arc<ServerHandle>>>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// How long a purge waits for other processes to let go of a file: they hear of it within 2 s.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl Servers {
+    pub(crate) fn new(catalog: Catalog, limits: PoolLimits) -> Self {
+        Self { catalog, limits, open: RwLock::default(), opening: tokio::sync::Mutex::default() }
+    }
+
+    fn known(&self, name: &str) -> Option<Arc<ServerHandle>> {
+        self.open.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(crate) async fn get(&self, name: &str) -> Result<Arc<ServerHandle>> {
+        if let Some(server) = self.known(name) {
+            return Ok(server);
+        }
+        // One at a time: two pools for one server would have two budgets.
+        let _one = self.opening.lock().await;
+        if let Some(server) = self.known(name) {
+            return Ok(server);
+        }
+        let server = Arc::new(self.handle_of(&self.catalog.server_find(name).await?).await?);
+        self.open.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.into(), Arc::clone(&server));
+        Ok(server)
+    }
+
+    async fn handle_of(&self, server: &Server) -> Result<ServerHandle> {
+        let home = self.catalog.server_list().await?.into_iter().next().ok_or_else(no_server)?;
+        let engine = engine_of(&server.admin_url, &home.admin_url)?;
+        let connections = server.connections.and_then(|n| usize::try_from(n).ok()).unwrap_or(self.limits.connections);
+        let pool = Pool::new(Arc::clone(&engine), PoolLimits { connections, ..self.limits });
+        Ok(ServerHandle { name: server.name.clone(), engine, pool })
+    }
+
+    /// The server that holds the shared tables: the first that was added.
+    pub(crate) async fn home(&self) -> Result<Arc<ServerHandle>> {
+        let servers = self.catalog.server_list().await?;
+        let first = servers.first().ok_or_else(no_server)?;
+        self.get(&first.name).await
+    }
+
+    pub(crate) fn forget(&self, name: &str) {
+        self.open.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(name);
+    }
+
+    pub(crate) fn all_open(&self) -> Vec<Arc<ServerHandle>> {
+        self.open.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn stats(&self) -> Vec<(String, PoolStats)> {
+        let mut stats: Vec<_> = self.all_open().iter().map(|s| (s.name.clone(), s.pool.stats())).collect();
+        stats.sort_by(|a, b| a.0.cmp(&b.0));
+        stats
+    }
+}
+
+pub(crate) fn no_server() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no server yet").help("tenantry server add NAME ADMIN_URL")
+}
+
+/// The engine that a URL names. `home` is the URL of the server that holds the shared tables.
+pub(crate) fn engine_of(url: &str, home: &str) -> Result<Arc<dyn Engine>> {
+    let directory = |url: &str| url.strip_prefix("sqlite://").map(PathBuf::from);
+    if let (Some(root), Some(home)) = (directory(url), directory(home)) {
+        return Ok(Arc::new(SqliteEngine::new(&root, &home, DRAIN)?));
+    }
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    Err(Error::new(ErrorKind::Unsupported, format!("no engine speaks `{scheme}://`"))
+        .help("write `sqlite://DIRECTORY`"))
+}

@@ -1,0 +1,246 @@
+//! [`Tx`]: one transaction at one place, which does not forget a failure.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::{
+    Db, SqliteTx,
+    subject::{SharedScope, Subject, TenantScope},
+};
+use crate::{
+    engine::sqlite::SqliteLink,
+    error::{Error, ErrorKind, Result},
+    pool::Lease,
+};
+
+/// A transaction of one tenant.
+pub type TenantTx = Tx<TenantScope>;
+
+/// A transaction on the shared tables.
+pub type SharedTx = Tx<SharedScope>;
+
+/// A transaction, or a savepoint inside of one (see [`Tx::begin`]). Dropped without [`Tx::commit`] it rolls back.
+///
+/// It remembers every statement that failed or was dropped half way: such a transaction cannot be committed, unless what
+/// failed stood behind a savepoint that was rolled back.
+pub struct Tx<S: Subject> {
+    core: Arc<Core<S>>,
+    /// 0 is the transaction, more are savepoints inside of it.
+    depth: usize,
+    ended: bool,
+}
+
+struct Core<S: Subject> {
+    db: Db<S>,
+    state: Arc<Mutex<State>>,
+    /// The outermost savepoint that was dropped and still has to be rolled back; none is `usize::MAX`.
+    abandoned: AtomicUsize,
+}
+
+/// The connection and what has happened on it.
+pub(super) struct State {
+    lease: Lease,
+    /// For the transaction and each open savepoint: whether something in it failed.
+    failed: Vec<bool>,
+    /// Set while a statement runs; found set later, the statement was dropped half way.
+    running: bool,
+    ended: bool,
+}
+
+impl<S: Subject> fmt::Debug for Tx<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx").field("db", &self.core.db).field("depth", &self.depth).finish()
+    }
+}
+
+/// The right to run one statement in a transaction.
+pub(super) struct Turn<S: Subject> {
+    core: Arc<Core<S>>,
+    state: OwnedMutexGuard<State>,
+}
+
+impl<S: Subject> Turn<S> {
+    /// The connection; the statement counts as running until [`Turn::over`].
+    pub(super) fn start(&mut self) -> Result<&mut SqliteLink> {
+        self.state.running = true;
+        self.core.db.link(&mut self.state.lease)
+    }
+
+    /// Writes down how the statement ended.
+    pub(super) async fn over<T>(mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if result.is_err() {
+            self.fail().await;
+        }
+        self.state.running = false;
+        result
+    }
+
+    /// A reading statement was left before its end: nothing is lost by that.
+    pub(super) fn forgive(&mut self) {
+        self.state.running = false;
+    }
+
+    async fn fail(&mut self) {
+        let db = self.core.db.clone();
+        let state = &mut *self.state;
+        let lost = match db.link(&mut state.lease) {
+            // Some errors make the database end the whole transaction, savepoints and all.
+            Ok(link) => !matches!(link.in_transaction().await, Ok(true)),
+            Err(_) => true,
+        };
+        if lost {
+            state.failed.fill(true);
+            state.ended = true;
+        } else if let Some(innermost) = state.failed.last_mut() {
+            *innermost = true;
+        }
+    }
+}
+
+fn over() -> Error {
+    Error::new(ErrorKind::TransactionFailed, "the transaction has ended").help("begin a new one")
+}
+
+impl<S: Subject> Tx<S> {
+    pub(super) fn new(db: Db<S>, lease: Lease) -> Self {
+        let state = State { lease, failed: vec![false], running: false, ended: false };
+        let core = Core { db, state: Arc::new(Mutex::new(state)), abandoned: AtomicUsize::new(usize::MAX) };
+        Self { core: Arc::new(core), depth: 0, ended: false }
+    }
+
+    /// Waits until no other statement of this transaction runs, and cleans up behind dropped savepoints.
+    pub(super) async fn turn(&self) -> Result<Turn<S>> {
+        let state = Arc::clone(&self.core.state).lock_owned().await;
+        let mut turn = Turn { core: Arc::clone(&self.core), state };
+        if turn.state.ended {
+            return Err(over());
+        }
+        if std::mem::take(&mut turn.state.running)
+            && let Some(innermost) = turn.state.failed.last_mut()
+        {
+            *innermost = true;
+        }
+        let outermost = self.core.abandoned.load(Ordering::Acquire);
+        while turn.state.failed.len() > outermost {
+            turn.start()?.savepoint_rollback().await?;
+            turn.state.running = false;
+            turn.state.failed.pop();
+        }
+        self.core.abandoned.store(usize::MAX, Ordering::Release);
+        if self.depth >= turn.state.failed.len() {
+            return Err(over());
+        }
+        Ok(turn)
+    }
+
+    /// Sets a savepoint and gives a transaction inside of this one. While it is open, use it and not its parent.
+    ///
+    /// # Errors
+    /// If this transaction has ended.
+    pub async fn begin(&self) -> Result<Self> {
+        let mut turn = self.turn().await?;
+        let set = turn.start()?.savepoint().await;
+        if set.is_ok() {
+            turn.state.failed.push(false);
+        }
+        let depth = turn.state.failed.len().saturating_sub(1);
+        turn.over(set).await?;
+        Ok(Self { core: Arc::clone(&self.core), depth, ended: false })
+    }
+
+    /// Makes it durable; of a savepoint: keeps it as part of the transaction around it.
+    ///
+    /// Dropped before it has answered, its outcome is unknown.
+    ///
+    /// # Errors
+    /// If anything in it failed and was not rolled back to a savepoint: then nothing of it is stored.
+    pub async fn commit(mut self) -> Result<()> {
+        let mut turn = self.turn().await?;
+        if turn.state.failed.len() != self.depth + 1 {
+            self.roll_back(turn).await?;
+            return Err(Error::new(
+                ErrorKind::TransactionFailed,
+                "a savepoint inside of the transaction is still open: it was rolled back",
+            )
+            .help("commit or roll back the inner transaction first"));
+        }
+        if turn.state.failed.last().copied().unwrap_or(true) {
+            self.roll_back(turn).await?;
+            return Err(Error::new(
+                ErrorKind::TransactionFailed,
+                "a statement in the transaction had failed: it was rolled back",
+            )
+            .help("handle the statement's error, or put it behind a savepoint: `tx.begin()`"));
+        }
+        let link = turn.start()?;
+        let done = if self.depth == 0 { link.commit().await } else { link.savepoint_release().await };
+        match done {
+            Ok(()) => {
+                self.finish(turn);
+                Ok(())
+            }
+            // The lease stays tainted: the connection is settled or closed.
+            Err(cause) => Err(Error::from(cause)),
+        }
+    }
+
+    /// Undoes everything since [`Db::begin`], or since the savepoint.
+    ///
+    /// # Errors
+    /// If the database cannot be reached; then it is undone all the same, for nothing was committed.
+    pub async fn rollback(mut self) -> Result<()> {
+        let turn = self.turn().await?;
+        self.roll_back(turn).await
+    }
+
+    async fn roll_back(&mut self, mut turn: Turn<S>) -> Result<()> {
+        while turn.state.failed.len() > self.depth.max(1) {
+            turn.start()?.savepoint_rollback().await?;
+            turn.state.failed.pop();
+        }
+        turn.state.running = false;
+        self.ended = true;
+        if self.depth > 0 {
+            return Ok(());
+        }
+        turn.start()?.rollback().await?;
+        self.finish(turn);
+        Ok(())
+    }
+
+    fn finish(&mut self, mut turn: Turn<S>) {
+        self.ended = true;
+        turn.state.running = false;
+        if self.depth > 0 {
+            turn.state.failed.pop();
+            return;
+        }
+        turn.state.ended = true;
+        turn.state.lease.clear();
+    }
+
+    /// The typed view for sqlx on SQLite, for one statement.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn sqlite(&mut self) -> Result<SqliteTx<'_, S>> {
+        self.core.db.sqlite()?;
+        Ok(SqliteTx::new(self))
+    }
+}
+
+impl<S: Subject> Drop for Tx<S> {
+    fn drop(&mut self) {
+        if !self.ended && self.depth > 0 {
+            // Of the transaction itself the lease takes care: it comes back tainted and is rolled back.
+            self.core.abandoned.fetch_min(self.depth, Ordering::AcqRel);
+        }
+    }
+}
