@@ -1,0 +1,147 @@
+//! Asks every source, and makes one tenant of what they name.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+
+use super::{
+    Identify, Source,
+    directory::Directory,
+    forwarded::requested_host,
+    header::named_by_header,
+    host::{Host, HostTemplate, Standing, canonical_domain},
+    jwt::{named_by_jwt, refused},
+    path::{key_of_address, named_by_path},
+};
+use crate::{
+    catalog::name::Name,
+    error::{Error, ErrorKind, Result},
+    tenant::Tenant,
+};
+
+/// Where names are looked up.
+pub(super) trait Book: Sync {
+    fn tenant_named(&self, name: &Name) -> impl Future<Output = Result<Arc<Tenant>>> + Send;
+}
+
+impl Book for Directory {
+    fn tenant_named(&self, name: &Name) -> impl Future<Output = Result<Arc<Tenant>>> + Send {
+        self.lookup(name)
+    }
+}
+
+/// A name, and whether it must be the request's tenant even if an earlier one wins.
+struct Named {
+    name: Name,
+    binding: bool,
+}
+
+impl Identify {
+    /// The one tenant of a request, whatever its state. Claims of its token go to the extensions.
+    pub(crate) async fn tenant_of(&self, directory: &Directory, parts: &mut Parts) -> Result<Arc<Tenant>> {
+        self.tenant_in(directory, parts).await
+    }
+
+    /// With [`Identify::uniform_not_found`] every answer from which a stranger could tell customers is the same.
+    pub(crate) fn answer(&self, error: Error) -> Error {
+        use ErrorKind as K;
+        let tells = matches!(error.kind(), K::UnknownTenant | K::Suspended | K::Disagreement | K::NoTenant);
+        if self.uniform_not_found && tells {
+            Error::new(K::UnknownTenant, "no tenant is served for this request").caused_by(error)
+        } else {
+            error
+        }
+    }
+
+    async fn tenant_in(&self, book: &impl Book, parts: &mut Parts) -> Result<Arc<Tenant>> {
+        self.check()?;
+        let named = self.ask(parts).await?;
+        if self.require_jwt && !named.iter().any(|named| named.binding) {
+            return Err(
+                refused("a request has no token").help("send `Authorization: Bearer` with a token of the tenant")
+            );
+        }
+        self.agree(book, &named).await
+    }
+
+    /// Users come last, so that their closures find the claims; what they name keeps its place in the order.
+    async fn ask(&self, parts: &mut Parts) -> Result<Vec<Named>> {
+        let mut named = Vec::with_capacity(self.sources.len());
+        for (at, source) in self.sources.iter().enumerate() {
+            let binding = matches!(source, Source::Jwt(_));
+            let name = self.ask_source(source, parts).await?;
+            named.extend(name.map(|name| (at, Named { name, binding })));
+        }
+        for (at, source) in self.sources.iter().enumerate() {
+            if let Source::User(user) = source {
+                let name = user.named(parts).await?;
+                named.extend(name.map(|name| (at, Named { name, binding: false })));
+            }
+        }
+        named.sort_by_key(|(at, _)| *at);
+        Ok(named.into_iter().map(|(_, named)| named).collect())
+    }
+
+    async fn ask_source(&self, source: &Source, parts: &mut Parts) -> Result<Option<Name>> {
+        match source {
+            Source::Host(template) => named_by_host(template, requested_host(parts, &self.proxies)?),
+            Source::Domain => Ok(domain(requested_host(parts, &self.proxies)?)),
+            Source::Header(name) => named_by_header(&parts.headers, name),
+            Source::Path => named_by_path(parts).await,
+            Source::Jwt(keys) => {
+                let Some((name, claims)) = named_by_jwt(&parts.headers, keys)? else { return Ok(None) };
+                parts.extensions.insert(claims);
+                Ok(Some(name))
+            }
+            Source::User(_) => Ok(None),
+        }
+    }
+
+    async fn agree(&self, book: &impl Book, named: &[Named]) -> Result<Arc<Tenant>> {
+        let mut chosen: Option<Arc<Tenant>> = None;
+        let mut looked_up = Vec::with_capacity(named.len());
+        for Named { name, binding } in named {
+            let outvoted = self.first_wins && chosen.is_some() && !binding;
+            if outvoted || looked_up.contains(&name) {
+                continue;
+            }
+            looked_up.push(name);
+            let tenant = match book.tenant_named(name).await {
+                // A host that is no registered domain says nothing.
+                Err(error) if error.is_unknown_tenant() && matches!(name, Name::Domain(_)) => continue,
+                found => found?,
+            };
+            match &chosen {
+                Some(first) if first.id != tenant.id => return Err(disagreement()),
+                Some(_) => {}
+                None => chosen = Some(tenant),
+            }
+        }
+        chosen.ok_or_else(|| Error::new(ErrorKind::NoTenant, "no source of `Identify` found a tenant in a request"))
+    }
+}
+
+fn disagreement() -> Error {
+    Error::new(ErrorKind::Disagreement, "the signals of a request name different tenants")
+}
+
+fn named_by_host(template: &HostTemplate, host: Option<Host>) -> Result<Option<Name>> {
+    let Some(Host::Name(host)) = host else { return Ok(None) };
+    match template.place(&host) {
+        Standing::Base => Ok(None),
+        Standing::Label(label) => key_of_address(label).map(Some),
+        // It stands under the base domain, so it was meant to name something, and nothing has such a name.
+        Standing::Deeper => Err(Error::new(ErrorKind::UnknownTenant, "a host is too deep under the base domain")),
+        Standing::Outside => Ok(domain(Some(Host::Name(host)))),
+    }
+}
+
+fn domain(host: Option<Host>) -> Option<Name> {
+    match host {
+        Some(Host::Name(host)) => canonical_domain(&host).ok().map(Name::Domain),
+        Some(Host::Address) | None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
