@@ -9,7 +9,7 @@ use super::{
     directory::Directory,
     forwarded::requested_host,
     header::named_by_header,
-    host::{Host, HostTemplate, Standing, canonical_domain},
+    host::{Host, HostTemplate, Standing},
     jwt::{named_by_jwt, refused},
     path::{key_of_address, named_by_path},
 };
@@ -136,10 +136,11 @@ fn named_by_host(template: &HostTemplate, host: Option<Host>) -> Result<Option<N
     }
 }
 
+/// A host as a custom domain; `canonical_domain` would read it as itself. Domains have at least two labels.
 fn domain(host: Option<Host>) -> Option<Name> {
     match host {
-        Some(Host::Name(host)) => canonical_domain(&host).ok().map(Name::Domain),
-        Some(Host::Address) | None => None,
+        Some(Host::Name(host)) if host.contains('.') => Some(Name::Domain(host)),
+        _ => None,
     }
 }
 

@@ -168,7 +168,7 @@ impl Identify {
     }
 
     /// One answer, 404, for tenants that are unknown, deleted or suspended and for requests whose signals disagree or
-    /// name nobody, so that nobody learns who is a customer.
+    /// name nobody, so that nobody learns who is a customer. A tenant that is being updated or moved still answers 503.
     pub fn uniform_not_found(mut self) -> Self {
         self.uniform_not_found = true;
         self
@@ -189,11 +189,12 @@ impl Identify {
     /// Whether this can work: a template, header name or proxy that cannot be read is told here. A layer made from it
     /// all the same refuses every request.
     pub fn check(&self) -> Result<()> {
-        let has_jwt = self.sources.iter().any(|source| matches!(source, Source::Jwt(_)));
+        let jwts = self.sources.iter().filter(|source| matches!(source, Source::Jwt(_))).count();
         let problem = match &self.mistake {
             Some(mistake) => mistake,
             None if self.sources.is_empty() => "it has no source",
-            None if self.require_jwt && !has_jwt => "`require_jwt` needs a source `jwt`",
+            None if jwts > 1 => "a token cannot be good for two sources `jwt`; use `JwtKeys::or`",
+            None if self.require_jwt && jwts == 0 => "`require_jwt` needs a source `jwt`",
             None => return Ok(()),
         };
         Err(Error::new(ErrorKind::Configuration, format!("`Identify` cannot work: {problem}")))

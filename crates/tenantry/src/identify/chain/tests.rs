@@ -279,6 +279,7 @@ async fn an_identify_that_cannot_work_says_so_and_lets_nobody_in() {
         Identify::new().header("x tenant").path(),
         Identify::new().path().trusted_proxies(["proxy"]),
         Identify::new().path().require_jwt(),
+        Identify::new().jwt(keys()).jwt(keys()),
     ] {
         assert!(bad.check().is_err(), "{bad:?}");
         assert_eq!(visit(bad, "/acme/users", &[BASE]).await, Err(ErrorKind::Configuration));
