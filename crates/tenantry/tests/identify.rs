@@ -1,5 +1,7 @@
 //! Requests to a real router, in process and over a real socket: whose they are, and what the refused ones are told.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use axum::{

@@ -1,5 +1,7 @@
 //! What the log says of requests. It has a process of its own: a subscriber is seen by every thread.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     io::Write,
     sync::{Arc, Mutex, PoisonError},

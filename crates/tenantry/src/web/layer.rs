@@ -30,6 +30,24 @@ use crate::{
 ///
 /// [`Tenantry::layer`] makes one. Around the inner service there is a span `request` with the tenant, the method and
 /// the route that matched, never the address itself.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tenantry::{Identify, Tenant, Tenantry};
+///
+/// async fn home(tenant: Tenant) -> String {
+///     format!("this is {}", tenant.key)
+/// }
+///
+/// fn app(tenancy: &Tenantry) -> Router {
+///     let api = Router::new().route("/home", get(home));
+///     Router::new()
+///         .nest("/{tenant}", api.clone())
+///         .merge(api)
+///         .layer(tenancy.layer(Identify::new().host("{tenant}.myapp.com").path()))
+///         .route("/healthz", get(|| async { "ok" })) // added after the layer: outside of it
+/// }
+/// ```
 #[derive(Clone)]
 pub struct TenantLayer(Arc<Gate>);
 
