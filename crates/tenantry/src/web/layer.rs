@@ -67,6 +67,15 @@ impl TenantLayer {
     }
 }
 
+// Here and not beside `Tenantry`, which stands a floor below and knows nothing of the web.
+impl Tenantry {
+    /// The layer that finds the tenant of each request; see [`TenantLayer`].
+    #[must_use]
+    pub fn layer(&self, identify: Identify) -> TenantLayer {
+        TenantLayer::new(self.clone(), identify)
+    }
+}
+
 impl Gate {
     /// Puts into the extensions what the extractors take out of them.
     async fn admit(&self, parts: &mut Parts) -> Result<Span> {
