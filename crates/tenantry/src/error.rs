@@ -110,8 +110,6 @@ kinds! {
     Io, 500, "internal", "something went wrong", true;
     /// The isolation of a place could not be proven.
     Isolation, 500, "internal", "something went wrong", false;
-    /// This program is shutting down.
-    ShuttingDown, 503, "unavailable", "the service is unavailable; try again soon", true;
     /// A defect of this library.
     Internal, 500, "internal", "something went wrong", false;
 }

@@ -34,6 +34,7 @@ impl TenantId {
         self.0
     }
 
+    #[cfg(test)]
     pub(crate) const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
     }

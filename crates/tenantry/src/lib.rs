@@ -1,5 +1,9 @@
-//! tenantry
+//! Multi-tenancy for Rust web services: one program serves thousands of customers, and the database itself keeps each
+//! one's data apart.
+
 mod catalog;
+mod config;
+mod doctor;
 mod engine;
 mod error;
 mod failpoint;
@@ -8,12 +12,30 @@ mod ident;
 mod identify;
 mod key;
 mod migrate;
+mod operate;
+mod orm;
 mod pool;
 mod scope;
 mod secret;
 mod tenant;
+mod tenantry;
+mod web;
 
+pub use catalog::{AuditEntry, Domain, Server, TenantFilter};
+pub use config::{CatalogConfig, Config, MigrationsConfig, TenantsConfig};
+pub use doctor::{DoctorOptions, DoctorReport};
+pub use engine::{Capabilities, Finding};
 pub use error::{Error, Result};
 pub use id::TenantId;
+pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, Signal};
 pub use key::{MAX_KEY_BYTES, TenantKey};
+pub use migrate::{Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, TargetPlan, TargetReport};
+pub use operate::{NewTenant, Recovered};
+pub use pool::{PoolLimits, PoolStats};
+pub use scope::{
+    Db, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope, TenantTx, Tx,
+};
+pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};
+pub use tenantry::{Tenantry, TenantryBuilder};
+pub use web::{Problem, TenantLayer, TenantService};

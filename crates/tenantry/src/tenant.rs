@@ -89,6 +89,7 @@ pub(crate) enum Transition {
 }
 
 impl Transition {
+    #[cfg(test)]
     pub(crate) const ALL: &'static [Self] =
         &[Self::Activate, Self::Suspend, Self::Resume, Self::Delete, Self::Undelete, Self::Purge];
 
@@ -173,5 +174,38 @@ impl Tenant {
                     .help(format!("tenantry tenant undelete {key}")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_active_tenant_is_served_and_only_a_purge_is_final() {
+        for &state in TenantState::ALL {
+            assert_eq!(state.is_served(), state == TenantState::Active);
+            let next: Vec<_> = Transition::ALL.iter().filter_map(|&t| state.after(t)).collect();
+            assert!(!next.is_empty(), "{state} leads nowhere");
+            if state == TenantState::Purging {
+                assert_eq!(next, [TenantState::Purging]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_served_tenant_cannot_be_purged_without_being_deleted_first() {
+        assert_eq!(TenantState::Active.after(Transition::Purge), None);
+        assert_eq!(TenantState::Suspended.after(Transition::Purge), None);
+        assert_eq!(TenantState::Active.after(Transition::Delete), Some(TenantState::Deleted));
+        assert_eq!(TenantState::Deleted.after(Transition::Purge), Some(TenantState::Purging));
+    }
+
+    #[test]
+    fn every_word_reads_back_and_others_are_refused() {
+        for state in TenantState::ALL {
+            assert_eq!(state.as_str().parse::<TenantState>().ok(), Some(*state));
+        }
+        assert!("Active".parse::<TenantState>().is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! The catalog's tables, as one text for every engine.
 
+#![expect(unreachable_pub, reason = "SeaORM's derives write `pub` themselves")]
+
 /// Tenants, and their place.
 pub(super) mod tenant {
     use sea_orm::entity::prelude::*;

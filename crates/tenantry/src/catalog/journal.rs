@@ -146,6 +146,15 @@ impl Catalog {
         Ok(())
     }
 
+    /// Gives an operation up; what it had marked stays marked until it is begun again.
+    pub(crate) async fn operation_fail(&self, operation: &Operation, why: &Error) -> Result<()> {
+        let (operation, why) = (operation.clone(), why.to_string());
+        self.write(Durability::Progress, move |tx| {
+            Box::pin(async move { end(tx, &operation, "failed", Some(why)).await })
+        })
+        .await
+    }
+
     /// Says that this process is still at it.
     pub(crate) async fn operation_renew(&self, operation: &Operation) -> Result<()> {
         let (me, operation) = (self.clone(), operation.clone());

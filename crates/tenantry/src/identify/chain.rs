@@ -14,7 +14,7 @@ use super::{
     path::{key_of_address, named_by_path},
 };
 use crate::{
-    catalog::name::Name,
+    catalog::Name,
     error::{Error, ErrorKind, Result},
     tenant::Tenant,
 };

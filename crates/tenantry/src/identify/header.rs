@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName};
 
 use crate::{
-    catalog::name::Name,
+    catalog::Name,
     error::{Error, ErrorKind, Result},
     key::TenantKey,
 };

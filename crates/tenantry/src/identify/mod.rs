@@ -1,7 +1,7 @@
 //! From a request to its tenant. Each source abstains, names a tenant, or rejects.
 
 mod chain;
-pub(crate) mod directory;
+mod directory;
 mod forwarded;
 mod header;
 mod host;
@@ -13,7 +13,8 @@ use std::fmt;
 
 use http::{HeaderName, request::Parts};
 
-pub(crate) use self::host::canonical_domain;
+pub use self::directory::DirectoryLimits;
+pub(crate) use self::{directory::Directory, host::canonical_domain};
 use self::{forwarded::Proxies, host::HostTemplate, user::User};
 pub use self::{
     jwt::{Claims, JwtKeys},

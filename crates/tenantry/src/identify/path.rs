@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams, rejection::RawPathParamsRej
 use http::request::Parts;
 
 use crate::{
-    catalog::name::Name,
+    catalog::Name,
     error::{Error, ErrorKind, Result},
     key::TenantKey,
 };

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc};
 use http::request::Parts;
 
 use super::jwt::refused;
-use crate::{catalog::name::Name, error::Result, id::TenantId, key::TenantKey};
+use crate::{catalog::Name, error::Result, id::TenantId, key::TenantKey};
 
 /// What the closure of [`Identify::user`](crate::Identify::user) finds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,10 +74,6 @@ impl Db<TenantScope> {
     pub fn tenant(&self) -> &Tenant {
         self.inner.subject.tenant()
     }
-
-    pub(crate) fn tenant_arc(&self) -> &Arc<Tenant> {
-        self.inner.subject.tenant()
-    }
 }
 
 impl Db<SharedScope> {

@@ -50,7 +50,7 @@ impl<S: Sync> FromRequestParts<S> for SharedDb {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Handle(tenancy) = left_by_the_layer(&parts.extensions)?;
-        Ok(tenancy.shared()?)
+        Ok(tenancy.shared().await?)
     }
 }
 

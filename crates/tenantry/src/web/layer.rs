@@ -94,7 +94,7 @@ impl Gate {
         if parts.extensions.get::<Arc<Tenant>>().is_some_and(|outer| outer.id != tenant.id) {
             return Err(Error::new(ErrorKind::Disagreement, "two tenant layers found two tenants for one request"));
         }
-        let db = self.tenancy.tenant_db(Arc::clone(&tenant))?;
+        let db = self.tenancy.tenant_db(Arc::clone(&tenant)).await?;
         Ok((tenant, db))
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Mode {
     Tenant,
     /// An app's statements on the shared tables (`shared`).
     Shared,
+    /// A file of data changes: an app's statements on a tenant's own file, and nothing of its schema.
+    Data,
     /// A migration file: any change of its own database, but no other database and no transaction of its own.
     Migration,
 }
@@ -46,6 +48,7 @@ impl Guard {
         match self.mode {
             Mode::Tenant => action.allowed_in_app("main", engine_speaks),
             Mode::Shared => action.allowed_in_app("shared", engine_speaks),
+            Mode::Data => engine_speaks || action.allowed_in_app("main", false),
             Mode::Migration => engine_speaks || action.allowed_in_migration(),
         }
     }

@@ -3,12 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection,
+    ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::{files, guard::Mode, link::SqliteLink};
 use crate::{
+    engine::ScriptKind,
     error::{Error, ErrorKind, Result},
     id::TenantId,
 };
@@ -77,11 +78,15 @@ pub(super) async fn shared(file: &Path) -> Result<SqliteLink> {
     SqliteLink::guarded(connection, Mode::Shared, Some(file)).await
 }
 
-/// A connection for one migration file. Only the guard of migrations stands before it.
-pub(super) async fn migration(file: &Path) -> Result<SqliteLink> {
+/// A connection for one migration file: of the schema, or of data only.
+pub(super) async fn migration(file: &Path, kind: ScriptKind) -> Result<SqliteLink> {
     require(file)?;
     let connection = options(file).connect().await?;
-    SqliteLink::guarded(connection, Mode::Migration, Some(file)).await
+    let mode = match kind {
+        ScriptKind::Schema => Mode::Migration,
+        ScriptKind::Data => Mode::Data,
+    };
+    SqliteLink::guarded(connection, mode, Some(file)).await
 }
 
 /// The engine's own connection: no guard, and no text of anybody else.

@@ -34,7 +34,7 @@ pub(super) async fn ledger(file: &Path) -> Result<Vec<Applied>> {
 }
 
 pub(super) async fn apply(file: &Path, script: &Script) -> Result<()> {
-    let mut link = open::migration(file).await?;
+    let mut link = open::migration(file, script.kind).await?;
     let result =
         if script.no_transaction { apply_plain(&mut link, script).await } else { apply_in_tx(&mut link, script).await };
     // A connection that is closed rolls back what is still open.

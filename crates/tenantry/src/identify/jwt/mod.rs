@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 
 pub use self::{claims::Claims, keys::JwtKeys};
 use crate::{
-    catalog::name::Name,
+    catalog::Name,
     error::{Error, ErrorKind, Result},
     key::TenantKey,
 };

@@ -1,0 +1,167 @@
+//! `doctor`: looks for what would break the isolation, and tries to break it.
+
+use serde::Serialize;
+
+use crate::{
+    catalog::TenantFilter,
+    engine::Finding,
+    error::Result,
+    tenant::{Tenant, TenantState},
+    tenantry::Tenantry,
+};
+
+mod canary;
+
+/// What `doctor` may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct DoctorOptions {
+    repair: bool,
+    read_only: bool,
+}
+
+impl DoctorOptions {
+    /// Looks and tries, changes nothing that belongs to a tenant.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends what crashed processes left, and removes canaries and orphans.
+    pub const fn repair(mut self, yes: bool) -> Self {
+        self.repair = yes;
+        self
+    }
+
+    /// Makes no canary tenants.
+    pub const fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
+    }
+}
+
+/// What `doctor` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DoctorReport {
+    /// What is wrong, each with its repair.
+    pub findings: Vec<Finding>,
+    /// What was looked at, in words.
+    pub checks: Vec<String>,
+    /// What was repaired.
+    pub repaired: Vec<String>,
+}
+
+pub(crate) async fn examine(tenantry: &Tenantry, options: DoctorOptions) -> Result<DoctorReport> {
+    let mut report = DoctorReport::default();
+    if options.repair {
+        repair(tenantry, &mut report).await?;
+    }
+    operations(tenantry, &mut report).await?;
+    places(tenantry, &mut report).await?;
+    orphans(tenantry, options, &mut report).await?;
+    migrations(tenantry, &mut report).await?;
+    if !options.read_only {
+        canary::try_to_bleed(tenantry, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn repair(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
+    let recovered = tenantry.recover().await?;
+    if recovered.finished > 0 {
+        report
+            .repaired
+            .push(format!("{} operations of crashed processes were brought to their end", recovered.finished));
+    }
+    if recovered.purged > 0 {
+        report.repaired.push(format!("{} tenants whose grace time was over were purged", recovered.purged));
+    }
+    for why in recovered.failed {
+        report.findings.push(Finding {
+            code: "operation_stuck",
+            what: why,
+            repair: "mend the cause and run `tenantry doctor --repair` again".into(),
+        });
+    }
+    let swept = canary::sweep(tenantry).await?;
+    if swept > 0 {
+        report.repaired.push(format!("{swept} canary tenants of an earlier doctor were removed"));
+    }
+    Ok(())
+}
+
+async fn operations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
+    for tenant in tenantry.catalog().operation_list_abandoned().await? {
+        report.findings.push(Finding {
+            code: "operation_abandoned",
+            what: format!("an operation on tenant {tenant} was left by a process that is gone"),
+            repair: "tenantry doctor --repair".into(),
+        });
+    }
+    report.checks.push("operations: looked for what crashed processes left".into());
+    Ok(())
+}
+
+async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
+    let tenants = tenantry.tenant_list(&TenantFilter::all()).await?;
+    let kept = tenants.iter().filter(|t| !matches!(t.state, TenantState::Provisioning | TenantState::Purging));
+    let mut count = 0;
+    for tenant in kept {
+        let server = tenantry.servers().get(&tenant.server).await?;
+        match server.engine.audit(tenant.id, &tenant.physical).await {
+            Ok(findings) => report.findings.extend(findings),
+            Err(error) => report.findings.push(Finding {
+                code: "place_unreadable",
+                what: format!("the place of tenant `{}` cannot be audited: {error}", tenant.key),
+                repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
+            }),
+        }
+        count += 1;
+    }
+    report.checks.push(format!("places: audited {count} tenants"));
+    Ok(())
+}
+
+async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut DoctorReport) -> Result<()> {
+    for server in tenantry.server_list().await? {
+        let handle = tenantry.servers().get(&server.name).await?;
+        // The places first: a tenant that is created in between is in the catalog when that is read.
+        let places = handle.engine.tenant_places().await?;
+        let known = known_places(tenantry, &server.name).await?;
+        for place in places.iter().filter(|p| !known.contains(p.as_str())) {
+            if options.repair && remove_orphan(&handle, place).await {
+                report.repaired.push(format!("the orphan `{place}` on server `{}` was removed", server.name));
+                continue;
+            }
+            report.findings.push(Finding {
+                code: "orphan",
+                what: format!("`{place}` on server `{}` belongs to no tenant", server.name),
+                repair: "tenantry doctor --repair".into(),
+            });
+        }
+    }
+    report.checks.push("orphans: compared the servers with the catalog".into());
+    Ok(())
+}
+
+async fn known_places(tenantry: &Tenantry, server: &str) -> Result<std::collections::HashSet<String>> {
+    let mut tenants = tenantry.tenant_list(&TenantFilter::all().server(server)).await?;
+    tenants.extend(tenantry.catalog().canary_list().await?);
+    Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical).collect())
+}
+
+/// Only what bears the name of a tenant's place, and says itself whose it was, is removed.
+async fn remove_orphan(server: &crate::scope::ServerHandle, place: &str) -> bool {
+    let Some(id) = place.strip_prefix("t_").and_then(|id| id.parse().ok()) else { return false };
+    server.engine.tenant_place_drop(id, place).await.is_ok()
+}
+
+async fn migrations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
+    if tenantry.server_list().await?.is_empty() {
+        return Ok(());
+    }
+    for what in tenantry.migrations().verify().await? {
+        report.findings.push(Finding { code: "migration", what, repair: "tenantry migrate status".into() });
+    }
+    report.checks.push("migrations: compared every history with the files".into());
+    Ok(())
+}

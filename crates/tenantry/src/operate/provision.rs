@@ -1,0 +1,162 @@
+//! Creating tenants at run time.
+
+use std::time::Instant;
+
+use super::{LOOK_AGAIN, Operator, PATIENCE, to_the_end};
+use crate::{
+    catalog::{self, Name, Operation, Reserved},
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+    ident::Ident,
+    identify::canonical_domain,
+    key::TenantKey,
+    scope::no_server,
+    tenant::{Isolation, Tenant, TenantState},
+};
+
+/// What a new tenant is to be. Only the key is required.
+///
+/// ```
+/// use tenantry::{Isolation, NewTenant};
+/// # fn example() -> tenantry::Result<()> {
+/// let new = NewTenant::new("acme")?.isolation(Isolation::Database).domain("shop.acme.com")?;
+/// # let _ = new; Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NewTenant {
+    key: TenantKey,
+    isolation: Option<Isolation>,
+    server: Option<String>,
+    domains: Vec<Box<str>>,
+}
+
+impl NewTenant {
+    /// A tenant of this key.
+    ///
+    /// # Errors
+    /// If the text is not a tenant key.
+    pub fn new(key: &str) -> Result<Self> {
+        Ok(Self::with_key(key.parse()?))
+    }
+
+    /// A tenant of this key, parsed already.
+    pub const fn with_key(key: TenantKey) -> Self {
+        Self { key, isolation: None, server: None, domains: Vec::new() }
+    }
+
+    /// How its data is kept apart; the default is the server's.
+    pub const fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Where its data lies; the default is the first server that has room.
+    pub fn server(mut self, name: impl Into<String>) -> Self {
+        self.server = Some(name.into());
+        self
+    }
+
+    /// A custom domain; may be called again for more.
+    ///
+    /// # Errors
+    /// If the text is not a domain.
+    pub fn domain(mut self, host: &str) -> Result<Self> {
+        self.domains.push(canonical_domain(host)?);
+        Ok(self)
+    }
+}
+
+impl Operator {
+    /// Creates a tenant; it is served when this returns. Runs to its end even if the caller goes away.
+    ///
+    /// # Errors
+    /// `Taken` or `Quarantined` for the key or a domain, `NoCapacity`, or what failed: then nothing is left of it.
+    pub(crate) async fn tenant_create(&self, new: NewTenant) -> Result<Tenant> {
+        let me = self.clone();
+        to_the_end(async move { me.create(new).await }).await
+    }
+
+    async fn create(&self, new: NewTenant) -> Result<Tenant> {
+        let started = Instant::now();
+        loop {
+            let wanted = self.placed(&new).await?;
+            match self.catalog.tenant_reserve(wanted).await? {
+                Reserved::New(operation) => {
+                    self.failpoints.hit("provision.reserved").await?;
+                    return self.finish(operation).await;
+                }
+                Reserved::Unfinished(tenant) => {
+                    if let Some(operation) = self.catalog.operation_take_over(tenant.id).await? {
+                        tracing::info!(tenant.key = %tenant.key, "finishing a tenant that another process began");
+                        return self.finish(operation).await;
+                    }
+                    self.wait_for(&tenant, started).await?;
+                }
+            }
+        }
+    }
+
+    async fn wait_for(&self, tenant: &Tenant, started: Instant) -> Result<()> {
+        if started.elapsed() < PATIENCE {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::OperationRunning, format!("another process is creating tenant `{}`", tenant.key))
+            .help("tenantry tenant list"))
+    }
+
+    async fn placed(&self, new: &NewTenant) -> Result<catalog::NewTenant> {
+        let server = match &new.server {
+            Some(name) => self.servers.get(name).await?,
+            None => self.server_with_room().await?,
+        };
+        let capabilities = server.engine.capabilities();
+        let isolation = new.isolation.unwrap_or(capabilities.default_isolation);
+        capabilities.require(isolation)?;
+        let id = TenantId::new();
+        Ok(catalog::NewTenant {
+            id,
+            key: new.key.clone(),
+            isolation,
+            server: server.name.clone(),
+            physical: Ident::of_tenant(id).to_string(),
+            domains: new.domains.clone(),
+        })
+    }
+
+    async fn server_with_room(&self) -> Result<std::sync::Arc<crate::scope::ServerHandle>> {
+        let servers = self.catalog.server_list().await?;
+        for server in &servers {
+            let Some(capacity) = server.capacity else { return self.servers.get(&server.name).await };
+            if i64::try_from(self.catalog.tenant_count(&server.name).await?).unwrap_or(i64::MAX) < capacity {
+                return self.servers.get(&server.name).await;
+            }
+        }
+        if servers.is_empty() {
+            return Err(no_server());
+        }
+        Err(Error::new(ErrorKind::NoCapacity, "every server is full").help("tenantry server add NAME ADMIN_URL"))
+    }
+
+    /// Runs the steps; what fails is undone, so that the key is free again.
+    pub(super) async fn finish(&self, operation: Operation) -> Result<Tenant> {
+        let id = operation.tenant;
+        match self.run(operation.clone()).await {
+            Ok(Some(tenant)) => Ok(tenant),
+            Ok(None) => Err(Error::new(ErrorKind::Internal, "provisioning ended without a tenant")),
+            Err(error) => {
+                let found = self.catalog.tenant_find(&Name::Id(id)).await?;
+                match found {
+                    // The step that failed came after the one that counts.
+                    Some(tenant) if tenant.state != TenantState::Provisioning => Ok(tenant),
+                    _ => {
+                        self.undo(&operation, &error).await?;
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Finishing or undoing what a process that is gone had begun.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Operator;
+use crate::{
+    catalog::{Operation, OperationKind},
+    error::Result,
+};
+
+/// What was found and brought to an end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Operations of processes that are gone, now ended.
+    pub finished: usize,
+    /// Deleted tenants whose grace time was over, now purged.
+    pub purged: usize,
+    /// What could not be ended, and why.
+    pub failed: Vec<String>,
+}
+
+impl Operator {
+    /// Takes over operations whose lease has run out, and purges tenants whose grace time is over.
+    pub(crate) async fn recover(&self, grace: Duration) -> Result<Recovered> {
+        let mut recovered = Recovered::default();
+        for tenant in self.catalog.operation_list_abandoned().await? {
+            // `None`: another process was faster.
+            if let Some(operation) = self.catalog.operation_take_over(tenant).await? {
+                let result = self.end(operation).await;
+                recovered.note(result, |r| &mut r.finished);
+            }
+        }
+        for tenant in self.purge_list().await? {
+            let result = self.tenant_purge(tenant.id).await;
+            recovered.note(result, |r| &mut r.finished);
+        }
+        for tenant in self.catalog.tenant_list_expired(grace).await? {
+            let result = self.tenant_purge(tenant.id).await;
+            recovered.note(result, |r| &mut r.purged);
+        }
+        Ok(recovered)
+    }
+
+    async fn end(&self, operation: Operation) -> Result<()> {
+        match operation.kind {
+            OperationKind::Provision => self.finish(operation).await.map(drop),
+            OperationKind::Purge => self.purge_with(operation).await,
+        }
+    }
+}
+
+impl Recovered {
+    fn note(&mut self, result: Result<()>, counter: impl FnOnce(&mut Self) -> &mut usize) {
+        match result {
+            Ok(()) => *counter(self) += 1,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an operation could not be ended");
+                self.failed.push(error.to_string());
+            }
+        }
+    }
+}
