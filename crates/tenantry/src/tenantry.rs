@@ -12,7 +12,6 @@ use futures_util::{StreamExt, stream};
 use crate::{
     catalog::{AuditEntry, Catalog, Domain, Name, NewServer, Server, TenantFilter},
     config::Config,
-    doctor,
     error::{Error, ErrorKind, Result},
     failpoint::Failpoints,
     ident::Ident,
@@ -475,14 +474,6 @@ impl Tenantry {
     /// If the catalog cannot be read.
     pub async fn recover(&self) -> Result<Recovered> {
         self.0.operator.recover(self.0.config.tenants.grace()).await
-    }
-
-    /// Audits the isolation of every place, and makes two canary tenants that try to reach each other.
-    ///
-    /// # Errors
-    /// If the catalog cannot be read.
-    pub async fn doctor(&self, options: doctor::DoctorOptions) -> Result<doctor::DoctorReport> {
-        doctor::examine(self, options).await
     }
 
     pub(crate) fn operator(&self) -> &Operator {

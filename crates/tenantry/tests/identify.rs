@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+mod support;
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, to_bytes},
     extract::Request,
     response::Response,
@@ -13,7 +15,8 @@ use axum::{
 };
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tenantry::{Claims, Identify, JwtKeys, SharedDb, Tenant, TenantDb, Tenantry};
+use support::Installation;
+use tenantry::{Claims, Identify, JwtKeys, SharedDb, Tenant, TenantDb};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -23,8 +26,15 @@ use tower::ServiceExt;
 const SECRET: &[u8] = b"a secret of thirty-two bytes, and more";
 
 /// `acme` (with the domain `shop.acme.com`) and `umbrella` are served, `globex` is suspended, `initech` deleted.
-async fn tenancy() -> Tenantry {
-    Tenantry::stub()
+async fn installation() -> Installation {
+    let place = Installation::new().await;
+    for key in ["acme", "umbrella", "globex", "initech"] {
+        place.tenant(key).await;
+    }
+    place.tenancy.domain_add("acme", "shop.acme.com").await.unwrap();
+    place.tenancy.tenant_suspend("globex").await.unwrap();
+    place.tenancy.tenant_delete("initech").await.unwrap();
+    place
 }
 
 fn identify() -> Identify {
@@ -48,7 +58,10 @@ async fn me(claims: Claims) -> String {
 
 async fn app(identify: Identify) -> Router {
     let api = Router::new().route("/users", get(users)).route("/me", get(me));
-    Router::new().nest("/{tenant}", api.clone()).merge(api).layer(tenancy().await.layer(identify))
+    let place = installation().await;
+    let routes = Router::new().nest("/{tenant}", api.clone()).merge(api).layer(place.tenancy.layer(identify));
+    // The installation's directory goes away with the router.
+    routes.layer(Extension(Arc::new(place)))
 }
 
 fn request(target: &str, headers: &[(&str, &str)]) -> Request {
@@ -160,7 +173,8 @@ async fn a_route_outside_of_the_layer_hands_nothing_out() {
 
 #[tokio::test]
 async fn two_layers_must_find_one_tenant() {
-    let tenancy = tenancy().await;
+    let place = installation().await;
+    let tenancy = place.tenancy.clone();
     let by_header = tenancy.layer(Identify::new().header("x-tenant-name"));
     let by_path = tenancy.layer(Identify::new().path());
     let app = Router::new().route("/{tenant}/users", get(users)).layer(by_path).layer(by_header);

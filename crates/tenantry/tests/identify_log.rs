@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::{
     io::Write,
     sync::{Arc, Mutex, PoisonError},
@@ -10,14 +12,17 @@ use std::{
 use axum::{Router, body::Body, extract::Request, routing::get};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tenantry::{Identify, JwtKeys, TenantDb, Tenantry};
+use support::Installation;
+use tenantry::{Identify, JwtKeys, TenantDb};
 use tower::ServiceExt;
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes, and more";
 
 /// `acme` is served.
-async fn tenancy() -> Tenantry {
-    Tenantry::stub()
+async fn installation() -> Installation {
+    let place = Installation::new().await;
+    place.tenant("acme").await;
+    place
 }
 
 async fn users(_: TenantDb) {
@@ -61,7 +66,8 @@ async fn the_log_names_the_tenant_of_each_line_and_never_the_query_or_the_token(
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let keys = JwtKeys::hs256(SECRET, "shop", "shop").unwrap();
-    let layer = tenancy().await.layer(Identify::new().path().jwt(keys));
+    let place = installation().await;
+    let layer = place.tenancy.layer(Identify::new().path().jwt(keys));
     let app = Router::new().route("/users", get(users)).route("/{tenant}/users", get(users)).layer(layer);
 
     let claims = json!({"iss": "shop", "aud": "shop", "exp": u32::MAX, "tenant": "acme"});

@@ -50,7 +50,18 @@ pub struct DoctorReport {
     pub repaired: Vec<String>,
 }
 
-pub(crate) async fn examine(tenantry: &Tenantry, options: DoctorOptions) -> Result<DoctorReport> {
+// Here and not beside `Tenantry`, which knows nothing of who examines it.
+impl Tenantry {
+    /// Audits the isolation of every place, and makes two canary tenants that try to reach each other.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn doctor(&self, options: DoctorOptions) -> Result<DoctorReport> {
+        examine(self, options).await
+    }
+}
+
+async fn examine(tenantry: &Tenantry, options: DoctorOptions) -> Result<DoctorReport> {
     let mut report = DoctorReport::default();
     if options.repair {
         repair(tenantry, &mut report).await?;

@@ -30,6 +30,11 @@ impl SqlText {
         Ok(text)
     }
 
+    /// Whether it has to be put between a begin and a commit.
+    pub(crate) const fn needs_transaction(self) -> bool {
+        !self.reads_only || self.shape_follows_schema
+    }
+
     fn take(&mut self, statement: Statement<'_>) -> Result<()> {
         let Some(verb) = statement.verb else { return Ok(()) };
         if let Some(instead) = instead_of(verb) {
@@ -87,11 +92,13 @@ enum Word<'a> {
 /// The words of a text that matter here: comments, strings, quoted names, numbers and other marks are passed over.
 struct Words<'a> {
     rest: &'a str,
+    /// Whether a `*` here would stand for columns, and not for a product or for `count(*)`.
+    columns_may_follow: bool,
 }
 
 impl<'a> Words<'a> {
     fn new(sql: &'a str) -> Self {
-        Self { rest: sql.trim_start_matches('\u{feff}') }
+        Self { rest: sql.trim_start_matches('\u{feff}'), columns_may_follow: true }
     }
 
     fn skip(&mut self, bytes: usize) {
@@ -108,6 +115,7 @@ impl<'a> Words<'a> {
         let end = self.rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
         self.rest = rest;
+        self.columns_may_follow = ["select", "distinct", "all", "returning"].iter().any(|word| is(name, word));
         Word::Name(name)
     }
 }
@@ -122,15 +130,27 @@ impl<'a> Iterator for Words<'a> {
                 '-' if self.rest.starts_with("--") => self.skip_past(2, "\n"),
                 '/' if self.rest.starts_with("/*") => self.skip_past(2, "*/"),
                 // A doubled quote inside closes and opens again at once, which comes to the same.
-                '\'' => self.skip_past(1, "'"),
-                '"' => self.skip_past(1, "\""),
-                '`' => self.skip_past(1, "`"),
-                '[' => self.skip_past(1, "]"),
+                '\'' | '"' | '`' | '[' => {
+                    self.columns_may_follow = false;
+                    self.skip_past(
+                        1,
+                        match first {
+                            '\'' => "'",
+                            '"' => "\"",
+                            '`' => "`",
+                            _ => "]",
+                        },
+                    );
+                }
                 c if c.is_alphabetic() || c == '_' => return Some(self.name()),
                 c => {
                     self.skip(c.len_utf8());
+                    let columns = self.columns_may_follow;
+                    if !c.is_whitespace() {
+                        self.columns_may_follow = !matches!(c, '(' | ')' | '?') && !c.is_ascii_digit();
+                    }
                     match c {
-                        '*' => return Some(Word::Star),
+                        '*' if columns => return Some(Word::Star),
                         ';' => return Some(Word::Semicolon),
                         _ => {}
                     }
@@ -196,8 +216,19 @@ mod tests {
 
     #[test]
     fn a_star_marks_a_result_whose_shape_follows_the_schema() {
-        assert!(SqlText::read("SELECT * FROM a").expect("plain").shape_follows_schema);
-        assert!(!SqlText::read("SELECT a, '*' FROM b -- *").expect("plain").shape_follows_schema);
+        let follows = |sql: &str| SqlText::read(sql).expect(sql).shape_follows_schema;
+        for sql in [
+            "SELECT * FROM a",
+            "select distinct /* */ * from a",
+            "SELECT 1, t.* FROM t",
+            "DELETE FROM a RETURNING *",
+            "SELECT\n*",
+        ] {
+            assert!(follows(sql), "{sql}");
+        }
+        for sql in ["SELECT a, '*' FROM b -- *", "SELECT count(*), price * 2, 2 * price, (a) * b, \"a\" * ? FROM b"] {
+            assert!(!follows(sql), "{sql}");
+        }
     }
 
     proptest! {

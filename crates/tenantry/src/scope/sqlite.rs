@@ -9,7 +9,7 @@ use sqlx::{
 use super::{Db, Tx, subject::Subject, tx::Turn};
 use crate::engine::{
     SqlText,
-    sqlite::{Begin, SqliteLink, SqliteStatementText},
+    sqlite::{SqliteLink, SqliteStatementText},
 };
 
 type SqlxResult<T> = Result<T, sqlx::Error>;
@@ -36,14 +36,14 @@ impl<S: Subject> Db<S> {
         let text = SqlText::read(statement.sql.as_str())?;
         let mut lease = self.lease().await?;
         let link = self.link(&mut lease)?;
-        if text.reads_only {
+        link.enter(text).await?;
+        if !text.needs_transaction() {
             let result = run(link, statement, text).await;
             if result.as_ref().err().is_none_or(at_rest) {
                 lease.clean();
             }
             return result;
         }
-        link.begin(Begin::Write).await?;
         let result = run(link, statement, text).await;
         let ended = match &result {
             Ok(_) => link.commit().await,
@@ -76,9 +76,7 @@ impl<S: Subject> Db<S> {
             let text = SqlText::read(statement.sql.as_str())?;
             let mut lease = db.lease().await?;
             let link = db.link(&mut lease)?;
-            if !text.reads_only {
-                link.begin(Begin::Write).await?;
-            }
+            link.enter(text).await?;
             let mut failure = None;
             {
                 let mut rows = link.stream(statement, text);
@@ -89,12 +87,11 @@ impl<S: Subject> Db<S> {
                     }
                 }
             }
-            let ended = match (&failure, text.reads_only) {
-                (None, true) => Ok(()),
-                (Some(error), true) if at_rest(error) => Ok(()),
-                (Some(_), true) => Err(sqlx::Error::WorkerCrashed),
-                (None, false) => link.commit().await,
-                (Some(_), false) => link.rollback().await,
+            let ended = match (&failure, text.needs_transaction()) {
+                (None, true) => link.commit().await,
+                (Some(_), true) => link.rollback().await,
+                (Some(error), false) if !at_rest(error) => Err(sqlx::Error::WorkerCrashed),
+                (_, false) => Ok(()),
             };
             if ended.is_ok() {
                 lease.clean();
@@ -115,7 +112,11 @@ impl<S: Subject> Tx<S> {
             Ok(text) => text,
             Err(refused) => return turn.over(Err(refused.into())).await,
         };
-        let result = run(turn.start()?, statement, text).await;
+        let link = turn.start()?;
+        let result = match link.newest_shape(text).await {
+            Ok(()) => run(link, statement, text).await,
+            Err(error) => Err(error),
+        };
         turn.over(result).await
     }
 
@@ -138,7 +139,9 @@ impl<S: Subject> Tx<S> {
             let mut turn = Reading { turn: Some(self.turn().await?), forgiving: text.reads_only };
             let mut failure = None;
             {
-                let mut rows = turn.start()?.stream(statement, text);
+                let link = turn.start()?;
+                link.newest_shape(text).await?;
+                let mut rows = link.stream(statement, text);
                 while let Some(item) = rows.next().await {
                     match item {
                         Ok(item) => yield item,

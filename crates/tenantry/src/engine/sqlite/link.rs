@@ -95,6 +95,25 @@ impl SqliteLink {
         .await
     }
 
+    /// Begins, if the text needs a transaction around it, and sees to it that the schema is the newest one.
+    ///
+    /// SQLite notices a schema that another process changed only when a statement runs, and then prepares that statement
+    /// again behind the driver's back: its rows would come under the names of the old columns.
+    pub(crate) async fn enter(&mut self, text: SqlText) -> Result<(), sqlx::Error> {
+        if text.needs_transaction() {
+            self.begin(if text.reads_only { Begin::Read } else { Begin::Write }).await?;
+        }
+        self.newest_shape(text).await
+    }
+
+    /// Looks at the schema inside of the transaction, so that it cannot change any more until that ends.
+    pub(crate) async fn newest_shape(&mut self, text: SqlText) -> Result<(), sqlx::Error> {
+        if text.shape_follows_schema {
+            self.speak("SELECT 1 FROM main.sqlite_master, shared.sqlite_master LIMIT 1").await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
         self.speak("COMMIT").await
     }

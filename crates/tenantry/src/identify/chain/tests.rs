@@ -56,6 +56,7 @@ fn tenant(key: &str) -> Arc<Tenant> {
         deleted_at: None,
         physical: String::new(),
         was_suspended: false,
+        mark: 0,
     })
 }
 

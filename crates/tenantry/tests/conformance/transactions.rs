@@ -1,0 +1,179 @@
+//! Transactions remember what failed in them.
+
+use futures_util::TryStreamExt;
+use tenantry::{TenantDb, TenantTx};
+
+use crate::support::{Installation, user_add, users};
+
+async fn add(tx: &mut TenantTx, name: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO users (username) VALUES (?)").bind(name).execute(tx.sqlite()?).await.map(drop)
+}
+
+async fn expect_users(db: &TenantDb, expected: &[&str]) {
+    assert_eq!(users(db).await, expected);
+}
+
+pub async fn a_commit_keeps_and_a_rollback_or_a_drop_does_not(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let mut kept = acme.begin().await.unwrap();
+    add(&mut kept, "kept").await.unwrap();
+    kept.commit().await.unwrap();
+    let mut undone = acme.begin().await.unwrap();
+    add(&mut undone, "undone").await.unwrap();
+    undone.rollback().await.unwrap();
+    let mut dropped = acme.begin().await.unwrap();
+    add(&mut dropped, "dropped").await.unwrap();
+    drop(dropped);
+    expect_users(&acme, &["kept"]).await;
+    user_add(&acme, "next").await;
+}
+
+pub async fn a_transaction_in_which_something_failed_is_not_committed(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let mut tx = acme.begin().await.unwrap();
+    add(&mut tx, "a").await.unwrap();
+    assert!(add(&mut tx, "a").await.is_err());
+    assert!(tx.commit().await.unwrap_err().is_transaction_failed());
+    expect_users(&acme, &[]).await;
+    let tx = acme.begin().await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+pub async fn a_failure_behind_a_savepoint_is_forgiven_when_that_is_rolled_back(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let mut tx = acme.begin().await.unwrap();
+    add(&mut tx, "a").await.unwrap();
+    let mut inner = tx.begin().await.unwrap();
+    assert!(add(&mut inner, "a").await.is_err());
+    inner.rollback().await.unwrap();
+    let mut inner = tx.begin().await.unwrap();
+    assert!(add(&mut inner, "a").await.is_err());
+    assert!(inner.commit().await.unwrap_err().is_transaction_failed());
+    let mut inner = tx.begin().await.unwrap();
+    add(&mut inner, "b").await.unwrap();
+    inner.commit().await.unwrap();
+    tx.commit().await.unwrap();
+    expect_users(&acme, &["a", "b"]).await;
+}
+
+pub async fn a_dropped_savepoint_rolls_back_before_the_next_statement(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let mut tx = acme.begin().await.unwrap();
+    add(&mut tx, "a").await.unwrap();
+    let mut outer = tx.begin().await.unwrap();
+    add(&mut outer, "b").await.unwrap();
+    let mut inner = outer.begin().await.unwrap();
+    add(&mut inner, "c").await.unwrap();
+    drop(inner);
+    drop(outer);
+    add(&mut tx, "d").await.unwrap();
+    tx.commit().await.unwrap();
+    expect_users(&acme, &["a", "d"]).await;
+}
+
+pub async fn a_commit_under_an_open_savepoint_is_refused(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let mut tx = acme.begin().await.unwrap();
+    add(&mut tx, "a").await.unwrap();
+    let mut inner = tx.begin().await.unwrap();
+    add(&mut inner, "b").await.unwrap();
+    assert!(tx.commit().await.unwrap_err().is_transaction_failed());
+    assert!(add(&mut inner, "c").await.is_err());
+    assert!(inner.commit().await.is_err());
+    expect_users(&acme, &[]).await;
+}
+
+pub async fn a_read_transaction_sees_one_snapshot(place: Installation) {
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "a").await;
+    let mut reading = acme.begin_read().await.unwrap();
+    let count = "SELECT count(*) FROM users";
+    let before: i64 = sqlx::query_scalar(count).fetch_one(reading.sqlite().unwrap()).await.unwrap();
+    user_add(&acme, "b").await;
+    let after: i64 = sqlx::query_scalar(count).fetch_one(reading.sqlite().unwrap()).await.unwrap();
+    assert_eq!((before, after), (1, 1));
+    reading.commit().await.unwrap();
+    expect_users(&acme, &["a", "b"]).await;
+}
+
+pub async fn a_dropped_stream_of_reads_does_not_fail_the_transaction(place: Installation) {
+    let acme = place.tenant("acme").await;
+    for n in 0..100 {
+        user_add(&acme, &format!("u{n}")).await;
+    }
+    let mut tx = acme.begin().await.unwrap();
+    {
+        let mut rows = sqlx::query("SELECT id FROM users").fetch(tx.sqlite().unwrap());
+        assert!(rows.try_next().await.unwrap().is_some());
+    }
+    add(&mut tx, "after").await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = acme.begin().await.unwrap();
+    {
+        let mut rows = sqlx::query("DELETE FROM users RETURNING id").fetch(tx.sqlite().unwrap());
+        assert!(rows.try_next().await.unwrap().is_some());
+    }
+    assert!(tx.commit().await.unwrap_err().is_transaction_failed(), "nobody knows how much of it was done");
+    assert_eq!(users(&acme).await.len(), 101);
+}
+
+/// A small machine of random steps: what the transaction keeps is what the model keeps.
+pub async fn random_nesting_ends_as_the_model_says(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    let mut next = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    for round in 0..40 {
+        sqlx::query("DELETE FROM users").execute(acme.sqlite().unwrap()).await.unwrap();
+        // Each level: its transaction, the names written in it, and whether something failed.
+        let mut levels = vec![(acme.begin().await.unwrap(), Vec::<String>::new(), false)];
+        for step in 0..12 {
+            let (tx, names, failed) = levels.last_mut().unwrap();
+            match next(6) {
+                0 | 1 => {
+                    let name = format!("r{round}-{step}");
+                    add(tx, &name).await.unwrap();
+                    names.push(name);
+                }
+                2 => {
+                    assert!(
+                        sqlx::query("INSERT INTO users (username) VALUES (NULL)")
+                            .execute(tx.sqlite().unwrap())
+                            .await
+                            .is_err()
+                    );
+                    *failed = true;
+                }
+                3 => {
+                    let inner = tx.begin().await.unwrap();
+                    levels.push((inner, Vec::new(), false));
+                }
+                end if levels.len() > 1 => {
+                    let (tx, names, failed) = levels.pop().unwrap();
+                    if end == 4 {
+                        assert_eq!(tx.commit().await.is_ok(), !failed);
+                        if !failed {
+                            levels.last_mut().unwrap().1.extend(names);
+                        }
+                    } else if next(2) == 0 {
+                        tx.rollback().await.unwrap();
+                    } else {
+                        drop(tx);
+                    }
+                }
+                _ => {}
+            }
+        }
+        while levels.len() > 1 {
+            drop(levels.pop());
+        }
+        let (tx, names, failed) = levels.pop().unwrap();
+        assert_eq!(tx.commit().await.is_ok(), !failed);
+        let expected = if failed { Vec::new() } else { names };
+        assert_eq!(users(&acme).await, expected, "round {round}");
+    }
+}
