@@ -13,7 +13,7 @@ pub(super) async fn now(connection: &impl ConnectionTrait) -> Result<i64> {
         DbBackend::MySql => "SELECT CAST(unix_timestamp(now(3)) * 1000 AS SIGNED) AS now",
         _ => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now",
     };
-    let row = connection.query_one_raw(Statement::from_string(backend, sql)).await.map_err(unavailable)?;
+    let row = connection.query_one_raw(Statement::from_sql_and_values(backend, sql, [])).await.map_err(unavailable)?;
     row.and_then(|r| r.try_get("", "now").ok())
         .ok_or_else(|| crate::error::Error::new(crate::error::ErrorKind::Internal, "the database told no time"))
 }

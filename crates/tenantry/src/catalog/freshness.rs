@@ -15,8 +15,10 @@ const SLOTS: usize = 4096;
 
 pub(crate) struct Freshness {
     started: Instant,
-    /// The newest epoch that this process knows of.
-    current: AtomicU64,
+    /// Every change up to this epoch was heard of and applied.
+    heard_to: AtomicU64,
+    /// The newest epoch that is known to be committed: what is read from now on is at least as new.
+    committed: AtomicU64,
     /// When the catalog last answered, in milliseconds after `started`.
     heard: AtomicU64,
     /// For each slot the epoch of its last change.
@@ -28,7 +30,8 @@ impl Freshness {
     pub(super) fn new(epoch: u64, max_stale: Duration) -> Self {
         Self {
             started: Instant::now(),
-            current: AtomicU64::new(epoch),
+            heard_to: AtomicU64::new(epoch),
+            committed: AtomicU64::new(epoch),
             heard: AtomicU64::new(0),
             changed: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             max_stale,
@@ -37,7 +40,12 @@ impl Freshness {
 
     /// To be taken *before* reading from the catalog; what is read is at least as new.
     pub(crate) fn mark(&self) -> u64 {
-        self.current.load(Ordering::Acquire)
+        self.committed.load(Ordering::Acquire)
+    }
+
+    /// From where to ask for changes.
+    pub(super) fn heard_to(&self) -> u64 {
+        self.heard_to.load(Ordering::Acquire)
     }
 
     /// Whether nothing of that name has changed since `mark`.
@@ -49,18 +57,20 @@ impl Freshness {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
         let at = usize::try_from(hash % SLOTS as u64).unwrap_or(0);
         // `at` is below `SLOTS`, the length of the slice.
-        self.changed.get(at).unwrap_or(&self.current)
+        self.changed.get(at).unwrap_or(&self.committed)
     }
 
     pub(super) fn apply(&self, change: &Change) {
         for name in &change.names {
             self.slot(name).fetch_max(change.epoch, Ordering::AcqRel);
         }
+        // Epochs are given in the order of commits: all older ones can be read too, even those not heard of yet.
+        self.committed.fetch_max(change.epoch, Ordering::AcqRel);
     }
 
     /// All changes up to `epoch` have been applied.
     pub(super) fn caught_up(&self, epoch: u64) {
-        self.current.fetch_max(epoch, Ordering::AcqRel);
+        self.heard_to.fetch_max(epoch, Ordering::AcqRel);
         self.heard_now();
     }
 

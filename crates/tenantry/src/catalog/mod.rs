@@ -78,7 +78,7 @@ impl Catalog {
     /// Reads what other processes changed since the last call.
     pub(crate) async fn changes_read(&self) -> Result<Vec<Change>> {
         self.0.store.check_in_place()?;
-        let known = self.0.freshness.mark();
+        let known = self.0.freshness.heard_to();
         let changes = audit::changes_since(self.0.store.read(), known).await?;
         for change in &changes {
             self.0.freshness.apply(change);

@@ -79,24 +79,12 @@ impl Store {
                 .synchronous(synchronous)
                 .disable_statement_logging()
         };
-        let open = async |connections: u32, synchronous| -> Result<DatabaseConnection> {
-            let pool = SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(Duration::from_secs(15))
-                .test_before_acquire(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .connect_with(file(synchronous))
-                .await
-                .map_err(|e| cannot_open(&path, e))?;
-            Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
-        };
-        let acknowledged = open(1, SqliteSynchronous::Full).await?;
+        let acknowledged = open(&path, file(SqliteSynchronous::Full), 1).await?;
         protect(&path)?;
         let store = Self {
-            read: open(4, SqliteSynchronous::Full).await?,
+            read: open(&path, file(SqliteSynchronous::Full), 4).await?,
             acknowledged,
-            progress: open(1, SqliteSynchronous::Normal).await?,
+            progress: open(&path, file(SqliteSynchronous::Normal), 1).await?,
             file: Some(CatalogFile { identity: identity(&path)?, path }),
         };
         Ok(store)
@@ -172,6 +160,21 @@ impl Catalog {
         });
         task.await.map_err(|e| Error::new(ErrorKind::Internal, "a catalog transaction was cut off").caused_by(e))?
     }
+}
+
+/// The one place where a pool of sqlx is opened.
+#[expect(clippy::disallowed_methods, reason = "the catalog is no tenant's: its connections have nothing to keep apart")]
+async fn open(path: &Path, options: SqliteConnectOptions, connections: u32) -> Result<DatabaseConnection> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(15))
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await
+        .map_err(|e| cannot_open(path, e))?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }
 
 fn cannot_open(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

@@ -127,23 +127,20 @@ impl State {
     /// Serves everybody who can be served now, one of each place in turn.
     pub(super) fn dispatch(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
-        let mut passed_over = 0;
-        while passed_over < self.turns.len() {
+        // How many places are to be looked at before nobody can be served any more.
+        let mut to_look_at = self.turns.len();
+        while to_look_at > 0 && (self.open < self.budget || !self.idle.is_empty()) {
             let Some(place) = self.turns.pop_front() else { break };
-            match self.serve(&place) {
-                Some(action) => {
-                    actions.push(action);
-                    passed_over = 0;
-                }
-                None => passed_over += 1,
-            }
+            to_look_at -= 1;
+            let served = self.serve(&place);
             if self.places.get(&place).is_some_and(|p| !p.waiters.is_empty()) {
                 self.turns.push_back(place);
             } else {
                 self.drop_if_unused(&place);
             }
-            if self.idle.is_empty() && self.open >= self.budget {
-                break;
+            if let Some(action) = served {
+                actions.push(action);
+                to_look_at = self.turns.len();
             }
         }
         actions

@@ -70,6 +70,9 @@ const READING_PRAGMAS: &[&str] =
 /// PRAGMAs that only read as long as they are given no value.
 const PRAGMAS_WITHOUT_VALUE: &[&str] = &["user_version", "foreign_keys", "data_version", "encoding"];
 
+/// Tables that SQLite makes up from the pages of a file.
+const RAW_PAGES: &[&str] = &["dbstat", "sqlite_dbpage"];
+
 /// Functions that reach outside of the database.
 const FORBIDDEN_FUNCTIONS: &[&str] = &["load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"];
 
@@ -81,7 +84,8 @@ impl Action<'_> {
     /// An allow list: what is not named is refused, so that a new SQLite brings no new hole.
     fn allowed_in_app(&self, writable: &str, engine_speaks: bool) -> bool {
         match self.code {
-            ffi::SQLITE_SELECT | ffi::SQLITE_READ | ffi::SQLITE_RECURSIVE => true,
+            ffi::SQLITE_SELECT | ffi::SQLITE_RECURSIVE => true,
+            ffi::SQLITE_READ => !Self::names(self.first, RAW_PAGES),
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => engine_speaks,
             ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
                 self.database == writable.as_bytes() && !self.is_engine_table()
