@@ -1,7 +1,7 @@
 //! Every await point can be the last one: each public future is dropped at its 1st, 2nd, ... n-th poll, and the next
 //! borrower has to be clean and its acknowledged write durable.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 

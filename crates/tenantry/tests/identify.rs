@@ -1,6 +1,6 @@
 //! Requests to a real router, in process and over a real socket: whose they are, and what the refused ones are told.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 

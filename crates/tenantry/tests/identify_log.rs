@@ -1,6 +1,6 @@
 //! What the log says of requests. It has a process of its own: a subscriber is seen by every thread.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! A tenant's life: created at run time, suspended, renamed, deleted, brought back, destroyed.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What every engine and isolation has to do, as one list. A new engine is one line at the end, and passes it as it is.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(unreachable_pub, reason = "a behaviour is public in the list")]
 
 #[path = "../support/mod.rs"]
