@@ -22,29 +22,6 @@ use crate::{
 /// A doctor that is alive has its canaries for less than this.
 const OLD: Duration = Duration::from_secs(600);
 
-/// What a buggy or hostile statement may try, with the other canary's physical name and a folder in it.
-const ATTACKS: &[&str] = &[
-    "ATTACH '{file}' AS other",
-    "ATTACH 'file:{file}?mode=ro' AS other",
-    "VACUUM INTO '{file}.stolen'",
-    "SELECT load_extension('{file}')",
-    "SELECT readfile('{file}')",
-    "SELECT writefile('{file}.stolen', 'x')",
-    "PRAGMA writable_schema = 1",
-    "PRAGMA temp_store_directory = '{file}'",
-    "PRAGMA journal_mode = delete",
-    "PRAGMA foreign_keys = off",
-    "CREATE TEMP TABLE tenantry_canary (a)",
-    "CREATE TABLE tenantry_canary (a)",
-    "DROP TABLE _tenantry_place",
-    "UPDATE _tenantry_place SET tenant_id = 'x'",
-    "UPDATE sqlite_master SET sql = 'x'",
-    "DETACH shared",
-    "INSERT INTO shared._tenantry_migrations (version, description, checksum) VALUES (0, '', '')",
-    "BEGIN",
-    "SELECT 1; COMMIT",
-];
-
 /// Removes canaries of a doctor that was killed.
 pub(super) async fn sweep(tenantry: &Tenantry) -> Result<usize> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -71,16 +48,12 @@ pub(super) async fn try_to_bleed(tenantry: &Tenantry, report: &mut DoctorReport)
         let second = canary(tenantry, &server.name).await;
         let outcome = match &second {
             Ok(second) => attack_each_other(tenantry, &first, second, report).await,
-            Err(_) => Ok(()),
+            Err(_) => Ok(0),
         };
         remove(tenantry, first.id).await?;
         remove(tenantry, second?.id).await?;
-        outcome?;
-        report.checks.push(format!(
-            "canaries: {} attacks between two tenants on server `{}`",
-            ATTACKS.len() * 2,
-            server.name
-        ));
+        let tried = outcome?;
+        report.checks.push(format!("canaries: {tried} attacks between two tenants on server `{}`", server.name));
     }
     Ok(())
 }
@@ -91,25 +64,30 @@ async fn canary(tenantry: &Tenantry, server: &str) -> Result<Tenant> {
     tenantry.operator().tenant_create(NewTenant::with_key(TenantKey::canary(number)).server(server)).await
 }
 
+/// How many attacks were tried.
 async fn attack_each_other(
     tenantry: &Tenantry,
     first: &Tenant,
     second: &Tenant,
     report: &mut DoctorReport,
-) -> Result<()> {
+) -> Result<usize> {
+    let mut tried = 0;
+    let server = tenantry.servers().get(&first.server).await?;
     for (attacker, victim) in [(first, second), (second, first)] {
         let db = tenantry.tenant_db(Arc::new(attacker.clone())).await?;
-        for attack in ATTACKS {
-            let text = attack.replace("{file}", &victim.physical);
-            if got_through(&db, &text).await {
+        let attacks = server.engine.attacks(&victim.placement())?;
+        for attack in &attacks.refused {
+            if got_through(&db, attack).await {
+                let verb = attack.split('\'').next().unwrap_or_default();
                 report.findings.push(Finding {
                     code: "canary_bled",
-                    what: format!("a tenant's statement got through that must be refused: {attack}"),
+                    what: format!("a tenant's statement got through that must be refused: {verb}"),
                     repair: "stop serving and report it: the guard of this build does not hold".into(),
                 });
             }
         }
-        if !serves(&db, attacker.id).await {
+        tried += attacks.refused.len();
+        if !serves(&db, attacks.whose, attacker.id).await {
             report.findings.push(Finding {
                 code: "canary_lost",
                 what: "a connection did not lead to its own tenant after an attack".into(),
@@ -117,7 +95,7 @@ async fn attack_each_other(
             });
         }
     }
-    Ok(())
+    Ok(tried)
 }
 
 async fn got_through(db: &TenantDb, text: &str) -> bool {
@@ -125,8 +103,8 @@ async fn got_through(db: &TenantDb, text: &str) -> bool {
     sqlx::raw_sql(AssertSqlSafe(text)).execute(view).await.is_ok()
 }
 
-async fn serves(db: &TenantDb, id: TenantId) -> bool {
+async fn serves(db: &TenantDb, whose: &'static str, id: TenantId) -> bool {
     let Ok(view) = db.sqlite() else { return false };
-    let owner = sqlx::query_scalar::<_, String>("SELECT tenant_id FROM _tenantry_place").fetch_one(view).await;
+    let owner = sqlx::query_scalar::<_, String>(whose).fetch_one(view).await;
     owner.is_ok_and(|owner| owner == id.to_string())
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     catalog::TenantFilter,
-    engine::Finding,
+    engine::{Finding, Placement},
     error::Result,
     tenant::{Tenant, TenantState},
     tenantry::Tenantry,
@@ -118,7 +118,7 @@ async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
     let mut count = 0;
     for tenant in kept {
         let server = tenantry.servers().get(&tenant.server).await?;
-        match server.engine.audit(tenant.id, &tenant.physical).await {
+        match server.engine.audit(&tenant.placement()).await {
             Ok(findings) => report.findings.extend(findings),
             Err(error) => report.findings.push(Finding {
                 code: "place_unreadable",
@@ -163,7 +163,8 @@ async fn known_places(tenantry: &Tenantry, server: &str) -> Result<std::collecti
 /// Only what bears the name of a tenant's place, and says itself whose it was, is removed.
 async fn remove_orphan(server: &crate::scope::ServerHandle, place: &str) -> bool {
     let Some(id) = place.strip_prefix("t_").and_then(|id| id.parse().ok()) else { return false };
-    server.engine.tenant_place_drop(id, place).await.is_ok()
+    let orphan = Placement { id, isolation: server.engine.capabilities().default_isolation, physical: place.into() };
+    server.engine.tenant_place_drop(&orphan).await.is_ok()
 }
 
 async fn migrations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
-    tenant::Isolation,
+    tenant::{Isolation, Tenant},
 };
 
 mod script;
@@ -43,19 +43,34 @@ impl Capabilities {
     }
 }
 
+/// Where on its server a tenant's data is, under its physical name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Placement {
+    pub(crate) id: TenantId,
+    pub(crate) isolation: Isolation,
+    pub(crate) physical: Arc<str>,
+}
+
+// Here and not beside `Tenant`, whose floor knows no places.
+impl Tenant {
+    pub(crate) fn placement(&self) -> Placement {
+        Placement { id: self.id, isolation: self.isolation, physical: self.physical.as_str().into() }
+    }
+}
+
 /// What a physical connection is bound to for its whole life.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     /// One tenant's own database.
-    Tenant { id: TenantId, database: Arc<str> },
-    /// The shared tables of the server.
+    Tenant(Placement),
+    /// The shared tables of the installation.
     Shared,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tenant { id, .. } => write!(f, "tenant {id}"),
+            Self::Tenant(placement) => write!(f, "tenant {}", placement.id),
             Self::Shared => f.write_str("the shared tables"),
         }
     }
@@ -65,7 +80,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Shared,
-    Tenant { id: TenantId, database: Arc<str> },
+    Tenant(Placement),
 }
 
 /// A physical connection of one of the engines.
@@ -106,6 +121,9 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Makes what a server needs before the first tenant; may be run again.
     fn prepare(&self) -> BoxFuture<'_, Result<()>>;
 
+    /// The place whose connections reach a tenant's data.
+    fn place(&self, placement: &Placement) -> Place;
+
     /// Opens a connection to a place and proves that it is that place.
     fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>>;
 
@@ -121,13 +139,12 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Makes the tenant's place at the newest version of `scripts`; may be run again after a crash at any point.
     fn tenant_place_create<'a>(
         &'a self,
-        id: TenantId,
-        database: &'a str,
+        placement: &'a Placement,
         scripts: &'a [Arc<Script>],
     ) -> BoxFuture<'a, Result<()>>;
 
     /// Destroys the tenant's place once nobody has it open; may be run again.
-    fn tenant_place_drop<'a>(&'a self, id: TenantId, database: &'a str) -> BoxFuture<'a, Result<()>>;
+    fn tenant_place_drop<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>>;
 
     /// The names of all tenant places that are there, to find orphans.
     fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>>;
@@ -142,7 +159,18 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>>;
 
     /// Looks for what would break the isolation of one place; an empty list means nothing was found.
-    fn audit<'a>(&'a self, id: TenantId, database: &'a str) -> BoxFuture<'a, Result<Vec<Finding>>>;
+    fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>>;
+
+    /// What a buggy or hostile statement may try to reach `victim`.
+    fn attacks(&self, victim: &Placement) -> Result<Attacks>;
+}
+
+/// What one canary tenant tries against another.
+pub(crate) struct Attacks {
+    /// Texts that must all be refused.
+    pub(crate) refused: Vec<String>,
+    /// A query that tells whose connection it runs on: the tenant's id.
+    pub(crate) whose: &'static str,
 }
 
 /// Something that an audit found, with the repair.

@@ -205,7 +205,7 @@ impl Fleet {
     async fn tenant_job(&self, tenant: Tenant) -> Result<Option<Job>> {
         let server = self.servers.get(&tenant.server).await?;
         let scripts = self.migrations.tenant(server.engine.capabilities().engine);
-        let target = Target::Tenant { id: tenant.id, database: tenant.physical.as_str().into() };
+        let target = Target::Tenant(tenant.placement());
         let (name, id, home) = (tenant.key.to_string(), tenant.id, tenant.server.clone());
         match self.job(name, Arc::clone(&server.engine), target, Some(tenant), home, &scripts).await {
             Ok(job) => Ok(Some(job)),

@@ -58,7 +58,7 @@ impl Operator {
 
     async fn unfence(&self, tenant: &Tenant) -> Result<()> {
         let server = self.servers.get(&tenant.server).await?;
-        server.pool.unfence(&crate::engine::Place::Tenant { id: tenant.id, database: tenant.physical.as_str().into() });
+        server.pool.unfence(&server.engine.place(&tenant.placement()));
         Ok(())
     }
 

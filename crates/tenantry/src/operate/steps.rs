@@ -47,8 +47,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How often a running operation says that it is alive; its lease is more than three times as long.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
-fn place_of(tenant: &Tenant) -> Place {
-    Place::Tenant { id: tenant.id, database: tenant.physical.as_str().into() }
+fn place_of(server: &ServerHandle, tenant: &Tenant) -> Place {
+    server.engine.place(&tenant.placement())
 }
 
 impl Operator {
@@ -89,7 +89,7 @@ impl Operator {
             }
             OperationKind::Purge => {
                 self.catalog.tenant_remove(&operation).await?;
-                server.pool.unfence(&place_of(&tenant));
+                server.pool.unfence(&place_of(&server, &tenant));
                 None
             }
         };
@@ -101,13 +101,13 @@ impl Operator {
         match step {
             Step::Place => {
                 let scripts = self.migrations.tenant(server.engine.capabilities().engine);
-                server.engine.tenant_place_create(tenant.id, &tenant.physical, &scripts).await
+                server.engine.tenant_place_create(&tenant.placement(), &scripts).await
             }
-            Step::Drain => server.pool.fence(&place_of(tenant), DRAIN).await,
+            Step::Drain => server.pool.fence(&place_of(server, tenant), DRAIN).await,
             Step::Destroy => {
                 // A resumed purge starts here, in a process that may have had leases since.
-                server.pool.fence(&place_of(tenant), DRAIN).await?;
-                server.engine.tenant_place_drop(tenant.id, &tenant.physical).await
+                server.pool.fence(&place_of(server, tenant), DRAIN).await?;
+                server.engine.tenant_place_drop(&tenant.placement()).await
             }
         }
     }
@@ -119,7 +119,7 @@ impl Operator {
         let server = self.servers.get(&tenant.server).await?;
         for step in operation.kind.steps().iter().rev() {
             match step {
-                Step::Place => server.engine.tenant_place_drop(tenant.id, &tenant.physical).await?,
+                Step::Place => server.engine.tenant_place_drop(&tenant.placement()).await?,
                 Step::Drain | Step::Destroy => {}
             }
         }

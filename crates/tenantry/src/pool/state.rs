@@ -215,7 +215,7 @@ impl State {
     }
 
     pub(super) fn retire_tenant(&mut self, tenant: TenantId) -> Vec<(Place, Connection)> {
-        let of_tenant = |place: &&Place| matches!(place, Place::Tenant { id, .. } if *id == tenant);
+        let of_tenant = |place: &&Place| matches!(place, Place::Tenant(at) if at.id == tenant);
         let places: Vec<_> = self.places.keys().filter(of_tenant).cloned().collect();
         places.iter().flat_map(|place| self.retire(place)).collect()
     }

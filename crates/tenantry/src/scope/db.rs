@@ -64,8 +64,8 @@ impl<S: Subject> fmt::Debug for Db<S> {
 impl Db<TenantScope> {
     pub(crate) fn new(tenant: Arc<Tenant>, server: Arc<ServerHandle>, catalog: Catalog) -> Result<Self> {
         tenant.check_served()?;
+        let place = server.engine.place(&tenant.placement());
         let subject = TenantScope::new(tenant, catalog);
-        let place = subject.place();
         Ok(Self { inner: Arc::new(Inner { subject, server, place }) })
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     catalog::{Catalog, Name},
-    engine::{BoxFuture, Place},
+    engine::BoxFuture,
     error::{Error, ErrorKind, Result},
     tenant::Tenant,
 };
@@ -58,14 +58,10 @@ impl TenantScope {
         &self.tenant
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place::Tenant { id: self.tenant.id, database: self.tenant.physical.as_str().into() }
-    }
-
     async fn ask(&self) -> Result<()> {
         let now = self.catalog.tenant_get(&Name::Id(self.tenant.id)).await?;
         now.check_served()?;
-        if now.server != self.tenant.server || now.physical != self.tenant.physical {
+        if now.server != self.tenant.server || now.placement() != self.tenant.placement() {
             return Err(Error::new(
                 ErrorKind::NotReady,
                 format!("tenant `{}` was moved; ask for a new handle", now.key),

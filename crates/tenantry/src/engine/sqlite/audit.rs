@@ -1,15 +1,18 @@
 //! What `doctor` looks at in a tenant's file.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use sqlx::Connection as _;
 
 use super::{files, open};
-use crate::{engine::Finding, error::Result, id::TenantId};
+use crate::{
+    engine::{Attacks, Finding, Placement},
+    error::Result,
+};
 
-pub(super) async fn audit(directory: &files::Directory, id: TenantId, database: &str) -> Result<Vec<Finding>> {
+pub(super) async fn audit(directory: &files::Directory, placement: &Placement) -> Result<Vec<Finding>> {
     directory.check()?;
-    let file = directory.tenant(database)?;
+    let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
     let mut found = Vec::new();
     if !files::is_there(&file)? {
         found.push(Finding {
@@ -46,4 +49,35 @@ pub(super) async fn audit(directory: &files::Directory, id: TenantId, database: 
     }
     connection.close().await?;
     Ok(found)
+}
+
+/// What a buggy or hostile statement may try, with the other tenant's file in it.
+const ATTACKS: &[&str] = &[
+    "ATTACH '{file}' AS other",
+    "ATTACH 'file:{file}?mode=ro' AS other",
+    "VACUUM INTO '{file}.stolen'",
+    "SELECT load_extension('{file}')",
+    "SELECT readfile('{file}')",
+    "SELECT writefile('{file}.stolen', 'x')",
+    "PRAGMA writable_schema = 1",
+    "PRAGMA temp_store_directory = '{file}'",
+    "PRAGMA journal_mode = delete",
+    "PRAGMA foreign_keys = off",
+    "CREATE TEMP TABLE tenantry_canary (a)",
+    "CREATE TABLE tenantry_canary (a)",
+    "DROP TABLE _tenantry_place",
+    "UPDATE _tenantry_place SET tenant_id = 'x'",
+    "UPDATE sqlite_master SET sql = 'x'",
+    "DETACH shared",
+    "INSERT INTO shared._tenantry_migrations (version, description, checksum) VALUES (0, '', '')",
+    "BEGIN",
+    "SELECT 1; COMMIT",
+];
+
+pub(super) fn attacks(victim: &Path) -> Attacks {
+    let file = victim.display().to_string();
+    Attacks {
+        refused: ATTACKS.iter().map(|attack| attack.replace("{file}", &file)).collect(),
+        whose: "SELECT tenant_id FROM _tenantry_place",
+    }
 }

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Applied, BoxFuture, Capabilities, Connection, Engine, Finding, Place, Script, Target, sealed};
+use super::{
+    Applied, Attacks, BoxFuture, Capabilities, Connection, Engine, Finding, Place, Placement, Script, Target, sealed,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
-    id::TenantId,
     tenant::Isolation,
 };
 
@@ -47,7 +48,7 @@ impl SqliteEngine {
     fn file(&self, target: &Target) -> Result<PathBuf> {
         match target {
             Target::Shared => Ok(self.directory.shared()),
-            Target::Tenant { database, .. } => self.directory.tenant(database),
+            Target::Tenant(placement) => self.directory.tenant(&placement.physical),
         }
     }
 }
@@ -68,12 +69,16 @@ impl Engine for SqliteEngine {
         Box::pin(place::prepare(&self.directory))
     }
 
+    fn place(&self, placement: &Placement) -> Place {
+        Place::Tenant(placement.clone())
+    }
+
     fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>> {
         Box::pin(async move {
             let shared = self.directory.shared();
             let link = match place {
                 Place::Shared => open::shared(&shared).await?,
-                Place::Tenant { id, database } => open::tenant(&self.directory.tenant(database)?, &shared, *id).await?,
+                Place::Tenant(at) => open::tenant(&self.directory.tenant(&at.physical)?, &shared, at.id).await?,
             };
             Ok(Connection::Sqlite(Box::new(link)))
         })
@@ -96,15 +101,14 @@ impl Engine for SqliteEngine {
 
     fn tenant_place_create<'a>(
         &'a self,
-        id: TenantId,
-        database: &'a str,
+        placement: &'a Placement,
         scripts: &'a [Arc<Script>],
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(place::create(&self.directory, id, database, scripts))
+        Box::pin(place::create(&self.directory, placement, scripts))
     }
 
-    fn tenant_place_drop<'a>(&'a self, id: TenantId, database: &'a str) -> BoxFuture<'a, Result<()>> {
-        Box::pin(place::drop_fenced(&self.directory, id, database, self.drain))
+    fn tenant_place_drop<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>> {
+        Box::pin(place::drop_fenced(&self.directory, placement, self.drain))
     }
 
     fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>> {
@@ -123,7 +127,11 @@ impl Engine for SqliteEngine {
         Box::pin(async move { scripts::stamp(&self.file(target)?, script).await })
     }
 
-    fn audit<'a>(&'a self, id: TenantId, database: &'a str) -> BoxFuture<'a, Result<Vec<Finding>>> {
-        Box::pin(async move { audit::audit(&self.directory, id, database).await })
+    fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>> {
+        Box::pin(async move { audit::audit(&self.directory, placement).await })
+    }
+
+    fn attacks(&self, victim: &Placement) -> Result<Attacks> {
+        Ok(audit::attacks(&self.directory.tenant(&victim.physical)?))
     }
 }

@@ -11,7 +11,7 @@ use sqlx::{Connection as _, Executor, sqlite::SqliteConnection};
 
 use super::{files, open, scripts};
 use crate::{
-    engine::Script,
+    engine::{Placement, Script},
     error::{Error, ErrorKind, Result},
     id::TenantId,
 };
@@ -30,14 +30,9 @@ pub(super) async fn prepare(directory: &files::Directory) -> Result<()> {
 }
 
 /// Every step may be the last before a crash: a half-made file is made anew, a finished one is left as it is.
-pub(super) async fn create(
-    directory: &files::Directory,
-    id: TenantId,
-    database: &str,
-    scripts: &[Arc<Script>],
-) -> Result<()> {
+pub(super) async fn create(directory: &files::Directory, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
     directory.check()?;
-    let file = directory.tenant(database)?;
+    let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
     if files::is_there(&file)? {
         let mut connection = open::engine(&file, false).await?;
         open::require_owner(&mut connection, id).await?;
@@ -110,14 +105,9 @@ fn fingerprint(scripts: &[Arc<Script>]) -> String {
 
 /// Destroys a tenant's file behind a fence of SQLite's own: only a connection that is alone can leave WAL mode, and it
 /// keeps everybody else out while the names go. A handle to an unlinked file would go on acknowledging writes.
-pub(super) async fn drop_fenced(
-    directory: &files::Directory,
-    id: TenantId,
-    database: &str,
-    drain: Duration,
-) -> Result<()> {
+pub(super) async fn drop_fenced(directory: &files::Directory, placement: &Placement, drain: Duration) -> Result<()> {
     directory.check()?;
-    let file = directory.tenant(database)?;
+    let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
     files::remove(&files::half_made(&file))?;
     if !files::is_there(&file)? {
         // What a crash between the three files may have left.
