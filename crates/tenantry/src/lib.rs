@@ -1,5 +1,4 @@
-//! Multi-tenancy for Rust web services: one program serves thousands of customers, and the database itself keeps each
-//! one's data apart.
+#![doc = include_str!("../../../README.md")]
 
 mod catalog;
 mod config;
