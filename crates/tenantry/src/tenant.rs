@@ -1,6 +1,6 @@
 //! [`Tenant`] and its states.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +149,7 @@ pub struct Tenant {
     pub deleted_at: Option<i64>,
     /// Its physical name on the server.
     #[serde(skip)]
-    pub(crate) physical: String,
+    pub(crate) physical: Arc<str>,
     /// Whether it was suspended when it was deleted.
     #[serde(skip)]
     pub(crate) was_suspended: bool,

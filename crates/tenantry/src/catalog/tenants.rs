@@ -79,7 +79,7 @@ impl TryFrom<tenant::Model> for Tenant {
             version: row.version,
             created_at: row.created_at,
             deleted_at: row.deleted_at,
-            physical: row.physical,
+            physical: row.physical.into(),
             was_suspended: row.was_suspended,
             mark: 0,
         })

@@ -157,7 +157,7 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
 async fn known_places(tenantry: &Tenantry, server: &str) -> Result<std::collections::HashSet<String>> {
     let mut tenants = tenantry.tenant_list(&TenantFilter::all().server(server)).await?;
     tenants.extend(tenantry.catalog().canary_list().await?);
-    Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical).collect())
+    Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical.to_string()).collect())
 }
 
 /// Only what bears the name of a tenant's place, and says itself whose it was, is removed.

@@ -54,7 +54,7 @@ pub(crate) struct Placement {
 // Here and not beside `Tenant`, whose floor knows no places.
 impl Tenant {
     pub(crate) fn placement(&self) -> Placement {
-        Placement { id: self.id, isolation: self.isolation, physical: self.physical.as_str().into() }
+        Placement { id: self.id, isolation: self.isolation, physical: Arc::clone(&self.physical) }
     }
 }
 

@@ -82,8 +82,9 @@ impl Migrations {
 
     /// The version that a tenant on that engine has to have to be served by this program; 0 for any.
     pub(crate) fn newest(&self, engine: &str) -> i64 {
+        // Sorted by version: asked for at every request, it is found at the end.
         let applies = |f: &&File| f.engine.as_deref().is_none_or(|e| e == engine);
-        self.tenant.iter().filter(applies).map(|f| f.script.version).max().unwrap_or(0)
+        self.tenant.iter().rev().find(applies).map_or(0, |f| f.script.version)
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Servers {
     limits: PoolLimits,
     open: RwLock<HashMap<String, Arc<ServerHandle>>>,
     opening: tokio::sync::Mutex<()>,
+    /// The server of the shared tables, once it is known: it does not change while it holds tenants.
+    home: RwLock<Option<Arc<ServerHandle>>>,
 }
 
 /// How long a purge waits for other processes to let go of a file: they hear of it within 2 s.
@@ -34,7 +36,13 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 impl Servers {
     pub(crate) fn new(catalog: Catalog, limits: PoolLimits) -> Self {
-        Self { catalog, limits, open: RwLock::default(), opening: tokio::sync::Mutex::default() }
+        Self {
+            catalog,
+            limits,
+            open: RwLock::default(),
+            opening: tokio::sync::Mutex::default(),
+            home: RwLock::default(),
+        }
     }
 
     fn known(&self, name: &str) -> Option<Arc<ServerHandle>> {
@@ -65,13 +73,18 @@ impl Servers {
 
     /// The server that holds the shared tables: the first that was added.
     pub(crate) async fn home(&self) -> Result<Arc<ServerHandle>> {
+        if let Some(home) = self.home.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone() {
+            return Ok(home);
+        }
         let servers = self.catalog.server_list().await?;
-        let first = servers.first().ok_or_else(no_server)?;
-        self.get(&first.name).await
+        let first = self.get(&servers.first().ok_or_else(no_server)?.name).await?;
+        *self.home.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::clone(&first));
+        Ok(first)
     }
 
     pub(crate) fn forget(&self, name: &str) {
         self.open.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(name);
+        *self.home.write().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 
     pub(crate) fn all_open(&self) -> Vec<Arc<ServerHandle>> {

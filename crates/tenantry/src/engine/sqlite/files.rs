@@ -4,23 +4,27 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
+use super::place::Template;
 use crate::{
     error::{Error, ErrorKind, Result},
     ident::Ident,
 };
 
 /// Where a server's files lie. Names inside come from [`Ident`], so that no path leaves the directory.
-#[derive(Clone, Debug)]
 pub(super) struct Directory {
     root: PathBuf,
     home: PathBuf,
+    /// The template that was used last, by its name.
+    template: Mutex<Option<(String, Template)>>,
 }
 
 impl Directory {
     pub(super) fn new(root: PathBuf, home: PathBuf) -> Self {
-        Self { root, home }
+        Self { root, home, template: Mutex::default() }
     }
 
     pub(super) fn prepare(&self) -> Result<()> {
@@ -39,6 +43,15 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn known_template(&self, name: &str) -> Option<Template> {
+        let known = self.template.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(known, _)| known == name).map(|(_, template)| template.clone())
+    }
+
+    pub(super) fn template_learned(&self, name: String, template: Template) {
+        *self.template.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, template));
     }
 
     pub(super) fn shared(&self) -> PathBuf {
@@ -83,19 +96,19 @@ pub(super) fn half_made(file: &Path) -> PathBuf {
     file.with_extension(HALF_MADE.trim_start_matches('.'))
 }
 
-/// The three files of a database, main file last: as long as it is there the others are never a stranger's.
-fn all_three(file: &Path) -> [PathBuf; 3] {
+/// The files of a database, main file last: as long as it is there the others are never a stranger's.
+fn all_of(file: &Path) -> [PathBuf; 4] {
     let beside = |suffix: &str| {
         let mut name = file.as_os_str().to_owned();
         name.push(suffix);
         PathBuf::from(name)
     };
-    [beside("-wal"), beside("-shm"), file.to_owned()]
+    [beside("-wal"), beside("-shm"), beside("-journal"), file.to_owned()]
 }
 
 /// `Ok(true)` if a regular file lies there, `Ok(false)` if nothing does; anything else (a link, a folder) is refused.
 pub(super) fn is_there(file: &Path) -> Result<bool> {
-    for path in all_three(file) {
+    for path in all_of(file) {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if !metadata.is_file() => return Err(not_ours(&path, "is not a regular file")),
             Ok(_) if path == file => return Ok(true),
@@ -109,7 +122,7 @@ pub(super) fn is_there(file: &Path) -> Result<bool> {
 
 /// Removes a database and what SQLite keeps beside it. A `-wal` that stayed would bring its rows back in a new file.
 pub(super) fn remove(file: &Path) -> Result<()> {
-    for path in all_three(file) {
+    for path in all_of(file) {
         match fs::remove_file(&path) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -119,10 +132,35 @@ pub(super) fn remove(file: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes what crashes left half made in a folder, once it is too old to be somebody's work.
+pub(super) fn sweep_half_made(folder: &Path) {
+    const OLD: Duration = Duration::from_secs(3600);
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|e| e.path()) {
+        let half_made = path.to_string_lossy().contains(HALF_MADE);
+        let age = fs::symlink_metadata(&path).and_then(|m| m.modified()).map(|t| t.elapsed().unwrap_or_default());
+        if half_made && age.is_ok_and(|age| age > OLD) {
+            // Somebody else may have been faster.
+            drop(fs::remove_file(&path));
+        }
+    }
+}
+
 /// Copies a closed database, for its owner only.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map_err(failed("copy a template to", to))?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(failed("protect", to))
+}
+
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).map_err(failed("read", file))
+}
+
+/// Overwrites bytes of a closed database.
+pub(super) fn write_at(file: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::FileExt;
+    let opened = fs::File::options().write(true).open(file);
+    opened.and_then(|f| f.write_all_at(bytes, offset)).map_err(failed("write", file))
 }
 
 /// Gives a made file its name, durably: file first, then the name, then the folder.

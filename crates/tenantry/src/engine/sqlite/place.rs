@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Raised when the engine's own tables in a tenant's file change.
-const TEMPLATE_FORM: u8 = 1;
+const TEMPLATE_FORM: u8 = 2;
 
 const PLACE: &str = "CREATE TABLE _tenantry_place (tenant_id TEXT NOT NULL)";
 
@@ -41,49 +41,73 @@ pub(super) async fn create(directory: &files::Directory, placement: &Placement, 
     }
     let template = template(directory, scripts).await?;
     let made = files::half_made(&file);
-    let (from, to) = (template, made.clone());
     blocking(move || {
-        files::remove(&to)?;
-        files::copy(&from, &to)
+        files::remove(&made)?;
+        files::copy(&template.file, &made)?;
+        files::write_at(&made, template.owner_at, id.to_string().as_bytes())?;
+        files::publish(&made, &file)
     })
-    .await?;
-    mark(&made, id).await?;
-    blocking(move || files::publish(&made, &file)).await
+    .await
 }
 
-/// Writes whose file it is. Not durably: `publish` syncs the whole file before it gets its name.
-async fn mark(file: &Path, id: TenantId) -> Result<()> {
-    use sqlx::{ConnectOptions, sqlite::SqliteSynchronous};
-    let mut connection = open::options(file).synchronous(SqliteSynchronous::Off).connect().await?;
-    sqlx::query("INSERT INTO _tenantry_place (tenant_id) VALUES (?)")
-        .bind(id.to_string())
-        .execute(&mut connection)
-        .await?;
-    connection.close().await?;
-    Ok(())
+/// What stands in a template where a tenant's file says whose it is: as long as an id, so that it is overwritten in place.
+const NOBODY: &str = "nobody-s-file-it-is-a-template------";
+const _: () = assert!(NOBODY.len() == uuid::fmt::Hyphenated::LENGTH, "an id fits in its place");
+
+/// A migrated file that new tenants are copied from.
+#[derive(Clone)]
+pub(super) struct Template {
+    file: PathBuf,
+    /// Where in it the owner's id belongs.
+    owner_at: u64,
 }
 
-/// The file that new tenants are copied from; made once for each set of migrations.
-async fn template(directory: &files::Directory, scripts: &[Arc<Script>]) -> Result<PathBuf> {
-    let template = directory.templates().join(format!("{}.db", fingerprint(scripts)));
-    if files::is_there(&template)? {
-        return Ok(template);
+impl Template {
+    /// Finds the owner's place; it must be there exactly once.
+    fn read(file: PathBuf) -> Result<Self> {
+        let bytes = files::read(&file)?;
+        let mut found = bytes.windows(NOBODY.len()).enumerate().filter(|(_, window)| *window == NOBODY.as_bytes());
+        match (found.next(), found.next()) {
+            (Some((at, _)), None) => Ok(Self { file, owner_at: u64::try_from(at).unwrap_or(u64::MAX) }),
+            _ => Err(Error::new(ErrorKind::Internal, format!("the template `{}` is damaged", file.display()))
+                .help("remove it; it is made anew")),
+        }
     }
+}
+
+/// The template of a set of migrations, made when it is first needed.
+async fn template(directory: &files::Directory, scripts: &[Arc<Script>]) -> Result<Template> {
+    let name = fingerprint(scripts);
+    let file = directory.templates().join(format!("{name}.db"));
+    let there = files::is_there(&file)?;
+    if let (true, Some(known)) = (there, directory.known_template(&name)) {
+        return Ok(known);
+    }
+    if !there {
+        template_publish(directory, &file, scripts).await?;
+    }
+    let template = blocking(move || Template::read(file)).await?;
+    directory.template_learned(name, template.clone());
+    Ok(template)
+}
+
+async fn template_publish(directory: &files::Directory, file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
+    files::sweep_half_made(&directory.templates());
     // Two processes may make it at once: each its own file, and both are the same.
     let made = directory.templates().join(format!("{}.making", TenantId::new().as_uuid().as_simple()));
-    let result = template_make(&made, scripts).await;
-    if result.is_ok() {
-        let name = template.clone();
-        return blocking(move || files::publish(&made, &name)).await.map(|()| template);
+    if let Err(error) = template_make(&made, scripts).await {
+        files::remove(&made)?;
+        return Err(error);
     }
-    files::remove(&made)?;
-    result.map(|()| template)
+    let name = file.to_owned();
+    blocking(move || files::publish(&made, &name)).await
 }
 
 async fn template_make(file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
     let mut connection = open::engine(file, true).await?;
     connection.execute(scripts::LEDGER).await?;
     connection.execute(PLACE).await?;
+    sqlx::query("INSERT INTO _tenantry_place (tenant_id) VALUES (?)").bind(NOBODY).execute(&mut connection).await?;
     // Closing the last connection moves the WAL into the file.
     connection.close().await?;
     for script in scripts {

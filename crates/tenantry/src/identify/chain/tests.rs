@@ -54,7 +54,7 @@ fn tenant(key: &str) -> Arc<Tenant> {
         version: 0,
         created_at: 0,
         deleted_at: None,
-        physical: String::new(),
+        physical: "".into(),
         was_suspended: false,
         mark: 0,
     })
