@@ -19,7 +19,6 @@ Examples:
 #[command(
     name = "tenantry",
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     max_term_width = 110,
     after_help = format!("{EXAMPLES}\n\n{}", exit::HELP),

@@ -14,11 +14,11 @@ pub(crate) async fn destruction(context: &Context, what_happens: &str, name: &st
         return Ok(());
     }
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Err(Failure::new(format!(
-            "{what_happens}: this needs a confirmation, and there is no terminal to ask on"
-        ))
-        .code("not_confirmed")
-        .help("add --yes if you are sure"));
+        let mut refused = Failure::new("this has to be confirmed, and there is no terminal to ask on")
+            .code("not_confirmed")
+            .help("add --yes if you are sure");
+        refused.causes.push(what_happens.to_owned());
+        return Err(refused);
     }
     let question = format!("{}\nType `{}` to go on: ", text::clean(what_happens), text::clean(name));
     let typed = tokio::task::spawn_blocking(move || ask(&question))

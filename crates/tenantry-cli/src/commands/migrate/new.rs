@@ -43,7 +43,8 @@ impl New {
     pub(super) fn run(self, context: &Context) -> Result<Exit> {
         check(&self.name)?;
         let path = self.create(context)?;
-        let shown = path.display().to_string();
+        let here = std::env::current_dir().unwrap_or_default();
+        let shown = path.strip_prefix(&here).unwrap_or(&path).display().to_string();
         render::answer(context, &serde_json::json!({ "file": shown }), || shown.clone())?;
         render::hint(context, "write its SQL, then: tenantry migrate plan");
         Ok(Exit::Ok)

@@ -33,7 +33,7 @@ pub(crate) struct Sql {
     /// The tenant's key
     key: String,
     /// The statement; without it they are read from stdin
-    #[arg(short, long = "command", value_name = "SQL")]
+    #[arg(short, long = "command", value_name = "SQL", allow_hyphen_values = true)]
     command: Option<String>,
 }
 
