@@ -46,11 +46,11 @@ pub(crate) struct Create {
     #[arg(long, value_name = "FILE.csv")]
     from: Option<PathBuf>,
     /// With --from: how many are created at once
-    #[arg(long, value_name = "N", default_value_t = 4, requires = "from",
+    #[arg(long, value_name = "N", default_value_t = 4, conflicts_with = "key",
         value_parser = clap::value_parser!(u16).range(1..=256))]
     parallel: u16,
     /// With --from: a key that exists already is no failure
-    #[arg(long, requires = "from")]
+    #[arg(long, conflicts_with = "key")]
     skip_existing: bool,
 }
 
