@@ -34,9 +34,9 @@ pub(crate) async fn destruction(context: &Context, what_happens: &str, name: &st
 }
 
 fn ask(question: &str) -> std::io::Result<String> {
-    let mut screen = std::io::stderr().lock();
-    write!(screen, "{question}")?;
-    screen.flush()?;
+    // Not locked while it waits: Ctrl-C has something to say too.
+    write!(std::io::stderr(), "{question}")?;
+    std::io::stderr().flush()?;
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     Ok(line)

@@ -32,6 +32,9 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if is_watched(context) {
             bar.set_draw_target(ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                bar.set_style(style);
+            }
             bar.set_message(clean(what));
             bar.enable_steady_tick(Duration::from_millis(200));
         }

@@ -36,13 +36,12 @@ pub(super) async fn run(context: &Context, db: &TenantDb) -> Result<()> {
 }
 
 fn ask(prompt: &str) -> std::io::Result<Option<String>> {
-    let mut screen = std::io::stderr().lock();
-    write!(screen, "{prompt}")?;
-    screen.flush()?;
+    // Not locked while it waits: Ctrl-C has something to say too.
+    write!(std::io::stderr(), "{prompt}")?;
+    std::io::stderr().flush()?;
     let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line)?;
-    if read == 0 {
-        writeln!(screen)?;
+    if std::io::stdin().lock().read_line(&mut line)? == 0 {
+        writeln!(std::io::stderr())?;
         return Ok(None);
     }
     Ok(Some(line))
