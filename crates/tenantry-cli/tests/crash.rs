@@ -52,8 +52,8 @@ fn repair_until(site: &Site, is_right: impl Fn() -> bool) {
 
 fn one_tenant_is_served(site: &Site) {
     assert_eq!(site.tenants(), [("acme".into(), "active".into())]);
-    let file = site.file_of("acme").file_name().unwrap().to_string_lossy().into_owned();
-    assert_eq!(site.tenant_files(), [file]);
+    assert!(site.file_of("acme").is_file());
+    assert_eq!(site.tenant_files().len(), 1);
     site.ok(&["doctor"]);
     site.ok(&["sql", "acme", "-c", "INSERT INTO users (username) VALUES ('ann')"]);
     assert_eq!(site.json(&["domain", "list"]), json!([{ "host": "acme.example", "tenant": "acme" }]));

@@ -1,5 +1,7 @@
 //! `tenantry doctor`: what it finds, and what it repairs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
 mod support;
 
 use support::Site;

@@ -1,5 +1,7 @@
 //! `tenantry init`: makes what is missing, overwrites nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
 mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt};

@@ -1,5 +1,7 @@
 //! `tenantry sql`: what it shows, and what the guard refuses.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
 mod support;
 
 use std::{
