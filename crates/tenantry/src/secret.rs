@@ -79,16 +79,25 @@ impl SecretKey {
     pub fn create_if_missing(file: &Path) -> Result<()> {
         let failed =
             |e| Error::new(ErrorKind::Io, format!("cannot write the key file `{}`", file.display())).caused_by(e);
+        if file.exists() {
+            return Ok(());
+        }
         let mut key = [0_u8; KEY_BYTES];
         aws_lc_rs::rand::fill(&mut key)
             .map_err(|_| Error::new(ErrorKind::Internal, "the system gave no random bytes"))?;
-        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-            Ok(mut made) => made
-                .write_all(format!("{}\n", BASE64.encode(key)).as_bytes())
-                .and_then(|()| made.sync_all())
-                .map_err(failed),
+        // Under another name first: a key file that is there is a whole one, even after `kill -9`.
+        let half = file.with_extension(format!("making-{}", uuid::Uuid::now_v7().as_simple()));
+        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half).and_then(|mut made| {
+            made.write_all(format!("{}\n", BASE64.encode(key)).as_bytes())?;
+            made.sync_all()?;
+            // A link, unlike a rename, never replaces a key that another process has just made.
+            fs::hard_link(&half, file)
+        });
+        let removed = fs::remove_file(&half);
+        match made {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
             Err(e) => Err(failed(e)),
+            Ok(()) => removed.map_err(failed),
         }
     }
 

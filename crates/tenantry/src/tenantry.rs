@@ -414,9 +414,14 @@ impl Tenantry {
         let here = std::env::current_dir()
             .map_err(|e| Error::new(ErrorKind::Io, "the current directory is gone").caused_by(e))?;
         let url = crate::config::absolute_url(admin_url, &here);
-        let home = self.0.catalog.server_list().await?.into_iter().next();
-        let engine = scope::engine_of(&url, home.as_ref().map_or(&url, |h| &h.admin_url))?;
+        let known = self.0.catalog.server_list().await?;
+        let engine = scope::engine_of(&url, known.first().map_or(&url, |home| &home.admin_url))?;
         engine.prepare().await?;
+        // Each of two servers of one place would take the other's tenants for orphans.
+        if let Some(same) = known.iter().find(|server| scope::is_same_place(&url, &server.admin_url)) {
+            return Err(Error::new(ErrorKind::Taken, format!("server `{}` is this place already", same.name))
+                .help("tenantry server list"));
+        }
         let new = NewServer {
             name: name.clone(),
             engine: engine.capabilities().engine,

@@ -142,7 +142,10 @@ impl Catalog {
         if let Some(unfinished) = require_key_free(tx, &new.key, now).await? {
             return Ok(Reserved::Unfinished(Box::new(unfinished)));
         }
-        require_capacity(tx, &new.server).await?;
+        if !new.key.is_canary() {
+            // A full server is examined too; its canaries go as soon as they have tried.
+            require_capacity(tx, &new.server).await?;
+        }
         for host in &new.domains {
             super::domains::insert(tx, new.id, host, now).await?;
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    catalog::TenantFilter,
+    catalog::{Name, TenantFilter},
     engine::{Finding, Placement},
     error::Result,
     tenant::{Tenant, TenantState},
@@ -139,7 +139,7 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
         let places = handle.engine.tenant_places().await?;
         let known = known_places(tenantry, &server.name).await?;
         for place in places.iter().filter(|p| !known.contains(p.as_str())) {
-            if options.repair && remove_orphan(&handle, place).await {
+            if options.repair && remove_orphan(tenantry, &handle, place).await {
                 report.repaired.push(format!("the orphan `{place}` on server `{}` was removed", server.name));
                 continue;
             }
@@ -160,9 +160,13 @@ async fn known_places(tenantry: &Tenantry, server: &str) -> Result<std::collecti
     Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical.to_string()).collect())
 }
 
-/// Only what bears the name of a tenant's place, and says itself whose it was, is removed.
-async fn remove_orphan(server: &crate::scope::ServerHandle, place: &str) -> bool {
+/// Only what bears the name of a tenant's place, says itself whose it was, and whose tenant is nowhere any more, is
+/// removed: a tenant whose server was changed by hand keeps its data.
+async fn remove_orphan(tenantry: &Tenantry, server: &crate::scope::ServerHandle, place: &str) -> bool {
     let Some(id) = place.strip_prefix("t_").and_then(|id| id.parse().ok()) else { return false };
+    if !matches!(tenantry.catalog().tenant_find(&Name::Id(id)).await, Ok(None)) {
+        return false;
+    }
     let orphan = Placement { id, isolation: server.engine.capabilities().default_isolation, physical: place.into() };
     server.engine.tenant_place_drop(&orphan).await.is_ok()
 }

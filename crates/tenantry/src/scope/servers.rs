@@ -102,6 +102,12 @@ pub(crate) fn no_server() -> Error {
     Error::new(ErrorKind::NotFound, "there is no server yet").help("tenantry server add NAME ADMIN_URL")
 }
 
+/// Whether two URLs lead to one place: `data`, `data/.` and a link to it do. Both have been prepared.
+pub(crate) fn is_same_place(url: &str, other: &str) -> bool {
+    let directory = |url: &str| url.strip_prefix("sqlite://").and_then(|path| std::fs::canonicalize(path).ok());
+    url == other || directory(url).is_some_and(|found| directory(other) == Some(found))
+}
+
 /// The engine that a URL names. `home` is the URL of the server that holds the shared tables.
 pub(crate) fn engine_of(url: &str, home: &str) -> Result<Arc<dyn Engine>> {
     let directory = |url: &str| url.strip_prefix("sqlite://").map(PathBuf::from);

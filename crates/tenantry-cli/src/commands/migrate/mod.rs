@@ -1,0 +1,73 @@
+//! `tenantry migrate`.
+
+use clap::{Args, Subcommand};
+use tenantry::MigrateOptions;
+
+use crate::{context::Context, exit::Exit, failure::Result};
+
+mod files;
+mod new;
+mod plan;
+mod stamp;
+mod status;
+mod up;
+mod verify;
+
+const NOTES: &str = "\
+Migrations are plain SQL files: migrations/tenant/0001_users.sql is applied to every tenant, migrations/shared/... once,
+to the shared tables, and before the tenants. A file that was applied is never changed: the next one mends it.
+
+Examples:
+  tenantry migrate new users          make migrations/tenant/0001_users.sql
+  tenantry migrate plan               what would be applied, and to how many
+  tenantry migrate up --wave 1%,100%  apply; a wave in which something failed is the last
+  tenantry migrate status             which versions the tenants have, and what failed";
+
+/// What to do with migrations.
+#[derive(Debug, Subcommand)]
+#[command(after_help = NOTES)]
+pub(crate) enum Migrate {
+    /// Make the next migration file
+    New(new::New),
+    /// Show what `up` would apply
+    Plan(plan::Plan),
+    /// Bring the shared tables and all tenants to the newest version; never asks
+    Up(up::Up),
+    /// Show which versions the tenants have, and which failed and why
+    Status,
+    /// Compare every history with the files; exit code 4 if one does not fit
+    Verify,
+    /// Write down that files up to a version were applied, without running them
+    Stamp(stamp::Stamp),
+}
+
+/// Which tenants.
+#[derive(Debug, Args)]
+struct Which {
+    /// Only tenants whose key fits, such as 'acme-*'; the shared tables are left out then
+    #[arg(long, value_name = "GLOB")]
+    only: Option<String>,
+}
+
+impl Which {
+    fn options(&self) -> Result<MigrateOptions> {
+        let options = MigrateOptions::new();
+        Ok(match &self.only {
+            Some(glob) => options.only(glob)?,
+            None => options,
+        })
+    }
+}
+
+impl Migrate {
+    pub(crate) async fn run(self, context: &Context) -> Result<Exit> {
+        match self {
+            Self::New(new) => new.run(context),
+            Self::Plan(plan) => plan.run(context).await,
+            Self::Up(up) => up.run(context).await,
+            Self::Status => status::run(context).await,
+            Self::Verify => verify::run(context).await,
+            Self::Stamp(stamp) => stamp.run(context).await,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `tenantry server`.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::{
+    confirm,
+    context::Context,
+    exit::Exit,
+    failure::{Failure, Result},
+    render::{self, table},
+};
+
+/// What to do with servers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Server {
+    /// Add a server, and make what it needs
+    Add(Add),
+    /// List all servers, the home of the shared tables first
+    #[command(visible_alias = "ls")]
+    List,
+    /// Remove a server that holds no tenant; its files or databases stay
+    Remove {
+        /// The server's name
+        name: String,
+    },
+}
+
+const ADD_EXAMPLES: &str = "\
+The first server is the home of the shared tables. A relative directory starts at the current one. The URL is stored
+sealed with the key file, and shown nowhere.
+
+Examples:
+  tenantry server add fast sqlite:///srv/tenants
+  tenantry server add fast sqlite://tenants --capacity 5000 --connections 64";
+
+/// A server to add.
+#[derive(Debug, Args)]
+#[command(after_help = ADD_EXAMPLES)]
+pub(crate) struct Add {
+    /// How the server is called: a-z, 0-9 and _, a letter first
+    name: String,
+    /// Where it is and how to administer it: sqlite://DIRECTORY
+    admin_url: String,
+    /// The restricted login that apps use, instead of one that is made and kept
+    #[arg(long, value_name = "URL")]
+    app_url: Option<String>,
+    /// How many tenants it may hold
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    capacity: Option<u32>,
+    /// How many connections one process may open to it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connections: Option<u32>,
+    /// There is a connection pooler in front of it
+    #[arg(long)]
+    pooler: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    #[serde(flatten)]
+    server: tenantry::Server,
+    tenants: u64,
+    /// Whether the shared tables live here.
+    home: bool,
+}
+
+impl Server {
+    pub(crate) async fn run(self, context: &Context) -> Result<Exit> {
+        match self {
+            Self::Add(add) => add.run(context).await,
+            Self::List => list(context).await,
+            Self::Remove { name } => remove(context, &name).await,
+        }
+    }
+}
+
+impl Add {
+    /// What an engine has no use for is refused, not passed over.
+    fn check_options(&self) -> Result<()> {
+        let option = match (&self.app_url, self.pooler) {
+            (Some(_), _) => "--app-url",
+            (None, true) => "--pooler",
+            (None, false) => return Ok(()),
+        };
+        if self.admin_url.starts_with("sqlite://") {
+            return Err(Failure::new(format!("`{option}` means nothing on SQLite: it has neither logins nor poolers"))
+                .code("unsupported")
+                .help("leave it away; on SQLite each tenant is a file of its own"));
+        }
+        Ok(())
+    }
+
+    async fn run(self, context: &Context) -> Result<Exit> {
+        self.check_options()?;
+        let tenancy = context.open().await?;
+        tenancy.server_add(&self.name, &self.admin_url, self.capacity, self.connections).await?;
+        let rows = rows(tenancy).await?;
+        let added = rows.iter().find(|row| row.server.name == self.name);
+        render::answer(context, &added, || format!("server `{}` is added", self.name))?;
+        Ok(Exit::Ok)
+    }
+}
+
+async fn rows(tenancy: &tenantry::Tenantry) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (number, server) in tenancy.server_list().await?.into_iter().enumerate() {
+        let tenants = tenancy.server_tenants(&server.name).await?;
+        rows.push(Row { server, tenants, home: number == 0 });
+    }
+    Ok(rows)
+}
+
+async fn list(context: &Context) -> Result<Exit> {
+    let rows = rows(context.open().await?).await?;
+    render::answer(context, &rows, || {
+        let number = |n: Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        table::table(
+            ["name", "engine", "tenants", "capacity", "connections", "shared tables"],
+            rows.iter().map(|row| {
+                let shared = if row.home { format!("version {}", row.server.shared_version) } else { "-".into() };
+                [
+                    row.server.name.clone(),
+                    row.server.engine.clone(),
+                    row.tenants.to_string(),
+                    number(row.server.capacity),
+                    number(row.server.connections),
+                    shared,
+                ]
+            }),
+        )
+    })?;
+    if rows.is_empty() {
+        render::hint(context, "there is no server yet: tenantry server add NAME ADMIN_URL");
+    }
+    Ok(Exit::Ok)
+}
+
+async fn remove(context: &Context, name: &str) -> Result<Exit> {
+    let tenancy = context.open().await?;
+    if !tenancy.server_list().await?.iter().any(|server| server.name == name) {
+        return Err(Failure::new(format!("there is no server {name:?}"))
+            .code("not_found")
+            .help("tenantry server list"));
+    }
+    confirm::destruction(context, &format!("server `{name}` will be removed; its files or databases stay"), name)
+        .await?;
+    tenancy.server_remove(name).await?;
+    render::answer(context, &serde_json::json!({ "removed": name }), || format!("server `{name}` is removed"))?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,156 @@
+//! An installation in a directory of its own, and the real program run in it, without a terminal.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+pub struct Site {
+    pub dir: tempfile::TempDir,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Ran {
+    /// `None`: killed by a signal.
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Site {
+    /// An empty directory.
+    pub fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// A directory in which `tenantry init` was run.
+    pub fn new() -> Self {
+        let site = Self::empty();
+        site.ok(&["init"]);
+        site
+    }
+
+    /// With one table for tenants, not yet applied to anything, and these tenants.
+    pub fn with_tenants(keys: &[&str]) -> Self {
+        let site = Self::new();
+        site.write(
+            "migrations/tenant/0001_users.sql",
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT UNIQUE);",
+        );
+        for key in keys {
+            site.ok(&["tenant", "create", key]);
+        }
+        site
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        command.current_dir(self.dir.path()).args(args).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("TENANTRY_") || text == "RUST_LOG" || text == "NO_COLOR" {
+                command.env_remove(&name);
+            }
+        }
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.finish(self.command(args))
+    }
+
+    /// Runs it to its end. Whatever it says holds no secret and cannot steer a terminal.
+    pub fn finish(&self, mut command: Command) -> Ran {
+        let output = command.output().unwrap();
+        let ran = Ran {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        };
+        let said = format!("{}{}", ran.out, ran.err);
+        if let Ok(key) = std::fs::read_to_string(self.dir.path().join("tenantry.key")) {
+            assert!(key.is_empty() || !said.contains(key.trim()), "the key is in the output: {ran:?}");
+        }
+        assert!(!said.contains("v1:"), "a sealed value is in the output: {ran:?}");
+        assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "a control character is in the output: {ran:?}");
+        ran
+    }
+
+    /// Runs it, expects success and gives what it said on stdout.
+    #[track_caller]
+    pub fn ok(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!(ran.code, Some(0), "{args:?}: {ran:?}");
+        ran.out
+    }
+
+    /// Runs it and expects this exit code.
+    #[track_caller]
+    pub fn exits(&self, code: i32, args: &[&str]) -> Ran {
+        let ran = self.run(args);
+        assert_eq!(ran.code, Some(code), "{args:?}: {ran:?}");
+        ran
+    }
+
+    /// Runs it with `--json`, expects success, and reads the one document that it answers.
+    #[track_caller]
+    pub fn json(&self, args: &[&str]) -> Value {
+        let out = self.ok(&[args, &["--json"]].concat());
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("{args:?}: {e}: {out}"))
+    }
+
+    /// As [`Site::json`] for long work: a document a line.
+    #[track_caller]
+    pub fn json_lines(&self, code: i32, args: &[&str]) -> Vec<Value> {
+        let ran = self.exits(code, &[args, &["--json"]].concat());
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.dir.path().join(file), text).unwrap();
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(file)).unwrap()
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+
+    /// The file of a tenant.
+    pub fn file_of(&self, key: &str) -> PathBuf {
+        let id = self.json(&["tenant", "show", key])["id"].as_str().unwrap().replace('-', "");
+        self.path(&format!("data/tenants/t_{id}.db"))
+    }
+
+    /// Everything in the directory of tenants' files.
+    pub fn tenant_files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path("data/tenants")).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Keys and states of all tenants.
+    pub fn tenants(&self) -> Vec<(String, String)> {
+        let list = self.json(&["tenant", "list"]);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        list.as_array().unwrap().iter().map(|t| (text(&t["key"]), text(&t["state"]))).collect()
+    }
+}
+
+impl Ran {
+    /// It said nothing on stdout, and this on stderr.
+    #[track_caller]
+    pub fn says_only_on_stderr(&self, text: &str) {
+        assert_eq!(self.out, "", "{self:?}");
+        assert!(self.err.contains(text), "`{text}` is not in {self:?}");
+    }
+}
