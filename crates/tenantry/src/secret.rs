@@ -79,16 +79,25 @@ impl SecretKey {
     pub fn create_if_missing(file: &Path) -> Result<()> {
         let failed =
             |e| Error::new(ErrorKind::Io, format!("cannot write the key file `{}`", file.display())).caused_by(e);
+        if file.try_exists().map_err(failed)? {
+            return Ok(());
+        }
         let mut key = [0_u8; KEY_BYTES];
         aws_lc_rs::rand::fill(&mut key)
             .map_err(|_| Error::new(ErrorKind::Internal, "the system gave no random bytes"))?;
-        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-            Ok(mut made) => made
-                .write_all(format!("{}\n", BASE64.encode(key)).as_bytes())
-                .and_then(|()| made.sync_all())
-                .map_err(failed),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            Err(e) => Err(failed(e)),
+        // Written under another name first, so that a process that is killed leaves no half a key.
+        let fresh = file.with_extension(format!("{}.new", std::process::id()));
+        let mut made =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(failed)?;
+        made.write_all(format!("{}\n", BASE64.encode(key)).as_bytes())
+            .and_then(|()| made.sync_all())
+            .map_err(failed)?;
+        // Unlike a rename, a link never replaces the key that another process made in the meantime.
+        let linked = fs::hard_link(&fresh, file);
+        fs::remove_file(&fresh).map_err(failed)?;
+        match linked {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(e)),
+            _ => Ok(()),
         }
     }
 
