@@ -41,11 +41,7 @@ pub(crate) struct Door {
 impl Door {
     /// By host, header, path or bearer token; those that name a tenant have to agree.
     fn identify(&self) -> Identify {
-        Identify::new()
-            .host(&format!("{{tenant}}.{}", self.base_domain))
-            .header("x-tenant-name")
-            .path()
-            .jwt(self.keys.clone())
+        Identify::new().host(&host_template(&self.base_domain)).header("x-tenant-name").path().jwt(self.keys.clone())
     }
 
     /// Besides, by who signed in, and nobody comes in without that.
@@ -56,17 +52,24 @@ impl Door {
             async move { accounts.organisation(&request).await }
         })
     }
-
-    fn check(&self) -> Result<(), Failure> {
-        self.identify().check().map_err(|e| Failure::from(e).help("write `--base-domain myapp.com`"))
-    }
 }
 
-pub(crate) fn router(shop: Shop, door: &Door) -> Result<Router, Failure> {
-    door.check()?;
+/// How a tenant's host is written.
+fn host_template(base_domain: &str) -> String {
+    format!("{{tenant}}.{base_domain}")
+}
+
+/// A layer whose template cannot be read would refuse every request: better not to start.
+pub(crate) fn check_base_domain(name: &str) -> Result<(), Failure> {
+    let failed =
+        |e| Failure::new("`--base-domain` cannot be used").caused_by(e).help("write `--base-domain myapp.com`");
+    Identify::new().host(&host_template(name)).check().map_err(failed)
+}
+
+pub(crate) fn router(shop: Shop, door: &Door) -> Router {
     let tenants = both_ways(tenant_routes(), shop.tenancy.layer(door.identify()));
     let people = both_ways(person_routes(), shop.tenancy.layer(door.identify_person()));
-    let app = Router::new()
+    Router::new()
         .merge(tenants)
         .merge(people.layer(middleware::map_response(offer_basic)))
         .route("/signup", post(signup::sign_up))
@@ -83,8 +86,7 @@ pub(crate) fn router(shop: Shop, door: &Door) -> Result<Router, Failure> {
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::map_response(not_stored))
-        .with_state(shop);
-    Ok(app)
+        .with_state(shop)
 }
 
 fn tenant_routes() -> Router<Shop> {

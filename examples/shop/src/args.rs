@@ -10,7 +10,7 @@ use tenantry::Isolation;
 
 /// The example app of tenantry: a small shop for many companies, each with a database of its own.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 pub(crate) struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, env = "SHOP_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]

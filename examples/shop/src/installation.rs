@@ -1,7 +1,5 @@
 //! The shop's own installation of tenantry: everything under one directory, made at the first start.
 
-use std::path::Path;
-
 use tenantry::{Config, MigrateOptions, SecretKey, Tenantry};
 
 use crate::{args::Args, failure::Failure, files, migrations};
@@ -25,6 +23,8 @@ pub(crate) const OWN_SEGMENTS: &[&str] = &[
 
 /// Opens the installation, at the version of this program. Killed half way, it goes on from there at the next start.
 pub(crate) async fn open(args: &Args) -> Result<Tenantry, Failure> {
+    require_sqlite("--server", args.server.as_deref())?;
+    require_sqlite("--catalog", args.catalog.as_deref())?;
     let config = configuration(args)?;
     SecretKey::create_if_missing(&config.catalog.key_file)?;
     let tenancy = Tenantry::builder().config(config).migrations(migrations::embedded()?).actor("shop").open().await?;
@@ -79,8 +79,8 @@ fn tenantry_toml(catalog: Option<&str>) -> String {
 
 /// The first server is the home of the shared tables too. Later starts find it in the catalog.
 async fn add_server(tenancy: &Tenantry, args: &Args) -> Result<(), Failure> {
-    let url = args.server.clone().unwrap_or_else(|| own_server(&args.data));
-    require_sqlite(&url)?;
+    let own = || format!("sqlite://{}", args.data.join("local").display());
+    let url = args.server.clone().unwrap_or_else(own);
     if tenancy.server_list().await?.is_empty() {
         match tenancy.server_add("local", &url, None, None).await {
             // Another shop on the same directory was faster.
@@ -96,18 +96,13 @@ async fn add_server(tenancy: &Tenantry, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn own_server(data: &Path) -> String {
-    format!("sqlite://{}", data.join("local").display())
-}
-
-/// Checked at every start, also when the catalog knows its servers already. The URL is not shown: it may hold a password.
-fn require_sqlite(url: &str) -> Result<(), Failure> {
-    if url.starts_with("sqlite://") {
-        return Ok(());
-    }
+/// Before anything is written, and also when the catalog knows its servers already. The URL is not shown: it may hold a
+/// password.
+fn require_sqlite(flag: &str, url: Option<&str>) -> Result<(), Failure> {
+    let Some(url) = url.filter(|url| !url.starts_with("sqlite://")) else { return Ok(()) };
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    Err(Failure::new(format!("`--server {scheme}://...` is not supported by this version"))
-        .help("write `--server sqlite://DIRECTORY`, or leave it out"))
+    Err(Failure::new(format!("`{flag} {scheme}://...` is not supported by this version"))
+        .help(format!("write `{flag} sqlite://PATH`, or leave it out")))
 }
 
 async fn migrate(tenancy: &Tenantry) -> Result<(), Failure> {
@@ -136,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_supported_is_refused_without_its_password() {
-        let text = require_sqlite("postgres://admin:hunter2@db").expect_err("is refused").to_string();
+        let text = require_sqlite("--server", Some("postgres://admin:hunter2@db")).expect_err("is refused").to_string();
         assert!(text.contains("postgres") && text.contains("help:") && !text.contains("hunter2"), "{text}");
     }
 }

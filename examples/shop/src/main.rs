@@ -85,12 +85,13 @@ struct Started {
 /// Everything that has to be there before the first request.
 async fn start(args: &Args) -> Result<Started, Failure> {
     let keys = token_keys(args)?;
+    app::check_base_domain(&args.base_domain)?;
     let tenancy = installation::open(args).await?;
     let demo = async { if args.no_demo { Ok(false) } else { demo::make(&tenancy, args.isolation).await } };
     let (with_demo, accounts) = tokio::try_join!(demo, Accounts::new(tenancy.clone()))?;
     let door = Door { base_domain: args.base_domain.clone(), keys, accounts };
     let shop = Shop { tenancy: tenancy.clone(), isolation: args.isolation };
-    Ok(Started { tenancy, app: app::router(shop, &door)?, with_demo })
+    Ok(Started { tenancy, app: app::router(shop, &door), with_demo })
 }
 
 /// Without a secret given, one that nobody knows: a default one would open every shop that forgot to set it.

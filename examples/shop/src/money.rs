@@ -10,7 +10,7 @@ const DECIMALS: i64 = 4;
 /// One unit, in ten-thousandths.
 const UNIT: i64 = 10_000;
 /// Longer numbers are refused before anybody computes with them.
-const MAX_DIGITS: usize = 18;
+const MAX_DIGITS: usize = 19;
 
 /// An amount that is not negative. It is never a float, not even on its way in or out: JSON's number is read and
 /// written as the text that it is.
@@ -166,7 +166,7 @@ mod tests {
         #[test]
         fn every_amount_reads_back_as_itself(count in 0..=i64::MAX) {
             let json = show(Money(count));
-            prop_assert_eq!(read(&json), (count < 10_i64.pow(18)).then_some(Money(count)).or_else(|| read(&json)));
+            prop_assert_eq!(read(&json), Some(Money(count)));
             prop_assert_eq!(json.split_once('.').map(|(_, d)| (2..=4).contains(&d.len())), Some(true));
         }
 

@@ -1,6 +1,6 @@
 //! `/orders`
 
-use axum::Json;
+use axum::{Json, http::StatusCode};
 use sea_orm::{ActiveValue::Set, EntityTrait, QueryOrder};
 use serde::Deserialize;
 use tenantry::TenantDb;
@@ -29,7 +29,7 @@ pub(crate) async fn create(db: TenantDb, Body(new): Body<NewOrder>) -> Result<Cr
     }
     let tx = db.begin().await?;
     let item = item::Entity::find_by_id(new.item_id).one(&tx).await?;
-    let item = item.ok_or_else(|| AppError::invalid("`item_id` is no item"))?;
+    let item = item.ok_or_else(missing_item)?;
     if item.price.times(new.quantity).is_none() {
         return Err(AppError::invalid("`quantity` is too large for the item's price"));
     }
@@ -37,4 +37,9 @@ pub(crate) async fn create(db: TenantDb, Body(new): Body<NewOrder>) -> Result<Cr
     let id = order::Entity::insert(row).exec(&tx).await?.last_insert_id;
     tx.commit().await?;
     Ok(Created { message: "Order created", id })
+}
+
+/// The code that the database's own foreign key would lead to.
+fn missing_item() -> AppError {
+    AppError::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_reference", "`item_id` is no item")
 }
