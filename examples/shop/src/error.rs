@@ -28,7 +28,8 @@ impl AppError {
     }
 
     /// 500: what is stored breaks a rule that the shop keeps.
-    pub(crate) fn impossible() -> Self {
+    pub(crate) fn impossible(what: &str) -> Self {
+        tracing::error!("{what}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong")
     }
 }

@@ -30,5 +30,5 @@ impl PricedOrder {
 pub(crate) async fn priced_orders(db: TenantDb) -> Result<Json<Vec<PricedOrder>>, AppError> {
     let orders = order::Entity::find().find_also_related(item::Entity).order_by_asc(order::Column::Id).all(&db).await?;
     let priced = orders.into_iter().map(|(order, item)| item.and_then(|item| PricedOrder::of(&order, item)));
-    priced.collect::<Option<_>>().map(Json).ok_or_else(AppError::impossible)
+    priced.collect::<Option<_>>().map(Json).ok_or_else(|| AppError::impossible("an order has no total"))
 }

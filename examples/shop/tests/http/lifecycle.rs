@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     process::Stdio,
@@ -239,5 +239,42 @@ async fn the_operators_program_finds_the_same_installation() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    tokio::time::timeout(Duration::from_secs(10), suspended()).await.expect("the shop hears of it");
+    assert!(tokio::time::timeout(Duration::from_secs(10), suspended()).await.is_ok(), "the shop does not hear of it");
+}
+
+#[test]
+fn two_first_starts_at_once_make_one_installation() {
+    let dir = tempfile::tempdir().unwrap();
+    // Takes the directory with it when it goes.
+    let first = thread::scope(|scope| {
+        let mut second = command(dir.path(), &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = second.stdout.take().unwrap();
+        let other = scope.spawn(move || {
+            let banner = std::io::BufReader::new(said).lines().next();
+            second.kill().unwrap();
+            let output = second.wait_with_output().unwrap();
+            assert!(banner.is_some(), "{}", String::from_utf8_lossy(&output.stderr));
+        });
+        let first = Shop::start_in(dir, &[]);
+        other.join().unwrap();
+        first
+    });
+    the_demo_is_whole(&first);
+}
+
+#[tokio::test]
+async fn what_an_operator_did_to_the_demo_is_not_undone_by_a_restart() {
+    let shop = tokio::task::spawn_blocking(Shop::start).await.unwrap();
+    let tenancy = Tenantry::from_config(shop.dir.path().join("data/tenantry.toml")).await.unwrap();
+    tenancy.tenant_delete("tenant_b").await.unwrap();
+    tenancy.tenant_rename("client1", "customer1").await.unwrap();
+    let restart = || {
+        let shop = Shop::start_in(shop.stop(Signal::TERM), &[]);
+        shop.get("/tenant_b/users").refused(404, "unknown_tenant");
+        shop.get("/client1/users").refused(404, "unknown_tenant");
+        // An account names its organisation by id, which a rename leaves as it is.
+        let signed_in = Request::get("/customer1/me/priced-orders").basic("client1@shop.test", "demo");
+        assert_eq!(shop.send(signed_in).json().as_array().unwrap().len(), 2);
+    };
+    tokio::task::spawn_blocking(restart).await.unwrap();
 }
