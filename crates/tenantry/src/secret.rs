@@ -79,7 +79,7 @@ impl SecretKey {
     pub fn create_if_missing(file: &Path) -> Result<()> {
         let failed =
             |e| Error::new(ErrorKind::Io, format!("cannot write the key file `{}`", file.display())).caused_by(e);
-        if file.exists() {
+        if file.try_exists().map_err(failed)? {
             return Ok(());
         }
         let mut key = [0_u8; KEY_BYTES];

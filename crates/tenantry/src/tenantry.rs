@@ -12,6 +12,7 @@ use futures_util::{StreamExt, stream};
 use crate::{
     catalog::{AuditEntry, Catalog, Domain, Name, NewServer, Server, TenantFilter},
     config::Config,
+    engine::Capabilities,
     error::{Error, ErrorKind, Result},
     failpoint::Failpoints,
     ident::Ident,
@@ -456,6 +457,14 @@ impl Tenantry {
     /// If the catalog cannot be read.
     pub async fn server_tenants(&self, name: &str) -> Result<u64> {
         self.0.catalog.tenant_count(name).await
+    }
+
+    /// What the engine of a server can do.
+    ///
+    /// # Errors
+    /// If there is no such server.
+    pub async fn server_capabilities(&self, name: &str) -> Result<Capabilities> {
+        Ok(*self.0.servers.get(name).await?.engine.capabilities())
     }
 
     /// Migrations of all tenants and of the shared tables.

@@ -34,7 +34,10 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// `Ok` if the engine offers the isolation.
-    pub(crate) fn require(&self, isolation: Isolation) -> Result<()> {
+    ///
+    /// # Errors
+    /// If it does not; the help names what to use instead.
+    pub fn require(&self, isolation: Isolation) -> Result<()> {
         if self.isolations.contains(&isolation) {
             return Ok(());
         }

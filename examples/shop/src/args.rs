@@ -1,0 +1,69 @@
+//! What can be said on the command line, each also by environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{
+    Parser,
+    builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser},
+};
+use tenantry::Isolation;
+
+/// The example app of tenantry: a small shop for many companies, each with a database of its own.
+#[derive(Parser)]
+#[command(version, args_override_self = true)]
+pub(crate) struct Args {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, env = "SHOP_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// The domain under which each tenant has a host of its own: {tenant}.NAME
+    #[arg(long, env = "SHOP_BASE_DOMAIN", value_name = "NAME", default_value = "localhost")]
+    pub(crate) base_domain: String,
+
+    /// The secret of bearer tokens: HS256, `iss` and `aud` `shop`, with `exp`, `tenant` and `sub`. Without it no token
+    /// is good.
+    #[arg(long, env = "SHOP_JWT_SECRET", value_name = "S", hide_env_values = true)]
+    pub(crate) jwt_secret: Option<String>,
+
+    /// How new tenants are kept apart; the default is the engine's own, on SQLite `database`.
+    #[arg(long, env = "SHOP_ISOLATION", value_parser = isolations())]
+    pub(crate) isolation: Option<Isolation>,
+
+    /// The admin URL of the server where tenants live, read at the first start. The default is `DATA/local` on SQLite.
+    #[arg(long, env = "SHOP_SERVER", value_name = "URL", hide_env_values = true)]
+    pub(crate) server: Option<String>,
+
+    /// Where the catalog is; the default is `DATA/catalog.db` on SQLite.
+    #[arg(long, env = "SHOP_CATALOG", value_name = "URL", hide_env_values = true)]
+    pub(crate) catalog: Option<String>,
+
+    /// Where the shop keeps everything.
+    #[arg(long, env = "SHOP_DATA", value_name = "DIR", default_value = "./data")]
+    pub(crate) data: PathBuf,
+
+    /// Make no demo tenants.
+    #[arg(long, env = "SHOP_NO_DEMO", value_parser = FalseyValueParser::new())]
+    pub(crate) no_demo: bool,
+}
+
+fn isolations() -> impl TypedValueParser<Value = Isolation> {
+    PossibleValuesParser::new(Isolation::ALL.iter().map(|i| i.as_str())).try_map(|word| word.parse())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_make_sense_to_clap() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_isolation_that_is_none_is_refused_with_those_that_are() {
+        let error = Args::try_parse_from(["shop", "--isolation", "cell"]).err().expect("is refused").to_string();
+        assert!(error.contains("row, schema, database"), "{error}");
+    }
+}

@@ -1,0 +1,248 @@
+//! The program in a directory of its own, and a client that says what it asked.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ureq::{Agent, http};
+
+pub(crate) const SECRET: &str = "a secret of thirty-two bytes, and more";
+
+/// Longer than any start: one that ends what a killed one began waits for a lease of ten seconds.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The program, not started yet, without what the caller's shell sets for its own.
+pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|n| n.starts_with("SHOP_") || n.starts_with("TENANTRY_") || n == "RUST_LOG") {
+            command.env_remove(name);
+        }
+    }
+    command.args(["--listen", "127.0.0.1:0", "--jwt-secret", SECRET]).args(arguments).current_dir(dir);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A shop that serves, and dies with its test.
+pub(crate) struct Shop {
+    pub(crate) dir: TempDir,
+    child: Child,
+    agent: Agent,
+    pub(crate) address: String,
+    pub(crate) banner: Vec<String>,
+}
+
+impl Shop {
+    /// In an empty directory.
+    pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), &[])
+    }
+
+    pub(crate) fn start_in(dir: TempDir, arguments: &[&str]) -> Self {
+        let log = File::create(dir.path().join("log")).unwrap();
+        let mut child = command(dir.path(), arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let Some(first) = lines.next() else {
+            let status = child.wait().unwrap();
+            let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+            panic!("the shop ended with {status}: {log}");
+        };
+        let address = first.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+        let mut banner = vec![first];
+        // The last line names the operator's program; the pipe stays open behind it.
+        while banner.last().is_some_and(|line| !line.contains("tenantry --config")) {
+            banner.push(lines.next().unwrap());
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_global(Some(PATIENCE))
+            .build();
+        Self { dir, child, agent: config.into(), address, banner }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Request::post(path, body))
+    }
+
+    pub(crate) fn send(&self, request: Request) -> Answer {
+        let asked = format!("{} {} {:?} {}", request.method, request.path, request.headers, request.body);
+        let mut builder =
+            http::Request::builder().method(request.method).uri(format!("http://{}{}", self.address, request.path));
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        let response = match request.method {
+            "GET" => self.agent.run(builder.body(()).unwrap()),
+            _ => self.agent.run(builder.body(request.body).unwrap()),
+        };
+        let mut response = response.unwrap_or_else(|e| panic!("{asked}: {e}"));
+        let text = response.body_mut().read_to_string().unwrap();
+        let headers = response.headers().clone();
+        Answer { asked, status: response.status().as_u16(), headers, text }
+    }
+
+    /// The host of a tenant, as a browser on this machine would send it.
+    pub(crate) fn host_of(&self, tenant: &str) -> String {
+        format!("{tenant}.localhost:{}", self.address.rsplit(':').next().unwrap())
+    }
+
+    /// A connection to write to by hand.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the program's end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the shop still runs")
+    }
+
+    /// Ends it and gives its directory, to start another one there.
+    pub(crate) fn stop(mut self, signal: Signal) -> TempDir {
+        self.signal(signal);
+        let status = self.ended();
+        assert!(signal == Signal::KILL || status.success(), "{status}");
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        // It has ended already in the good case, and then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Request {
+    method: &'static str,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Request {
+    pub(crate) fn get(path: &str) -> Self {
+        Self { method: "GET", path: path.into(), headers: Vec::new(), body: String::new() }
+    }
+
+    pub(crate) fn post(path: &str, body: impl ToString) -> Self {
+        Self { method: "POST", path: path.into(), headers: Vec::new(), body: body.to_string() }
+            .header("content-type", "application/json")
+    }
+
+    pub(crate) fn put(path: &str) -> Self {
+        Self { method: "PUT", ..Self::get(path) }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    pub(crate) fn basic(self, email: &str, password: &str) -> Self {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        self.header("authorization", format!("Basic {}", STANDARD.encode(format!("{email}:{password}"))))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    asked: String,
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{}: {e}: {}", self.asked, self.text))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16, body: Value) {
+        assert_eq!((self.status, self.json()), (status, body), "{}", self.asked);
+    }
+
+    /// A problem document of that status and code, which nobody keeps.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{}: {}", self.asked, self.text);
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.asked);
+        assert_eq!(self.headers["cache-control"], "no-store", "{}", self.asked);
+        let problem = self.json();
+        assert_eq!((&problem["status"], &problem["code"]), (&json!(status), &json!(code)), "{}", self.asked);
+        for leak in ["SELECT", "INSERT", "sqlite:", "SQLITE", "/tmp", ".db", "t_0"] {
+            assert!(!self.text.contains(leak), "{}: {}", self.asked, self.text);
+        }
+    }
+}
+
+/// A token as whoever signs people in would make it, with some claims changed; `null` takes one away.
+pub(crate) fn token(changes: Value) -> String {
+    token_signed_with(SECRET, changes)
+}
+
+pub(crate) fn token_signed_with(secret: &str, changes: Value) -> String {
+    let mut claims = json!({"iss": "shop", "aud": "shop", "exp": u32::MAX, "tenant": "tenant_a", "sub": "userA"});
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+/// Sends text as it is, and reads the whole answer.
+pub(crate) fn exchange(stream: &mut TcpStream, text: &str) -> String {
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+pub(crate) fn users_a() -> Value {
+    json!([{"id": 1, "username": "userA"}, {"id": 2, "username": "userB"}])
+}
+
+pub(crate) fn users_b() -> Value {
+    json!([{"id": 1, "username": "userA"}, {"id": 2, "username": "userC"}])
+}
