@@ -55,7 +55,7 @@ fn an_orphan_file_is_found_and_repaired() {
 fn a_file_that_is_nobodys_is_found_and_never_removed() {
     let site = Site::with_tenants(&["acme"]);
     site.write("data/tenants/notes.db", "not ours");
-    assert_eq!(codes(&site, &["--repair"]), ["orphan"]);
+    assert_eq!(codes(&site, &["--repair"]), ["stranger"]);
     assert_eq!(site.read("data/tenants/notes.db"), "not ours");
 }
 

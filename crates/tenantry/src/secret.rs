@@ -19,6 +19,26 @@ const KEY_BYTES: usize = 32;
 /// Names the form, so that a later one can be told apart.
 const FORM: &str = "v1:";
 
+/// A text that must not show in a log: its `Debug` says nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
 /// The key that seals stored URLs and passwords. It shows itself nowhere.
 pub struct SecretKey(RandomizedNonceKey);
 

@@ -159,6 +159,11 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// Whether its creation failed and is being undone: it was never served, and never deleted by anybody.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.state == TenantState::Purging && self.deleted_at.is_none()
+    }
+
     /// `Ok` if the tenant may be served now, else the error that says why not.
     pub(crate) fn check_served(&self) -> Result<()> {
         let key = &self.key;

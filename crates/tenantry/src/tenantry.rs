@@ -22,7 +22,7 @@ use crate::{
     operate::{NewTenant, Operator, Recovered},
     pool::PoolStats,
     scope::{self, Servers, SharedDb, TenantDb},
-    secret::SecretKey,
+    secret::{Secret, SecretKey},
     tenant::{Tenant, Transition},
 };
 
@@ -416,17 +416,17 @@ impl Tenantry {
             .map_err(|e| Error::new(ErrorKind::Io, "the current directory is gone").caused_by(e))?;
         let url = crate::config::absolute_url(admin_url, &here);
         let known = self.0.catalog.server_list().await?;
-        let engine = scope::engine_of(&url, known.first().map_or(&url, |home| &home.admin_url))?;
+        let engine = scope::engine_of(&url, known.first().map_or(&url, |home| home.admin_url.expose()))?;
         engine.prepare().await?;
         // Each of two servers of one place would take the other's tenants for orphans.
-        if let Some(same) = known.iter().find(|server| scope::is_same_place(&url, &server.admin_url)) {
+        if let Some(same) = known.iter().find(|server| scope::is_same_place(&url, server.admin_url.expose())) {
             return Err(Error::new(ErrorKind::Taken, format!("server `{}` is this place already", same.name))
                 .help("tenantry server list"));
         }
         let new = NewServer {
             name: name.clone(),
             engine: engine.capabilities().engine,
-            admin_url: url,
+            admin_url: Secret::new(url),
             capacity: capacity.map(i64::from),
             connections: connections.map(i64::from),
         };

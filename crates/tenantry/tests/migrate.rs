@@ -177,3 +177,26 @@ async fn sqlite_a_stamp_writes_the_history_and_runs_nothing() {
     let db = next.tenant("t00").await.unwrap();
     assert!(sqlx::query("SELECT count(*) FROM marker").fetch_one(db.sqlite().unwrap()).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_a_data_file_runs_for_each_new_tenant_and_may_read_the_shared_tables() {
+    let place = Installation::new().await;
+    let shared = place.tenancy.shared().await.unwrap();
+    sqlx::query("INSERT INTO shared.plans (name) VALUES ('free')").execute(shared.sqlite().unwrap()).await.unwrap();
+    let fill = "INSERT INTO notes (text) SELECT name || hex(randomblob(16)) FROM shared.plans";
+    let next = with_files(
+        &place,
+        &[TENANT[0], ("0002_fill.data.sql", fill), ("0003_more.sql", "CREATE TABLE more (a INTEGER)")],
+    )
+    .await;
+    let mut secrets = std::collections::HashSet::new();
+    for key in ["a", "b", "c"] {
+        next.tenant_create(NewTenant::new(key).unwrap()).await.unwrap();
+        let db = next.tenant(key).await.unwrap();
+        let notes: Vec<String> =
+            sqlx::query_scalar("SELECT text FROM notes").fetch_all(db.sqlite().unwrap()).await.unwrap();
+        assert!(notes.len() == 1 && notes[0].starts_with("free") && secrets.insert(notes[0].clone()), "{notes:?}");
+        sqlx::query("SELECT a FROM more").fetch_all(db.sqlite().unwrap()).await.unwrap();
+    }
+    assert_eq!(next.migrations().verify().await.unwrap(), Vec::<String>::new());
+}

@@ -233,3 +233,30 @@ async fn sqlite_every_change_of_state_has_one_audit_entry() {
     assert_eq!(names, expected);
     assert!(actions.iter().all(|(_, outcome)| outcome == "ok"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_the_home_of_the_shared_tables_is_not_removed_under_the_other_servers() {
+    let place = Installation::new().await;
+    let second = format!("sqlite://{}", place.dir.path().join("second").display());
+    place.tenancy.server_add("second", &second, None, None).await.unwrap();
+    place.tenancy.tenant_create(NewTenant::new("acme").unwrap().server("second")).await.unwrap();
+    assert!(place.tenancy.server_remove("local").await.unwrap_err().is_wrong_state());
+    let acme = place.tenancy.tenant("acme").await.unwrap();
+    sqlx::query("SELECT name FROM shared.plans").fetch_all(acme.sqlite().unwrap()).await.unwrap();
+    let shown = format!("{:?}", place.tenancy.server_list().await.unwrap());
+    assert!(!shown.contains("sqlite://"), "a log would show the URL: {shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_a_file_that_the_catalog_never_knew_is_reported_and_never_removed() {
+    let place = Installation::new().await;
+    place.tenant("acme").await;
+    let other = Installation::new().await;
+    other.tenant("globex").await;
+    let stranger = other.tenant_files().into_iter().find(|f| f.extension().is_some_and(|e| e == "db")).unwrap();
+    let moved = place.dir.path().join("data/tenants").join(stranger.file_name().unwrap());
+    std::fs::copy(&stranger, &moved).unwrap();
+    let report = place.tenancy.doctor(tenantry::DoctorOptions::new().repair(true)).await.unwrap();
+    assert_eq!(report.findings.iter().map(|f| f.code).collect::<Vec<_>>(), ["stranger"], "{report:?}");
+    assert!(moved.exists(), "it may be somebody's only copy");
+}

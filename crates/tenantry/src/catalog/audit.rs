@@ -1,6 +1,9 @@
 //! Who did what; the same rows are the log of changes that other processes follow.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use serde::Serialize;
 
 use super::{Catalog, Change, Name, clock, entity::audit, schema, store::CatalogTx, unavailable};
@@ -45,7 +48,7 @@ pub(super) async fn record(tx: &CatalogTx, actor: &str, entry: Entry<'_>) -> Res
     let logged: Vec<String> = names.iter().map(Name::to_log).collect();
     let row = audit::ActiveModel {
         epoch: Set(epoch),
-        at: Set(clock::now(&tx.tx).await?),
+        at: Set(clock::now(tx).await?),
         actor: Set(actor.to_owned()),
         action: Set(entry.action.to_owned()),
         outcome: Set(entry.outcome.to_owned()),
@@ -58,7 +61,8 @@ pub(super) async fn record(tx: &CatalogTx, actor: &str, entry: Entry<'_>) -> Res
     Ok(epoch)
 }
 
-pub(super) async fn changes_since(connection: &DatabaseConnection, epoch: u64) -> Result<Vec<Change>> {
+/// The changes behind an epoch, and whether these were all.
+pub(super) async fn changes_since(connection: &DatabaseConnection, epoch: u64) -> Result<(Vec<Change>, bool)> {
     let rows = audit::Entity::find()
         .filter(audit::Column::Epoch.gt(i64::try_from(epoch).unwrap_or(i64::MAX)))
         .order_by_asc(audit::Column::Epoch)
@@ -66,7 +70,8 @@ pub(super) async fn changes_since(connection: &DatabaseConnection, epoch: u64) -
         .all(connection)
         .await
         .map_err(unavailable)?;
-    Ok(rows.into_iter().map(change_of).collect())
+    let is_last = (rows.len() as u64) < CHANGES_AT_ONCE;
+    Ok((rows.into_iter().map(change_of).collect(), is_last))
 }
 
 fn change_of(row: audit::Model) -> Change {
@@ -78,6 +83,12 @@ fn change_of(row: audit::Model) -> Change {
 }
 
 impl Catalog {
+    /// Whether this catalog has ever heard of a tenant.
+    pub(crate) async fn has_known(&self, id: TenantId) -> Result<bool> {
+        let entries = audit::Entity::find().filter(audit::Column::TenantId.eq(id.to_string()));
+        Ok(entries.count(self.0.store.read()).await.map_err(unavailable)? > 0)
+    }
+
     /// The newest entries, newest first.
     pub(crate) async fn audit_list(&self, limit: u64) -> Result<Vec<AuditEntry>> {
         let rows = audit::Entity::find()

@@ -2,11 +2,22 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::unavailable;
+use super::{store::CatalogTx, unavailable};
 use crate::error::Result;
 
+/// The time of a transaction, asked for once.
+pub(super) async fn now(tx: &CatalogTx) -> Result<i64> {
+    match tx.now.get() {
+        Some(now) => Ok(*now),
+        None => {
+            let now = read(&tx.tx).await?;
+            Ok(*tx.now.get_or_init(|| now))
+        }
+    }
+}
+
 /// Milliseconds since 1970 by the catalog's database.
-pub(super) async fn now(connection: &impl ConnectionTrait) -> Result<i64> {
+pub(super) async fn read(connection: &impl ConnectionTrait) -> Result<i64> {
     let backend = connection.get_database_backend();
     let sql = match backend {
         DbBackend::Postgres => "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint) AS now",

@@ -46,7 +46,7 @@ impl Catalog {
         let me = self.clone();
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                let now = clock::now(&tx.tx).await?;
+                let now = clock::now(tx).await?;
                 if tenant::Entity::find_by_id(id.to_string()).one(&tx.tx).await.map_err(unavailable)?.is_none() {
                     return Err(unknown(&Name::Id(id)));
                 }
@@ -75,7 +75,7 @@ impl Catalog {
                         .help("tenantry domain list"));
                 };
                 domain::Entity::delete_by_id(host.as_ref()).exec(&tx.tx).await.map_err(unavailable)?;
-                lifecycle::quarantine(tx, &[Name::Domain(host.clone())], clock::now(&tx.tx).await?).await?;
+                lifecycle::quarantine(tx, &[Name::Domain(host.clone())], clock::now(tx).await?).await?;
                 me.domain_audit(tx, "domain.remove", row.tenant_id.parse()?, host).await
             })
         })

@@ -69,9 +69,8 @@ impl Freshness {
     }
 
     /// All changes up to `epoch` have been applied.
-    pub(super) fn caught_up(&self, epoch: u64) {
+    pub(super) fn heard(&self, epoch: u64) {
         self.heard_to.fetch_max(epoch, Ordering::AcqRel);
-        self.heard_now();
     }
 
     pub(super) fn heard_now(&self) {

@@ -51,20 +51,20 @@ pub(crate) struct Operation {
     pub(crate) tenant: TenantId,
     /// The steps below this number are done.
     pub(crate) step: i32,
+    /// Whose it is: made anew at each beginning and each take-over, so that not even this process has it twice.
+    owner: String,
+}
+
+fn new_owner() -> String {
+    TenantId::new().to_string()
 }
 
 fn lease_from(now: i64) -> i64 {
     now.saturating_add(i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX))
 }
 
-pub(super) async fn begin(
-    catalog: &Catalog,
-    tx: &CatalogTx,
-    kind: OperationKind,
-    tenant: TenantId,
-    now: i64,
-) -> Result<Operation> {
-    let id = TenantId::new().to_string();
+pub(super) async fn begin(tx: &CatalogTx, kind: OperationKind, tenant: TenantId, now: i64) -> Result<Operation> {
+    let (id, owner) = (TenantId::new().to_string(), new_owner());
     let row = operation::ActiveModel {
         id: Set(id.clone()),
         kind: Set(kind.as_str().into()),
@@ -72,7 +72,7 @@ pub(super) async fn begin(
         running_on: Set(Some(tenant.to_string())),
         state: Set("running".into()),
         step: Set(0),
-        owner: Set(catalog.0.owner.clone()),
+        owner: Set(owner.clone()),
         lease_until: Set(lease_from(now)),
         error: Set(None),
         created_at: Set(now),
@@ -83,17 +83,17 @@ pub(super) async fn begin(
             .caused_by(e)
             .help("wait for it; what a crash left is taken over after 10 s, or by `tenantry doctor --repair`")
     })?;
-    Ok(Operation { id, kind, tenant, step: 0 })
+    Ok(Operation { id, kind, tenant, step: 0, owner })
 }
 
 /// `Ok` if the operation is still this process's; another may have taken it over while this one stood still.
-pub(super) async fn require_lease(catalog: &Catalog, tx: &CatalogTx, operation: &Operation) -> Result<()> {
-    let now = clock::now(&tx.tx).await?;
+pub(super) async fn require_lease(tx: &CatalogTx, operation: &Operation) -> Result<()> {
+    let now = clock::now(tx).await?;
     let renewed = operation::Entity::update_many()
         .col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)))
         .col_expr(operation::Column::UpdatedAt, Expr::value(now))
         .filter(operation::Column::Id.eq(&operation.id))
-        .filter(operation::Column::Owner.eq(&catalog.0.owner))
+        .filter(operation::Column::Owner.eq(&operation.owner))
         .filter(operation::Column::State.eq("running"))
         .filter(operation::Column::LeaseUntil.gt(now))
         .exec(&tx.tx)
@@ -114,7 +114,7 @@ pub(super) async fn end(tx: &CatalogTx, operation: &Operation, state: &str, erro
         .col_expr(operation::Column::State, Expr::value(state))
         .col_expr(operation::Column::RunningOn, Expr::value(Option::<String>::None))
         .col_expr(operation::Column::Error, Expr::value(error))
-        .col_expr(operation::Column::UpdatedAt, Expr::value(clock::now(&tx.tx).await?))
+        .col_expr(operation::Column::UpdatedAt, Expr::value(clock::now(tx).await?))
         .filter(operation::Column::Id.eq(&operation.id))
         .exec(&tx.tx)
         .await
@@ -128,10 +128,10 @@ impl Catalog {
     /// # Errors
     /// `OperationRunning` if the lease was lost: the operation must not go on.
     pub(crate) async fn operation_step(&self, operation: &mut Operation, step: i32) -> Result<()> {
-        let (me, now_at) = (self.clone(), operation.clone());
+        let now_at = operation.clone();
         self.write(Durability::Progress, move |tx| {
             Box::pin(async move {
-                require_lease(&me, tx, &now_at).await?;
+                require_lease(tx, &now_at).await?;
                 operation::Entity::update_many()
                     .col_expr(operation::Column::Step, Expr::value(step))
                     .filter(operation::Column::Id.eq(&now_at.id))
@@ -150,26 +150,28 @@ impl Catalog {
     pub(crate) async fn operation_fail(&self, operation: &Operation, why: &Error) -> Result<()> {
         let (operation, why) = (operation.clone(), why.to_string());
         self.write(Durability::Progress, move |tx| {
-            Box::pin(async move { end(tx, &operation, "failed", Some(why)).await })
+            Box::pin(async move {
+                require_lease(tx, &operation).await?;
+                end(tx, &operation, "failed", Some(why)).await
+            })
         })
         .await
     }
 
     /// Says that this process is still at it.
     pub(crate) async fn operation_renew(&self, operation: &Operation) -> Result<()> {
-        let (me, operation) = (self.clone(), operation.clone());
-        self.write(Durability::Progress, move |tx| Box::pin(async move { require_lease(&me, tx, &operation).await }))
-            .await
+        let operation = operation.clone();
+        self.write(Durability::Progress, move |tx| Box::pin(async move { require_lease(tx, &operation).await })).await
     }
 
     /// Takes over the operation on that tenant if its owner has not been heard of for the time of a lease.
     pub(crate) async fn operation_take_over(&self, tenant: TenantId) -> Result<Option<Operation>> {
-        let me = self.clone();
+        let owner = new_owner();
         self.write(Durability::Progress, move |tx| {
             Box::pin(async move {
-                let now = clock::now(&tx.tx).await?;
+                let now = clock::now(tx).await?;
                 let taken = operation::Entity::update_many()
-                    .col_expr(operation::Column::Owner, Expr::value(me.0.owner.as_str()))
+                    .col_expr(operation::Column::Owner, Expr::value(owner.as_str()))
                     .col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)))
                     .filter(operation::Column::RunningOn.eq(tenant.to_string()))
                     .filter(operation::Column::LeaseUntil.lte(now))
@@ -184,8 +186,16 @@ impl Catalog {
                     .one(&tx.tx)
                     .await
                     .map_err(unavailable)?;
-                row.map(|r| Ok(Operation { kind: OperationKind::parse(&r.kind)?, tenant, step: r.step, id: r.id }))
-                    .transpose()
+                row.map(|r| {
+                    Ok(Operation {
+                        kind: OperationKind::parse(&r.kind)?,
+                        tenant,
+                        step: r.step,
+                        id: r.id,
+                        owner: r.owner,
+                    })
+                })
+                .transpose()
             })
         })
         .await
@@ -193,7 +203,7 @@ impl Catalog {
 
     /// The tenants on which an operation was left behind.
     pub(crate) async fn operation_list_abandoned(&self) -> Result<Vec<TenantId>> {
-        let now = clock::now(self.0.store.read()).await?;
+        let now = clock::read(self.0.store.read()).await?;
         let rows = operation::Entity::find()
             .filter(operation::Column::State.eq("running"))
             .filter(operation::Column::LeaseUntil.lte(now))

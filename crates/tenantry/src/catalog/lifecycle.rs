@@ -96,7 +96,7 @@ async fn require_key_free(tx: &CatalogTx, key: &TenantKey, now: i64) -> Result<O
         .transpose()?;
     match holder {
         None => require_not_quarantined(tx, &Name::Key(key.clone()), now).await.map(|()| None),
-        Some(tenant) if tenant.state == TenantState::Provisioning => Ok(Some(tenant)),
+        Some(tenant) if tenant.state == TenantState::Provisioning || tenant.is_given_up() => Ok(Some(tenant)),
         Some(tenant) => Err(taken(&tenant)),
     }
 }
@@ -138,7 +138,7 @@ impl Catalog {
     }
 
     async fn reserve_in_tx(&self, tx: &CatalogTx, new: NewTenant) -> Result<Reserved> {
-        let now = clock::now(&tx.tx).await?;
+        let now = clock::now(tx).await?;
         if let Some(unfinished) = require_key_free(tx, &new.key, now).await? {
             return Ok(Reserved::Unfinished(Box::new(unfinished)));
         }
@@ -163,7 +163,7 @@ impl Catalog {
             deleted_at: Set(None),
         };
         tenant::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
-        let operation = journal::begin(self, tx, journal::OperationKind::Provision, new.id, now).await?;
+        let operation = journal::begin(tx, journal::OperationKind::Provision, new.id, now).await?;
         let entry = audit::Entry {
             action: "tenant.reserve",
             outcome: "ok",
@@ -180,7 +180,7 @@ impl Catalog {
         let (me, operation) = (self.clone(), operation.clone());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::require_lease(&me, tx, &operation).await?;
+                journal::require_lease(tx, &operation).await?;
                 let id = operation.tenant;
                 let mut row = tenant_row(tx, id).await?.into_active_model();
                 row.version = Set(version);
@@ -192,12 +192,26 @@ impl Catalog {
         .await
     }
 
+    /// Gives up a tenant that was never served: from now on whoever goes on with the operation undoes it.
+    pub(crate) async fn tenant_give_up(&self, operation: &journal::Operation) -> Result<()> {
+        let (me, operation) = (self.clone(), operation.clone());
+        self.write(Durability::Progress, move |tx| {
+            Box::pin(async move {
+                journal::require_lease(tx, &operation).await?;
+                let row = tenant_row(tx, operation.tenant).await?.into_active_model();
+                me.transition_in_tx(tx, row, Transition::Purge, "tenant.give_up").await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Undoes a reservation: the key is free at once, for nobody was ever served under it.
     pub(crate) async fn tenant_forget(&self, operation: &journal::Operation, why: &Error) -> Result<()> {
         let (me, operation, why) = (self.clone(), operation.clone(), why.to_string());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::require_lease(&me, tx, &operation).await?;
+                journal::require_lease(tx, &operation).await?;
                 me.remove_in_tx(tx, operation.tenant, "tenant.create", "failed", why.clone(), false).await?;
                 journal::end(tx, &operation, "undone", Some(why)).await
             })
@@ -210,7 +224,7 @@ impl Catalog {
         let (me, operation) = (self.clone(), operation.clone());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::require_lease(&me, tx, &operation).await?;
+                journal::require_lease(tx, &operation).await?;
                 me.remove_in_tx(tx, operation.tenant, "tenant.purge", "ok", String::new(), true).await?;
                 journal::end(tx, &operation, "done", None).await
             })
@@ -230,7 +244,7 @@ impl Catalog {
         let tenant = Tenant::try_from(tenant_row(tx, id).await?)?;
         let names = names_of(tx, &tenant).await?;
         if hold {
-            quarantine(tx, &names, clock::now(&tx.tx).await?).await?;
+            quarantine(tx, &names, clock::now(tx).await?).await?;
         }
         domain::Entity::delete_many()
             .filter(domain::Column::TenantId.eq(id.to_string()))
@@ -256,14 +270,19 @@ impl Catalog {
     }
 
     /// Marks a tenant as being destroyed and begins the operation that does it.
-    pub(crate) async fn tenant_purge_begin(&self, id: TenantId) -> Result<journal::Operation> {
+    ///
+    /// With `deleted_at` only if it was deleted then: what was undeleted in between is not meant.
+    pub(crate) async fn tenant_purge_begin(&self, id: TenantId, deleted_at: Option<i64>) -> Result<journal::Operation> {
         let me = self.clone();
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                let row = tenant_row(tx, id).await?.into_active_model();
-                me.transition_in_tx(tx, row, Transition::Purge, "tenant.purge_begin").await?;
-                let now = clock::now(&tx.tx).await?;
-                journal::begin(&me, tx, journal::OperationKind::Purge, id, now).await
+                let row = tenant_row(tx, id).await?;
+                if deleted_at.is_some() && row.deleted_at != deleted_at {
+                    return Err(Error::new(ErrorKind::WrongState, "the tenant was brought back in between"));
+                }
+                me.transition_in_tx(tx, row.into_active_model(), Transition::Purge, "tenant.purge_begin").await?;
+                let now = clock::now(tx).await?;
+                journal::begin(tx, journal::OperationKind::Purge, id, now).await
             })
         })
         .await
@@ -282,7 +301,7 @@ impl Catalog {
         match transition {
             Transition::Delete => {
                 row.was_suspended = Set(before.state == TenantState::Suspended);
-                row.deleted_at = Set(Some(clock::now(&tx.tx).await?));
+                row.deleted_at = Set(Some(clock::now(tx).await?));
             }
             Transition::Undelete => {
                 if before.was_suspended {
@@ -305,7 +324,7 @@ impl Catalog {
         let me = self.clone();
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                let now = clock::now(&tx.tx).await?;
+                let now = clock::now(tx).await?;
                 let row = tenant_row(tx, id).await?;
                 let before = Tenant::try_from(row.clone())?;
                 if before.state == TenantState::Provisioning || before.state == TenantState::Purging {

@@ -55,8 +55,6 @@ struct Inner {
     store: Store,
     key: SecretKey,
     freshness: Freshness,
-    /// Who this process is, as owner of operations.
-    owner: String,
     /// Who acts, as the audit names it.
     actor: String,
 }
@@ -66,9 +64,8 @@ impl Catalog {
     pub(crate) async fn open(url: &str, key: SecretKey, actor: String, max_stale: Duration) -> Result<Self> {
         let store = Store::connect(url).await?;
         let epoch = schema::migrate(&store, &key).await?;
-        let owner = TenantId::new().to_string();
         let freshness = Freshness::new(epoch, max_stale);
-        Ok(Self(Arc::new(Inner { store, key, freshness, owner, actor })))
+        Ok(Self(Arc::new(Inner { store, key, freshness, actor })))
     }
 
     pub(crate) fn freshness(&self) -> &Freshness {
@@ -78,16 +75,21 @@ impl Catalog {
     /// Reads what other processes changed since the last call.
     pub(crate) async fn changes_read(&self) -> Result<Vec<Change>> {
         self.0.store.check_in_place()?;
-        let known = self.0.freshness.heard_to();
-        let changes = audit::changes_since(self.0.store.read(), known).await?;
-        for change in &changes {
-            self.0.freshness.apply(change);
+        let mut all = Vec::new();
+        loop {
+            let known = self.0.freshness.heard_to();
+            let (changes, is_last) = audit::changes_since(self.0.store.read(), known).await?;
+            for change in &changes {
+                self.0.freshness.apply(change);
+                self.0.freshness.heard(change.epoch);
+            }
+            all.extend(changes);
+            if is_last {
+                // Only now: as long as there is more to hear, nothing is up to date.
+                self.0.freshness.heard_now();
+                return Ok(all);
+            }
         }
-        match changes.last() {
-            Some(last) => self.0.freshness.caught_up(last.epoch),
-            None => self.0.freshness.heard_now(),
-        }
-        Ok(changes)
     }
 }
 

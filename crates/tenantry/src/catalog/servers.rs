@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     ident::Ident,
+    secret::Secret,
 };
 
 const ADMIN_URL: &str = "admin URL";
@@ -30,7 +31,7 @@ pub struct Server {
     /// The version of its shared tables.
     pub shared_version: i64,
     #[serde(skip)]
-    pub(crate) admin_url: String,
+    pub(crate) admin_url: Secret,
 }
 
 /// A server to be added.
@@ -38,7 +39,7 @@ pub struct Server {
 pub(crate) struct NewServer {
     pub(crate) name: Ident,
     pub(crate) engine: &'static str,
-    pub(crate) admin_url: String,
+    pub(crate) admin_url: Secret,
     pub(crate) capacity: Option<i64>,
     pub(crate) connections: Option<i64>,
 }
@@ -46,7 +47,7 @@ pub(crate) struct NewServer {
 impl Catalog {
     fn server_of(&self, row: server::Model) -> Result<Server> {
         Ok(Server {
-            admin_url: self.0.key.open(ADMIN_URL, &row.admin_url)?,
+            admin_url: Secret::new(self.0.key.open(ADMIN_URL, &row.admin_url)?),
             name: row.name,
             engine: row.engine,
             capacity: row.capacity,
@@ -57,7 +58,7 @@ impl Catalog {
 
     pub(crate) async fn server_add(&self, new: NewServer) -> Result<()> {
         let me = self.clone();
-        let sealed = self.0.key.seal(ADMIN_URL, &new.admin_url)?;
+        let sealed = self.0.key.seal(ADMIN_URL, new.admin_url.expose())?;
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
                 let name = new.name.as_str();
@@ -74,7 +75,7 @@ impl Catalog {
                     connections: Set(new.connections),
                     pooler: Set(false),
                     shared_version: Set(0),
-                    created_at: Set(clock::now(&tx.tx).await?),
+                    created_at: Set(clock::now(tx).await?),
                 };
                 server::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
                 me.server_audit(tx, "server.add", name).await
@@ -104,6 +105,19 @@ impl Catalog {
                         format!("server `{name}` still holds {held} tenants"),
                     )
                     .help("purge its tenants first: tenantry tenant list"));
+                }
+                let servers = server::Entity::find()
+                    .order_by_asc(server::Column::CreatedAt)
+                    .order_by_asc(server::Column::Name)
+                    .all(&tx.tx)
+                    .await
+                    .map_err(unavailable)?;
+                if servers.len() > 1 && servers.first().is_some_and(|home| home.name == name) {
+                    return Err(Error::new(
+                        ErrorKind::WrongState,
+                        format!("server `{name}` is the home of the shared tables, which all tenants read"),
+                    )
+                    .help("remove the other servers first: tenantry server list"));
                 }
                 let gone = server::Entity::delete_by_id(&name).exec(&tx.tx).await.map_err(unavailable)?;
                 if gone.rows_affected == 0 {

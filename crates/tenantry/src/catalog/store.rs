@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -47,6 +47,8 @@ struct CatalogFile {
 pub(super) struct CatalogTx {
     pub(super) tx: DatabaseTransaction,
     changes: Mutex<Vec<Change>>,
+    /// The database's clock, once it was asked.
+    pub(super) now: OnceLock<i64>,
 }
 
 impl CatalogTx {
@@ -117,7 +119,7 @@ impl Store {
             ..Default::default()
         };
         let tx = connection.begin_with_options(options).await.map_err(unavailable)?;
-        Ok(CatalogTx { tx, changes: Mutex::default() })
+        Ok(CatalogTx { tx, changes: Mutex::default(), now: OnceLock::new() })
     }
 
     pub(super) async fn write<T>(
@@ -128,7 +130,7 @@ impl Store {
         let transaction = self.begin(durability).await?;
         match work(&transaction).await {
             Ok(value) => {
-                let CatalogTx { tx, changes } = transaction;
+                let CatalogTx { tx, changes, .. } = transaction;
                 tx.commit().await.map_err(unavailable)?;
                 Ok((value, changes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)))
             }

@@ -162,7 +162,7 @@ impl Catalog {
 
     /// Tenants whose grace time is over.
     pub(crate) async fn tenant_list_expired(&self, grace: std::time::Duration) -> Result<Vec<Tenant>> {
-        let now = super::clock::now(self.0.store.read()).await?;
+        let now = super::clock::read(self.0.store.read()).await?;
         let before = now.saturating_sub(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
         let rows = tenant::Entity::find()
             .filter(tenant::Column::State.eq(TenantState::Deleted.as_str()))

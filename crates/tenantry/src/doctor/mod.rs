@@ -6,6 +6,7 @@ use crate::{
     catalog::{Name, TenantFilter},
     engine::{Finding, Placement},
     error::Result,
+    id::TenantId,
     tenant::{Tenant, TenantState},
     tenantry::Tenantry,
 };
@@ -143,11 +144,7 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
                 report.repaired.push(format!("the orphan `{place}` on server `{}` was removed", server.name));
                 continue;
             }
-            report.findings.push(Finding {
-                code: "orphan",
-                what: format!("`{place}` on server `{}` belongs to no tenant", server.name),
-                repair: "tenantry doctor --repair".into(),
-            });
+            report.findings.push(orphan(&server.name, place, was_known(tenantry, place).await));
         }
     }
     report.checks.push("orphans: compared the servers with the catalog".into());
@@ -160,11 +157,35 @@ async fn known_places(tenantry: &Tenantry, server: &str) -> Result<std::collecti
     Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical.to_string()).collect())
 }
 
-/// Only what bears the name of a tenant's place, says itself whose it was, and whose tenant is nowhere any more, is
-/// removed: a tenant whose server was changed by hand keeps its data.
+fn orphan(server: &str, place: &str, was_known: bool) -> Finding {
+    let what = format!("`{place}` on server `{server}` belongs to no tenant");
+    if was_known {
+        return Finding { code: "orphan", what, repair: "tenantry doctor --repair".into() };
+    }
+    // An old catalog that was restored, or a directory of another installation: this may be somebody's only copy.
+    Finding {
+        code: "stranger",
+        what: format!("{what}, and this catalog has never heard of it"),
+        repair: "look whose it is; restore the newest catalog, or move the file away by hand".into(),
+    }
+}
+
+fn id_of(place: &str) -> Option<TenantId> {
+    place.strip_prefix("t_").and_then(|id| id.parse().ok())
+}
+
+async fn was_known(tenantry: &Tenantry, place: &str) -> bool {
+    match id_of(place) {
+        Some(id) => tenantry.catalog().has_known(id).await.unwrap_or(false),
+        None => false,
+    }
+}
+
+/// Only what bears the name of a tenant's place, says itself whose it was, and whose tenant this catalog has known and
+/// has nowhere any more, is removed: a tenant whose server was changed by hand keeps its data.
 async fn remove_orphan(tenantry: &Tenantry, server: &crate::scope::ServerHandle, place: &str) -> bool {
-    let Some(id) = place.strip_prefix("t_").and_then(|id| id.parse().ok()) else { return false };
-    if !matches!(tenantry.catalog().tenant_find(&Name::Id(id)).await, Ok(None)) {
+    let Some(id) = id_of(place) else { return false };
+    if !was_known(tenantry, place).await || !matches!(tenantry.catalog().tenant_find(&Name::Id(id)).await, Ok(None)) {
         return false;
     }
     let orphan = Placement { id, isolation: server.engine.capabilities().default_isolation, physical: place.into() };

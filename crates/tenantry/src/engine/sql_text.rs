@@ -23,6 +23,7 @@ impl SqlText {
             match word {
                 Word::Semicolon => text.take(std::mem::take(&mut statement))?,
                 Word::Star => text.shape_follows_schema = true,
+                Word::Odd => text.reads_only = false,
                 Word::Name(name) => statement.see(name),
             }
         }
@@ -87,6 +88,8 @@ enum Word<'a> {
     Name(&'a str),
     Star,
     Semicolon,
+    /// A parameter of the form `$name(...)`: SQLite reads anything in its brackets, quotes too, as part of its name.
+    Odd,
 }
 
 /// The words of a text that matter here: comments, strings, quoted names, numbers and other marks are passed over.
@@ -142,6 +145,14 @@ impl<'a> Iterator for Words<'a> {
                         },
                     );
                 }
+                '$' | '@' | '#' | ':' => {
+                    self.skip(1);
+                    self.columns_may_follow = false;
+                    let name = self.rest.trim_start_matches(|c: char| c.is_alphanumeric() || "_$:".contains(c));
+                    if name.len() < self.rest.len() && name.starts_with('(') {
+                        return Some(Word::Odd);
+                    }
+                }
                 c if c.is_alphabetic() || c == '_' => return Some(self.name()),
                 c => {
                     self.skip(c.len_utf8());
@@ -195,6 +206,14 @@ mod tests {
         ] {
             assert!(!reads_only(sql), "{sql}");
         }
+    }
+
+    #[test]
+    fn a_parameter_that_hides_text_in_brackets_is_taken_with_care() {
+        for sql in ["SELECT $x('); COMMIT; --'", "SELECT @a::b('); INSERT INTO t VALUES (1); --')", "SELECT #x(1)"] {
+            assert!(!SqlText::read(sql).is_ok_and(|text| text.reads_only), "{sql}");
+        }
+        assert!(reads_only("SELECT $1, :name, @x, ?2 FROM a WHERE b = $c"));
     }
 
     #[test]

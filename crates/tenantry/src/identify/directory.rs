@@ -32,6 +32,9 @@ impl Default for DirectoryLimits {
     }
 }
 
+/// After what silence of the catalog a name is asked for again: well before its quarantine ends.
+const OUT_OF_TOUCH: Duration = Duration::from_secs(5);
+
 /// How long "there is no such tenant" may be said while the catalog is silent.
 const SURE_OF_UNKNOWN: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,7 @@ pub(crate) struct Directory {
     /// Names that are not there, with the epoch at which they were not.
     unknown: Cache<Name, u64>,
     budget: Budget,
+    asked_in_vain: Moment,
 }
 
 impl Directory {
@@ -51,6 +55,7 @@ impl Directory {
             found: Cache::new(limits.cached_tenants),
             unknown: Cache::new(limits.cached_unknown),
             budget: Budget::new(limits.unknown_per_second),
+            asked_in_vain: Moment::default(),
         }
     }
 
@@ -60,20 +65,41 @@ impl Directory {
     /// `UnknownTenant`, `Throttled`, or `CatalogUnavailable` if the catalog is silent and the name is not known.
     pub(crate) async fn lookup(&self, name: &Name) -> Result<Arc<Tenant>> {
         self.catalog.freshness().check()?;
-        if let Some(tenant) = self.found.get(name).await {
+        let known = self.found.get(name).await;
+        let was_known = known.is_some();
+        if let Some(tenant) = known {
             if self.holds(name, &tenant) {
-                return Ok(tenant);
+                return self.confirmed(name, tenant).await;
             }
             self.found.invalidate(name).await;
-        } else {
-            // A flood of unknown names must not keep out who was here before.
-            if self.is_known_unknown(name).await {
-                return Err(unknown(name));
-            }
-            self.budget.check()?;
+        } else if self.is_known_unknown(name).await {
+            return Err(unknown(name));
         }
-        let loaded = self.found.try_get_with_by_ref(name, self.load(name)).await;
+        let loaded = self.found.try_get_with_by_ref(name, self.load(name, was_known)).await;
         loaded.map_err(|shared| shared.shared())
+    }
+
+    /// A process that stood still may have slept through a rename, and the name may be another's by now: it asks before
+    /// it serves from memory. Only a catalog that does not answer makes it serve all the same.
+    async fn confirmed(&self, name: &Name, known: Arc<Tenant>) -> Result<Arc<Tenant>> {
+        if self.catalog.freshness().silence() < OUT_OF_TOUCH || self.asked_in_vain.is_recent() {
+            return Ok(known);
+        }
+        match self.catalog.tenant_find(name).await {
+            Ok(Some(tenant)) => {
+                let tenant = Arc::new(tenant);
+                self.found.insert(name.clone(), Arc::clone(&tenant)).await;
+                Ok(tenant)
+            }
+            Ok(None) => {
+                self.found.invalidate(name).await;
+                Err(unknown(name))
+            }
+            Err(_) => {
+                self.asked_in_vain.now();
+                Ok(known)
+            }
+        }
     }
 
     fn holds(&self, name: &Name, tenant: &Tenant) -> bool {
@@ -87,12 +113,20 @@ impl Directory {
         freshness.holds(name, mark) && freshness.silence() < SURE_OF_UNKNOWN
     }
 
-    async fn load(&self, name: &Name) -> Result<Arc<Tenant>> {
+    async fn load(&self, name: &Name, was_known: bool) -> Result<Arc<Tenant>> {
+        if !was_known {
+            // A flood of unknown names must not keep out who was here before.
+            self.budget.take()?;
+        }
         let mark = self.catalog.freshness().mark();
         match self.catalog.tenant_find(name).await? {
-            Some(tenant) => Ok(Arc::new(tenant)),
+            Some(tenant) => {
+                if !was_known {
+                    self.budget.give_back();
+                }
+                Ok(Arc::new(tenant))
+            }
             None => {
-                self.budget.spend();
                 self.unknown.insert(name.clone(), mark).await;
                 Err(unknown(name))
             }
@@ -123,15 +157,36 @@ impl Budget {
         act(&mut left.0)
     }
 
-    fn check(&self) -> Result<()> {
-        if self.now(|left| *left >= 1.0) {
+    /// Taken before the look-up: a thousand at once cannot all find the same one left.
+    fn take(&self) -> Result<()> {
+        let taken = self.now(|left| {
+            let enough = *left >= 1.0;
+            *left -= if enough { 1.0 } else { 0.0 };
+            enough
+        });
+        if taken {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Throttled, "too many unknown names are asked for")
             .help("raise `identify.unknown_per_second` in tenantry.toml, or look who asks"))
     }
 
-    fn spend(&self) {
-        self.now(|left| *left -= 1.0);
+    fn give_back(&self) {
+        self.now(|left| *left += 1.0);
+    }
+}
+
+/// When something happened last.
+#[derive(Default)]
+struct Moment(Mutex<Option<Instant>>);
+
+impl Moment {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_recent(&self) -> bool {
+        let moment = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        moment.is_some_and(|at| at.elapsed() < Duration::from_secs(1))
     }
 }

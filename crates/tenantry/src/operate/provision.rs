@@ -90,7 +90,10 @@ impl Operator {
                 Reserved::Unfinished(tenant) => {
                     if let Some(operation) = self.catalog.operation_take_over(tenant.id).await? {
                         tracing::info!(tenant.key = %tenant.key, "finishing a tenant that another process began");
-                        return self.finish(operation).await;
+                        if let Some(tenant) = self.finish_or_undo(operation).await? {
+                            return Ok(tenant);
+                        }
+                        continue;
                     }
                     self.wait_for(&tenant, started).await?;
                 }
@@ -140,6 +143,17 @@ impl Operator {
         Err(Error::new(ErrorKind::NoCapacity, "every server is full").help("tenantry server add NAME ADMIN_URL"))
     }
 
+    /// Goes on where somebody else was: forward, or backward if that one had given up. `None`: it is undone.
+    pub(super) async fn finish_or_undo(&self, operation: Operation) -> Result<Option<Tenant>> {
+        let tenant = self.catalog.tenant_get(&Name::Id(operation.tenant)).await?;
+        if tenant.is_given_up() {
+            let why = Error::new(ErrorKind::Internal, "the process that created it gave up");
+            self.undo(&operation, &why).await?;
+            return Ok(None);
+        }
+        self.finish(operation).await.map(Some)
+    }
+
     /// Runs the steps; what fails is undone, so that the key is free again.
     pub(super) async fn finish(&self, operation: Operation) -> Result<Tenant> {
         let id = operation.tenant;
@@ -152,6 +166,9 @@ impl Operator {
                     // The step that failed came after the one that counts.
                     Some(tenant) if tenant.state != TenantState::Provisioning => Ok(tenant),
                     _ => {
+                        // First of all, so that whoever takes over goes backward too.
+                        self.catalog.tenant_give_up(&operation).await?;
+                        self.failpoints.hit("provision.given_up").await?;
                         self.undo(&operation, &error).await?;
                         Err(error)
                     }

@@ -18,13 +18,19 @@ impl Operator {
     /// `WrongState` if the tenant is not deleted, `OperationRunning` if somebody still has its data open.
     pub(crate) async fn tenant_purge(&self, id: TenantId) -> Result<()> {
         let me = self.clone();
-        to_the_end(async move { me.purge(id).await }).await
+        to_the_end(async move { me.purge(id, None).await }).await
     }
 
-    async fn purge(&self, id: TenantId) -> Result<()> {
+    /// As [`Operator::tenant_purge`], unless it was brought back since it was found deleted at that time.
+    pub(super) async fn tenant_purge_expired(&self, tenant: &Tenant) -> Result<()> {
+        let (me, id, deleted_at) = (self.clone(), tenant.id, tenant.deleted_at);
+        to_the_end(async move { me.purge(id, deleted_at).await }).await
+    }
+
+    async fn purge(&self, id: TenantId, deleted_at: Option<i64>) -> Result<()> {
         let started = Instant::now();
         let operation = loop {
-            match self.catalog.tenant_purge_begin(id).await {
+            match self.catalog.tenant_purge_begin(id, deleted_at).await {
                 Ok(operation) => break operation,
                 Err(error) if error.kind() == ErrorKind::OperationRunning => {
                     if let Some(operation) = self.catalog.operation_take_over(id).await? {

@@ -37,7 +37,7 @@ impl Operator {
             recovered.note(result, |r| &mut r.finished);
         }
         for tenant in self.catalog.tenant_list_expired(grace).await? {
-            let result = self.tenant_purge(tenant.id).await;
+            let result = self.tenant_purge_expired(&tenant).await;
             recovered.note(result, |r| &mut r.purged);
         }
         Ok(recovered)
@@ -45,7 +45,7 @@ impl Operator {
 
     async fn end(&self, operation: Operation) -> Result<()> {
         match operation.kind {
-            OperationKind::Provision => self.finish(operation).await.map(drop),
+            OperationKind::Provision => self.finish_or_undo(operation).await.map(drop),
             OperationKind::Purge => self.purge_with(operation).await,
         }
     }

@@ -134,7 +134,7 @@ impl<S: Subject> Db<S> {
         Ok(lease)
     }
 
-    async fn gate(&self) -> Result<()> {
+    pub(super) async fn gate(&self) -> Result<()> {
         match self.inner.subject.gate() {
             Gate::Decided(decision) => decision,
             Gate::Ask(asking) => asking.await,

@@ -65,7 +65,7 @@ impl Servers {
 
     async fn handle_of(&self, server: &Server) -> Result<ServerHandle> {
         let home = self.catalog.server_list().await?.into_iter().next().ok_or_else(no_server)?;
-        let engine = engine_of(&server.admin_url, &home.admin_url)?;
+        let engine = engine_of(server.admin_url.expose(), home.admin_url.expose())?;
         let connections = server.connections.and_then(|n| usize::try_from(n).ok()).unwrap_or(self.limits.connections);
         let pool = Pool::new(Arc::clone(&engine), PoolLimits { connections, ..self.limits });
         Ok(ServerHandle { name: server.name.clone(), engine, pool })

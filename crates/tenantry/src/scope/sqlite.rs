@@ -107,7 +107,7 @@ impl<S: Subject> Db<S> {
 
 impl<S: Subject> Tx<S> {
     async fn next<T>(&self, statement: SqliteStatementText, run: impl Run<T>) -> SqlxResult<T> {
-        let mut turn = self.turn().await?;
+        let mut turn = self.turn_served().await?;
         let text = match SqlText::read(statement.sql.as_str()) {
             Ok(text) => text,
             Err(refused) => return turn.over(Err(refused.into())).await,
@@ -136,7 +136,7 @@ impl<S: Subject> Tx<S> {
     pub(crate) fn sqlite_stream(&self, statement: SqliteStatementText) -> BoxStream<'_, Item> {
         async_stream::try_stream! {
             let text = SqlText::read(statement.sql.as_str())?;
-            let mut turn = Reading { turn: Some(self.turn().await?), forgiving: text.reads_only };
+            let mut turn = Reading { turn: Some(self.turn_served().await?), forgiving: text.reads_only };
             let mut failure = None;
             {
                 let link = turn.start()?;

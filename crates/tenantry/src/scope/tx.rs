@@ -87,6 +87,15 @@ impl<S: Subject> Turn<S> {
         self.state.running = false;
     }
 
+    /// Rolls the innermost savepoint back.
+    async fn savepoint_undo(&mut self) -> Result<()> {
+        let depth = self.state.failed.len().saturating_sub(1);
+        self.start()?.savepoint_rollback(depth).await?;
+        self.state.running = false;
+        self.state.failed.pop();
+        Ok(())
+    }
+
     async fn fail(&mut self) {
         let db = self.core.db.clone();
         let state = &mut *self.state;
@@ -115,23 +124,31 @@ impl<S: Subject> Tx<S> {
         Self { core: Arc::new(core), depth: 0, ended: false }
     }
 
+    /// The right to go on: as [`Tx::turn`], if the tenant may still be served.
+    pub(super) async fn turn_served(&self) -> Result<Turn<S>> {
+        let turn = self.turn().await?;
+        self.core.db.gate().await?;
+        Ok(turn)
+    }
+
     /// Waits until no other statement of this transaction runs, and cleans up behind dropped savepoints.
-    pub(super) async fn turn(&self) -> Result<Turn<S>> {
+    async fn turn(&self) -> Result<Turn<S>> {
         let state = Arc::clone(&self.core.state).lock_owned().await;
         let mut turn = Turn { core: Arc::clone(&self.core), state };
         if turn.state.ended {
             return Err(over());
         }
-        if std::mem::take(&mut turn.state.running)
-            && let Some(innermost) = turn.state.failed.last_mut()
-        {
-            *innermost = true;
+        if turn.state.running {
+            // Nobody read how the statement before ended: it failed, and may have taken the whole transaction with it.
+            turn.fail().await;
+            turn.state.running = false;
+            if turn.state.ended {
+                return Err(over());
+            }
         }
         let outermost = self.core.abandoned.load(Ordering::Acquire);
         while turn.state.failed.len() > outermost {
-            turn.start()?.savepoint_rollback().await?;
-            turn.state.running = false;
-            turn.state.failed.pop();
+            turn.savepoint_undo().await?;
         }
         self.core.abandoned.store(usize::MAX, Ordering::Release);
         if self.depth >= turn.state.failed.len() {
@@ -145,12 +162,12 @@ impl<S: Subject> Tx<S> {
     /// # Errors
     /// If this transaction has ended.
     pub async fn begin(&self) -> Result<Self> {
-        let mut turn = self.turn().await?;
-        let set = turn.start()?.savepoint().await;
+        let mut turn = self.turn_served().await?;
+        let depth = turn.state.failed.len();
+        let set = turn.start()?.savepoint(depth).await;
         if set.is_ok() {
             turn.state.failed.push(false);
         }
-        let depth = turn.state.failed.len().saturating_sub(1);
         turn.over(set).await?;
         Ok(Self { core: Arc::clone(&self.core), depth, ended: false })
     }
@@ -162,7 +179,7 @@ impl<S: Subject> Tx<S> {
     /// # Errors
     /// If anything in it failed and was not rolled back to a savepoint: then nothing of it is stored.
     pub async fn commit(mut self) -> Result<()> {
-        let mut turn = self.turn().await?;
+        let mut turn = self.turn_served().await?;
         if turn.state.failed.len() != self.depth + 1 {
             self.roll_back(turn).await?;
             return Err(Error::new(
@@ -180,7 +197,7 @@ impl<S: Subject> Tx<S> {
             .help("handle the statement's error, or put it behind a savepoint: `tx.begin()`"));
         }
         let link = turn.start()?;
-        let done = if self.depth == 0 { link.commit().await } else { link.savepoint_release().await };
+        let done = if self.depth == 0 { link.commit().await } else { link.savepoint_release(self.depth).await };
         match done {
             Ok(()) => {
                 self.finish(turn);
@@ -202,8 +219,7 @@ impl<S: Subject> Tx<S> {
 
     async fn roll_back(&mut self, mut turn: Turn<S>) -> Result<()> {
         while turn.state.failed.len() > self.depth.max(1) {
-            turn.start()?.savepoint_rollback().await?;
-            turn.state.failed.pop();
+            turn.savepoint_undo().await?;
         }
         turn.state.running = false;
         self.ended = true;

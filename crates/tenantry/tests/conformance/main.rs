@@ -57,6 +57,9 @@ macro_rules! conformance {
                     a_commit_under_an_open_savepoint_is_refused,
                     a_read_transaction_sees_one_snapshot,
                     a_dropped_stream_of_reads_does_not_fail_the_transaction,
+                    a_savepoint_for_a_caller_who_went_away_is_taken_for_no_other,
+                    a_transaction_that_the_database_ended_unseen_takes_no_more_statements,
+                    a_suspended_tenants_open_transaction_goes_no_further,
                     random_nesting_ends_as_the_model_says;
                 orm:
                     entities_work_on_a_handle_and_in_a_transaction,

@@ -117,6 +117,60 @@ pub async fn a_dropped_stream_of_reads_does_not_fail_the_transaction(place: Inst
     assert_eq!(users(&acme).await.len(), 101);
 }
 
+/// Polls a future once and drops it: whatever it asked for is on its way, and nobody reads the answer.
+async fn poll_once<F: Future>(future: F) {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|cx| {
+        drop(future.as_mut().poll(cx));
+        std::task::Poll::Ready(())
+    })
+    .await;
+}
+
+pub async fn a_savepoint_for_a_caller_who_went_away_is_taken_for_no_other(place: Installation) {
+    let acme = place.tenant("acme").await;
+    for end in ["rollback", "drop"] {
+        let mut tx = acme.begin().await.unwrap();
+        add(&mut tx, &format!("kept by {end}")).await.unwrap();
+        let mut inner = tx.begin().await.unwrap();
+        add(&mut inner, "undone").await.unwrap();
+        poll_once(inner.begin()).await;
+        if end == "rollback" {
+            inner.rollback().await.unwrap();
+        } else {
+            drop(inner);
+        }
+        tx.commit().await.unwrap();
+    }
+    expect_users(&acme, &["kept by rollback", "kept by drop"]).await;
+}
+
+pub async fn a_transaction_that_the_database_ended_unseen_takes_no_more_statements(place: Installation) {
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "a").await;
+    let mut tx = acme.begin().await.unwrap();
+    add(&mut tx, "b").await.unwrap();
+    // It ends the whole transaction, and nobody is told.
+    let conflict = sqlx::query("INSERT OR ROLLBACK INTO users (username) VALUES ('a')");
+    poll_once(conflict.execute(tx.sqlite().unwrap())).await;
+    assert!(add(&mut tx, "c").await.is_err(), "this would be stored outside of any transaction");
+    assert!(tx.begin().await.is_err());
+    assert!(tx.commit().await.is_err());
+    expect_users(&acme, &["a"]).await;
+}
+
+pub async fn a_suspended_tenants_open_transaction_goes_no_further(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let mut tx = acme.begin().await.unwrap();
+    add(&mut tx, "a").await.unwrap();
+    place.tenancy.tenant_suspend("acme").await.unwrap();
+    let refused = tenantry::Error::from(add(&mut tx, "b").await.unwrap_err());
+    assert!(refused.is_suspended(), "{refused:?}");
+    assert!(tx.commit().await.unwrap_err().is_suspended());
+    place.tenancy.tenant_resume("acme").await.unwrap();
+    expect_users(&acme, &[]).await;
+}
+
 /// A small machine of random steps: what the transaction keeps is what the model keeps.
 pub async fn random_nesting_ends_as_the_model_says(place: Installation) {
     let acme = place.tenant("acme").await;

@@ -20,7 +20,9 @@ fn write(shop: &Shop, tenant: &str, mark: &str, stop: &AtomicBool) -> Vec<String
             break;
         }
         let name = format!("{tenant}-{mark}-{n}");
-        let Some(answer) = shop.try_send(Request::post(&format!("/{tenant}/users"), json!({"username": name}))) else { break };
+        let Some(answer) = shop.try_send(Request::post(&format!("/{tenant}/users"), json!({"username": name}))) else {
+            break;
+        };
         assert_eq!(answer.status, 201, "{}", answer.text);
         acknowledged.push(name);
     }

@@ -78,8 +78,8 @@ impl Directory {
         for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
             let name = entry.map_err(failed("read", &folder))?.file_name();
             let name = name.to_string_lossy();
-            if let Some(name) = name.strip_suffix(".db").or_else(|| name.strip_suffix(HALF_MADE)) {
-                names.push(name.to_owned());
+            if name.ends_with(".db") || name.ends_with(HALF_MADE) {
+                names.extend(name.split('.').next().map(str::to_owned));
             }
         }
         names.sort();
@@ -91,9 +91,26 @@ impl Directory {
 /// The suffix of a file that is not yet a tenant's.
 const HALF_MADE: &str = ".making";
 
-/// Where a tenant's file is made before it gets its name.
+/// Where a tenant's file is made before it gets its name; another place at each call.
 pub(super) fn half_made(file: &Path) -> PathBuf {
-    file.with_extension(HALF_MADE.trim_start_matches('.'))
+    file.with_extension(format!("{}{HALF_MADE}", uuid::Uuid::now_v7().as_simple()))
+}
+
+/// Removes what attempts that crashed have left of a tenant's file.
+pub(super) fn remove_half_made(file: &Path) -> Result<()> {
+    let (Some(folder), Some(stem)) = (file.parent(), file.file_stem()) else { return Ok(()) };
+    let start = format!("{}.", stem.to_string_lossy());
+    for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
+        let path = entry.map_err(failed("read", folder))?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with(&start) && name.contains(HALF_MADE) {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path)(e)),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The files of a database, main file last: as long as it is there the others are never a stranger's.
@@ -163,12 +180,17 @@ pub(super) fn write_at(file: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     opened.and_then(|f| f.write_all_at(bytes, offset)).map_err(failed("write", file))
 }
 
-/// Gives a made file its name, durably: file first, then the name, then the folder.
-pub(super) fn publish(made: &Path, name: &Path) -> Result<()> {
-    let sync = |path: &Path| fs::File::open(path).and_then(|f| f.sync_all()).map_err(failed("write", path));
-    sync(made)?;
-    fs::rename(made, name).map_err(failed("name", name))?;
-    name.parent().map_or(Ok(()), sync)
+/// Gives a made file its name, durably: file first, then the name, then the folder. `false`: another has the name
+/// already, and keeps it; a rename would replace a tenant's file that is in use.
+pub(super) fn publish(made: &Path, name: &Path) -> Result<bool> {
+    fs::File::open(made).and_then(|f| f.sync_all()).map_err(failed("write", made))?;
+    let linked = fs::hard_link(made, name);
+    fs::remove_file(made).map_err(failed("remove", made))?;
+    match linked {
+        Ok(()) => sync_folder_of(name).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(failed("name", name)(e)),
+    }
 }
 
 /// The name on disk has to survive a power cut too.
@@ -184,4 +206,23 @@ fn failed<'a>(verb: &'a str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a
 fn not_ours(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Isolation, format!("`{}` {why}: nothing that this program made", path.display()))
         .help("look who put it there; move it away and run `tenantry doctor`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_the_name_is_never_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let name = dir.path().join("t_1.db");
+        let attempts = [half_made(&name), half_made(&name)];
+        assert_ne!(attempts[0], attempts[1], "two attempts are two files");
+        for (n, made) in attempts.iter().enumerate() {
+            fs::write(made, n.to_string()).expect("written");
+            assert_eq!(publish(made, &name).expect("published or not"), n == 0);
+        }
+        assert_eq!(fs::read_to_string(&name).expect("read"), "0");
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "and no attempt is left");
+    }
 }

@@ -39,8 +39,10 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn engine_speaks(&self, yes: bool) {
-        self.engine_speaks.store(yes, Ordering::Release);
+    /// The engine speaks for as long as the answer lives.
+    pub(super) fn speaking(self: &Arc<Self>) -> Speaking {
+        self.engine_speaks.store(true, Ordering::Release);
+        Speaking(Arc::clone(self))
     }
 
     fn allows(&self, action: &Action<'_>) -> bool {
@@ -51,6 +53,15 @@ impl Guard {
             Mode::Data => engine_speaks || action.allowed_in_app("main", false),
             Mode::Migration => engine_speaks || action.allowed_in_migration(),
         }
+    }
+}
+
+/// Ends the engine's turn, also where a future is dropped.
+pub(super) struct Speaking(Arc<Guard>);
+
+impl Drop for Speaking {
+    fn drop(&mut self) {
+        self.0.engine_speaks.store(false, Ordering::Release);
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{TryStreamExt, stream::BoxStream};
 use sqlx::{
-    Connection as _, Either, Executor, SqlStr, Sqlite,
+    AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, SqlStr, Sqlite,
     sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow, SqliteStatement},
 };
 
@@ -76,14 +76,14 @@ impl SqliteLink {
     }
 
     /// The engine's own words: transactions, the ledger. Never text of an app.
-    pub(super) async fn speak(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        self.guard.engine_speaks(true);
-        let result = self.connection.execute(sqlx::raw_sql(sql)).await;
-        self.guard.engine_speaks(false);
-        result.map(|_| ())
+    ///
+    /// Dropped half way, the right to speak ends at once: a word that still waits in the queue is refused.
+    pub(super) async fn speak(&mut self, sql: impl SqlSafeStr) -> Result<(), sqlx::Error> {
+        let _speaking = self.guard.speaking();
+        self.connection.execute(sqlx::raw_sql(sql)).await.map(drop)
     }
 
-    pub(super) fn guard(&self) -> &Guard {
+    pub(super) fn guard(&self) -> &Arc<Guard> {
         &self.guard
     }
 
@@ -122,17 +122,17 @@ impl SqliteLink {
         self.speak("ROLLBACK").await
     }
 
-    /// Savepoints form a stack, so that one name serves all of them.
-    pub(crate) async fn savepoint(&mut self) -> Result<(), sqlx::Error> {
-        self.speak("SAVEPOINT tenantry").await
+    /// Savepoints are named by their depth: one that was set for a caller who went away is never taken for another.
+    pub(crate) async fn savepoint(&mut self, depth: usize) -> Result<(), sqlx::Error> {
+        self.speak(AssertSqlSafe(format!("SAVEPOINT tenantry_{depth}"))).await
     }
 
-    pub(crate) async fn savepoint_release(&mut self) -> Result<(), sqlx::Error> {
-        self.speak("RELEASE tenantry").await
+    pub(crate) async fn savepoint_release(&mut self, depth: usize) -> Result<(), sqlx::Error> {
+        self.speak(AssertSqlSafe(format!("RELEASE tenantry_{depth}"))).await
     }
 
-    pub(crate) async fn savepoint_rollback(&mut self) -> Result<(), sqlx::Error> {
-        self.speak("ROLLBACK TO tenantry; RELEASE tenantry").await
+    pub(crate) async fn savepoint_rollback(&mut self, depth: usize) -> Result<(), sqlx::Error> {
+        self.speak(AssertSqlSafe(format!("ROLLBACK TO tenantry_{depth}; RELEASE tenantry_{depth}"))).await
     }
 
     pub(crate) async fn in_transaction(&mut self) -> Result<bool> {
@@ -187,9 +187,11 @@ impl SqliteLink {
 
     /// Whether nothing of a last user can be left: no statement that runs on, no transaction.
     pub(super) async fn settle(&mut self) -> bool {
-        // The lock is ours only when the worker has done all that was asked of it: nothing runs on behind it.
+        // The answer comes when the worker has done all that was asked of it: nothing runs on behind it.
+        if self.connection.ping().await.is_err() {
+            return false;
+        }
         let open = self.in_transaction().await;
-        self.guard.engine_speaks(false);
         self.stop.reset();
         match open {
             Ok(false) => true,

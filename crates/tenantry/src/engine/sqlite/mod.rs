@@ -120,7 +120,7 @@ impl Engine for SqliteEngine {
     }
 
     fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { scripts::apply(&self.file(target)?, script).await })
+        Box::pin(async move { scripts::apply(&self.file(target)?, &self.directory.shared(), script).await })
     }
 
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {

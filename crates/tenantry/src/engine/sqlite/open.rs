@@ -78,10 +78,13 @@ pub(super) async fn shared(file: &Path) -> Result<SqliteLink> {
     SqliteLink::guarded(connection, Mode::Shared, Some(file)).await
 }
 
-/// A connection for one migration file: of the schema, or of data only.
-pub(super) async fn migration(file: &Path, kind: ScriptKind) -> Result<SqliteLink> {
+/// A connection for one migration file: of the schema, or of data only, which may read the shared tables.
+pub(super) async fn migration(file: &Path, shared: &Path, kind: ScriptKind) -> Result<SqliteLink> {
     require(file)?;
-    let connection = options(file).connect().await?;
+    let mut connection = options(file).connect().await?;
+    if kind == ScriptKind::Data && file != shared {
+        attach_shared(&mut connection, shared, "ro").await?;
+    }
     let mode = match kind {
         ScriptKind::Schema => Mode::Migration,
         ScriptKind::Data => Mode::Data,

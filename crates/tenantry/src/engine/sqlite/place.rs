@@ -11,7 +11,7 @@ use sqlx::{Connection as _, Executor, sqlite::SqliteConnection};
 
 use super::{files, open, scripts};
 use crate::{
-    engine::{Placement, Script},
+    engine::{Placement, Script, ScriptKind},
     error::{Error, ErrorKind, Result},
     id::TenantId,
 };
@@ -29,25 +29,49 @@ pub(super) async fn prepare(directory: &files::Directory) -> Result<()> {
     Ok(())
 }
 
-/// Every step may be the last before a crash: a half-made file is made anew, a finished one is left as it is.
+/// Every step may be the last before a crash, and another process may be at it too: each attempt makes a file of its own,
+/// and the first that gives it the tenant's name has made the tenant's file.
 pub(super) async fn create(directory: &files::Directory, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
     directory.check()?;
     let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
     if files::is_there(&file)? {
-        let mut connection = open::engine(&file, false).await?;
-        open::require_owner(&mut connection, id).await?;
-        connection.close().await?;
+        return adopt(directory, id, &file, scripts).await;
+    }
+    // Data files run once per tenant: what they write may differ from one to the next.
+    let cut = scripts.iter().position(|s| s.kind == ScriptKind::Data).unwrap_or(scripts.len());
+    let (in_template, in_tenant) = scripts.split_at(cut);
+    let template = template(directory, in_template).await?;
+    let made = files::half_made(&file);
+    let copied = made.clone();
+    blocking(move || {
+        files::copy(&template.file, &copied)?;
+        files::write_at(&copied, template.owner_at, id.to_string().as_bytes())
+    })
+    .await?;
+    for script in in_tenant {
+        if let Err(error) = scripts::apply(&made, &directory.shared(), script).await {
+            files::remove(&made)?;
+            return Err(error);
+        }
+    }
+    let name = file.clone();
+    if blocking(move || files::publish(&made, &name)).await? {
         return Ok(());
     }
-    let template = template(directory, scripts).await?;
-    let made = files::half_made(&file);
-    blocking(move || {
-        files::remove(&made)?;
-        files::copy(&template.file, &made)?;
-        files::write_at(&made, template.owner_at, id.to_string().as_bytes())?;
-        files::publish(&made, &file)
-    })
-    .await
+    adopt(directory, id, &file, scripts).await
+}
+
+/// The file that an earlier attempt has made, perhaps of an older program: it gets what it lacks.
+async fn adopt(directory: &files::Directory, id: TenantId, file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
+    let mut connection = open::engine(file, false).await?;
+    let owned = open::require_owner(&mut connection, id).await;
+    connection.close().await?;
+    owned?;
+    let applied = scripts::ledger(file).await?;
+    for script in scripts.iter().filter(|s| !applied.iter().any(|a| a.version == s.version)) {
+        scripts::apply(file, &directory.shared(), script).await?;
+    }
+    Ok(())
 }
 
 /// What stands in a template where a tenant's file says whose it is: as long as an id, so that it is overwritten in place.
@@ -95,15 +119,16 @@ async fn template_publish(directory: &files::Directory, file: &Path, scripts: &[
     files::sweep_half_made(&directory.templates());
     // Two processes may make it at once: each its own file, and both are the same.
     let made = directory.templates().join(format!("{}.making", TenantId::new().as_uuid().as_simple()));
-    if let Err(error) = template_make(&made, scripts).await {
+    if let Err(error) = template_make(&made, &directory.shared(), scripts).await {
         files::remove(&made)?;
         return Err(error);
     }
     let name = file.to_owned();
-    blocking(move || files::publish(&made, &name)).await
+    // Another process may have been faster: theirs is the same.
+    blocking(move || files::publish(&made, &name)).await.map(drop)
 }
 
-async fn template_make(file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
+async fn template_make(file: &Path, shared: &Path, scripts: &[Arc<Script>]) -> Result<()> {
     let mut connection = open::engine(file, true).await?;
     connection.execute(scripts::LEDGER).await?;
     connection.execute(PLACE).await?;
@@ -111,7 +136,7 @@ async fn template_make(file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
     // Closing the last connection moves the WAL into the file.
     connection.close().await?;
     for script in scripts {
-        scripts::apply(file, script).await?;
+        scripts::apply(file, shared, script).await?;
     }
     Ok(())
 }
@@ -132,7 +157,7 @@ fn fingerprint(scripts: &[Arc<Script>]) -> String {
 pub(super) async fn drop_fenced(directory: &files::Directory, placement: &Placement, drain: Duration) -> Result<()> {
     directory.check()?;
     let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
-    files::remove(&files::half_made(&file))?;
+    files::remove_half_made(&file)?;
     if !files::is_there(&file)? {
         // What a crash between the three files may have left.
         return files::remove(&file);

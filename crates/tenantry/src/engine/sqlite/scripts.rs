@@ -33,8 +33,8 @@ pub(super) async fn ledger(file: &Path) -> Result<Vec<Applied>> {
         .collect())
 }
 
-pub(super) async fn apply(file: &Path, script: &Script) -> Result<()> {
-    let mut link = open::migration(file, script.kind).await?;
+pub(super) async fn apply(file: &Path, shared: &Path, script: &Script) -> Result<()> {
+    let mut link = open::migration(file, shared, script.kind).await?;
     let result =
         if script.no_transaction { apply_plain(&mut link, script).await } else { apply_in_tx(&mut link, script).await };
     // A connection that is closed rolls back what is still open.
@@ -86,10 +86,10 @@ fn refused(script: &Script, cause: sqlx::Error) -> Error {
 
 /// A table that was rebuilt with `foreign_keys` deferred must not lose its references.
 async fn check_references(link: &mut SqliteLink, script: &Script) -> Result<()> {
-    link.guard().engine_speaks(true);
-    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut link.connection).await;
-    link.guard().engine_speaks(false);
-    if broken?.is_none() {
+    let speaking = link.guard().speaking();
+    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut link.connection).await?;
+    drop(speaking);
+    if broken.is_none() {
         return Ok(());
     }
     Err(Error::new(
@@ -108,10 +108,8 @@ async fn is_applied(connection: &mut SqliteConnection, script: &Script) -> Resul
 }
 
 async fn record(link: &mut SqliteLink, script: &Script) -> Result<()> {
-    link.guard().engine_speaks(true);
-    let result = insert(&mut link.connection, script).await;
-    link.guard().engine_speaks(false);
-    result
+    let _speaking = link.guard().speaking();
+    insert(&mut link.connection, script).await
 }
 
 async fn insert(connection: &mut SqliteConnection, script: &Script) -> Result<()> {
