@@ -218,7 +218,6 @@ async fn sqlite_every_change_of_state_has_one_audit_entry() {
     let expected = [
         "server.add",
         "shared.migrate",
-        "tenant.reserve",
         "tenant.create",
         "tenant.suspend",
         "tenant.resume",

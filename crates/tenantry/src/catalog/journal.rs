@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, UpdateMany, sea_query::Expr};
 
 use super::{
     Catalog, clock,
@@ -86,20 +86,18 @@ pub(super) async fn begin(tx: &CatalogTx, kind: OperationKind, tenant: TenantId,
     Ok(Operation { id, kind, tenant, step: 0, owner })
 }
 
-/// `Ok` if the operation is still this process's; another may have taken it over while this one stood still.
-pub(super) async fn require_lease(tx: &CatalogTx, operation: &Operation) -> Result<()> {
-    let now = clock::now(tx).await?;
-    let renewed = operation::Entity::update_many()
-        .col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)))
+/// A change of the operation's row that only its owner can make, and only while its lease runs.
+fn owned(operation: &Operation, now: i64) -> UpdateMany<operation::Entity> {
+    operation::Entity::update_many()
         .col_expr(operation::Column::UpdatedAt, Expr::value(now))
         .filter(operation::Column::Id.eq(&operation.id))
         .filter(operation::Column::Owner.eq(&operation.owner))
         .filter(operation::Column::State.eq("running"))
         .filter(operation::Column::LeaseUntil.gt(now))
-        .exec(&tx.tx)
-        .await
-        .map_err(unavailable)?;
-    if renewed.rows_affected == 1 {
+}
+
+async fn made(tx: &CatalogTx, operation: &Operation, change: UpdateMany<operation::Entity>) -> Result<()> {
+    if change.exec(&tx.tx).await.map_err(unavailable)?.rows_affected == 1 {
         return Ok(());
     }
     Err(Error::new(
@@ -109,17 +107,20 @@ pub(super) async fn require_lease(tx: &CatalogTx, operation: &Operation) -> Resu
     .help("tenantry tenant list"))
 }
 
+/// `Ok` if the operation is still this process's; another may have taken it over while this one stood still.
+pub(super) async fn require_lease(tx: &CatalogTx, operation: &Operation) -> Result<()> {
+    let now = clock::now(tx).await?;
+    let renewed = owned(operation, now).col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)));
+    made(tx, operation, renewed).await
+}
+
+/// Ends the operation, if it is still this process's.
 pub(super) async fn end(tx: &CatalogTx, operation: &Operation, state: &str, error: Option<String>) -> Result<()> {
-    operation::Entity::update_many()
+    let ended = owned(operation, clock::now(tx).await?)
         .col_expr(operation::Column::State, Expr::value(state))
         .col_expr(operation::Column::RunningOn, Expr::value(Option::<String>::None))
-        .col_expr(operation::Column::Error, Expr::value(error))
-        .col_expr(operation::Column::UpdatedAt, Expr::value(clock::now(tx).await?))
-        .filter(operation::Column::Id.eq(&operation.id))
-        .exec(&tx.tx)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
+        .col_expr(operation::Column::Error, Expr::value(error));
+    made(tx, operation, ended).await
 }
 
 impl Catalog {
@@ -150,10 +151,7 @@ impl Catalog {
     pub(crate) async fn operation_fail(&self, operation: &Operation, why: &Error) -> Result<()> {
         let (operation, why) = (operation.clone(), why.to_string());
         self.write(Durability::Progress, move |tx| {
-            Box::pin(async move {
-                require_lease(tx, &operation).await?;
-                end(tx, &operation, "failed", Some(why)).await
-            })
+            Box::pin(async move { end(tx, &operation, "failed", Some(why)).await })
         })
         .await
     }

@@ -142,8 +142,8 @@ impl Catalog {
         if let Some(unfinished) = require_key_free(tx, &new.key, now).await? {
             return Ok(Reserved::Unfinished(Box::new(unfinished)));
         }
+        // A full server is examined too; its canaries go as soon as they have tried.
         if !new.key.is_canary() {
-            // A full server is examined too; its canaries go as soon as they have tried.
             require_capacity(tx, &new.server).await?;
         }
         for host in &new.domains {
@@ -163,15 +163,8 @@ impl Catalog {
             deleted_at: Set(None),
         };
         tenant::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
+        // No audit yet: nobody sees a reservation, and the creation has one entry, when it has ended.
         let operation = journal::begin(tx, journal::OperationKind::Provision, new.id, now).await?;
-        let entry = audit::Entry {
-            action: "tenant.reserve",
-            outcome: "ok",
-            tenant: Some(new.id),
-            names: vec![Name::Key(new.key)],
-            detail: String::new(),
-        };
-        audit::record(tx, &self.0.actor, entry).await?;
         Ok(Reserved::New(operation))
     }
 
@@ -180,13 +173,11 @@ impl Catalog {
         let (me, operation) = (self.clone(), operation.clone());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::require_lease(tx, &operation).await?;
+                journal::end(tx, &operation, "done", None).await?;
                 let id = operation.tenant;
                 let mut row = tenant_row(tx, id).await?.into_active_model();
                 row.version = Set(version);
-                let tenant = me.transition_in_tx(tx, row, Transition::Activate, "tenant.create").await?;
-                journal::end(tx, &operation, "done", None).await?;
-                Ok(tenant)
+                me.transition_in_tx(tx, row, Transition::Activate, "tenant.create").await
             })
         })
         .await
@@ -211,9 +202,8 @@ impl Catalog {
         let (me, operation, why) = (self.clone(), operation.clone(), why.to_string());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::require_lease(tx, &operation).await?;
-                me.remove_in_tx(tx, operation.tenant, "tenant.create", "failed", why.clone(), false).await?;
-                journal::end(tx, &operation, "undone", Some(why)).await
+                journal::end(tx, &operation, "undone", Some(why.clone())).await?;
+                me.remove_in_tx(tx, operation.tenant, "tenant.create", "failed", why, false).await
             })
         })
         .await
@@ -224,9 +214,8 @@ impl Catalog {
         let (me, operation) = (self.clone(), operation.clone());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::require_lease(tx, &operation).await?;
-                me.remove_in_tx(tx, operation.tenant, "tenant.purge", "ok", String::new(), true).await?;
-                journal::end(tx, &operation, "done", None).await
+                journal::end(tx, &operation, "done", None).await?;
+                me.remove_in_tx(tx, operation.tenant, "tenant.purge", "ok", String::new(), true).await
             })
         })
         .await

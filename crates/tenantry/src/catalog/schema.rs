@@ -101,12 +101,14 @@ async fn create<E: EntityTrait>(tx: &sea_orm::DatabaseTransaction, entity: E) ->
 
 /// `epoch + 1`, for the transaction that changes something.
 pub(super) async fn epoch_raise(tx: &impl ConnectionTrait) -> Result<i64> {
-    installation::Entity::update_many()
+    let raised = installation::Entity::update_many()
         .col_expr(installation::Column::Epoch, Expr::col(installation::Column::Epoch).add(1))
-        .filter(installation::Column::One.eq(1))
-        .exec(tx)
-        .await
-        .map_err(unavailable)?;
-    let row = installation::Entity::find().one(tx).await.map_err(unavailable)?;
+        .filter(installation::Column::One.eq(1));
+    let row = if tx.support_returning() {
+        raised.exec_with_returning(tx).await.map_err(unavailable)?.into_iter().next()
+    } else {
+        raised.exec(tx).await.map_err(unavailable)?;
+        installation::Entity::find().one(tx).await.map_err(unavailable)?
+    };
     row.map(|r| r.epoch).ok_or_else(|| Error::new(ErrorKind::Internal, "the catalog has no installation row"))
 }

@@ -99,13 +99,14 @@ impl Identify {
 
     async fn agree(&self, book: &impl Book, named: &[Named]) -> Result<Arc<Tenant>> {
         let mut chosen: Option<Arc<Tenant>> = None;
-        let mut looked_up = Vec::with_capacity(named.len());
-        for Named { name, binding } in named {
+        for (at, Named { name, binding }) in named.iter().enumerate() {
             let outvoted = self.first_wins && chosen.is_some() && !binding;
-            if outvoted || looked_up.contains(&name) {
+            // The same name was resolved before, unless it was outvoted then: a token's never is.
+            let resolved =
+                named.iter().take(at).any(|earlier| earlier.name == *name && (earlier.binding || !self.first_wins));
+            if outvoted || resolved {
                 continue;
             }
-            looked_up.push(name);
             let tenant = match book.tenant_named(name).await {
                 // A host that is no registered domain says nothing.
                 Err(error) if error.is_unknown_tenant() && matches!(name, Name::Domain(_)) => continue,

@@ -1,6 +1,6 @@
 //! Creating tenants at run time.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::{LOOK_AGAIN, Operator, PATIENCE, to_the_end};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     ident::Ident,
     identify::canonical_domain,
     key::TenantKey,
-    scope::no_server,
+    scope::ServerHandle,
     tenant::{Isolation, Tenant, TenantState},
 };
 
@@ -129,16 +129,17 @@ impl Operator {
         })
     }
 
-    async fn server_with_room(&self) -> Result<std::sync::Arc<crate::scope::ServerHandle>> {
-        let servers = self.catalog.server_list().await?;
-        for server in &servers {
-            let Some(capacity) = server.capacity else { return self.servers.get(&server.name).await };
-            if i64::try_from(self.catalog.tenant_count(&server.name).await?).unwrap_or(i64::MAX) < capacity {
+    async fn server_with_room(&self) -> Result<Arc<ServerHandle>> {
+        // Most installations have one server, without a capacity: nothing needs to be asked.
+        let home = self.servers.home().await?;
+        if home.capacity.is_none() {
+            return Ok(home);
+        }
+        for server in self.catalog.server_list().await? {
+            let held = self.catalog.tenant_count(&server.name).await?;
+            if server.capacity.is_none_or(|most| i64::try_from(held).unwrap_or(i64::MAX) < most) {
                 return self.servers.get(&server.name).await;
             }
-        }
-        if servers.is_empty() {
-            return Err(no_server());
         }
         Err(Error::new(ErrorKind::NoCapacity, "every server is full").help("tenantry server add NAME ADMIN_URL"))
     }

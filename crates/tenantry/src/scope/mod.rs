@@ -7,7 +7,7 @@ mod subject;
 mod tx;
 
 pub use db::{Db, SharedDb, TenantDb};
-pub(crate) use servers::{ServerHandle, Servers, engine_of, is_same_place, no_server};
+pub(crate) use servers::{ServerHandle, Servers, engine_of, is_same_place};
 pub use sqlite::{SqliteDb, SqliteTx};
 pub use subject::{SharedScope, Subject, TenantScope};
 pub use tx::{SharedTx, TenantTx, Tx};

@@ -19,6 +19,8 @@ pub(crate) struct ServerHandle {
     pub(crate) name: String,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) pool: Pool,
+    /// How many tenants it may hold; it is set when a server is added and never changes.
+    pub(crate) capacity: Option<i64>,
 }
 
 /// Opens each server once, when it is first needed.
@@ -68,7 +70,7 @@ impl Servers {
         let engine = engine_of(server.admin_url.expose(), home.admin_url.expose())?;
         let connections = server.connections.and_then(|n| usize::try_from(n).ok()).unwrap_or(self.limits.connections);
         let pool = Pool::new(Arc::clone(&engine), PoolLimits { connections, ..self.limits });
-        Ok(ServerHandle { name: server.name.clone(), engine, pool })
+        Ok(ServerHandle { name: server.name.clone(), engine, pool, capacity: server.capacity })
     }
 
     /// The server that holds the shared tables: the first that was added.

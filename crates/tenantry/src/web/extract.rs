@@ -1,7 +1,5 @@
 //! The extractors: what a handler takes as an argument.
 
-use std::sync::Arc;
-
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
 
@@ -14,12 +12,15 @@ use crate::{
     tenantry::Tenantry,
 };
 
-/// The layer's own handle, for what a handler may not need.
+/// What the layer leaves for the extractors: one thing, for a request pays for each.
 #[derive(Clone)]
-pub(super) struct Handle(pub(super) Tenantry);
+pub(super) struct Admitted {
+    pub(super) db: TenantDb,
+    pub(super) tenancy: Tenantry,
+}
 
-fn left_by_the_layer<T: Clone + Send + Sync + 'static>(extensions: &Extensions) -> Result<T> {
-    extensions.get::<T>().cloned().ok_or_else(|| {
+fn left_by_the_layer(extensions: &Extensions) -> Result<&Admitted> {
+    extensions.get::<Admitted>().ok_or_else(|| {
         Error::new(ErrorKind::Internal, "this route is outside of the tenant layer")
             .help("put `.layer(tenancy.layer(...))` after the last route that takes a tenant")
     })
@@ -30,7 +31,7 @@ impl<S: Sync> FromRequestParts<S> for TenantDb {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(left_by_the_layer(&parts.extensions)?)
+        Ok(left_by_the_layer(&parts.extensions)?.db.clone())
     }
 }
 
@@ -39,8 +40,7 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let tenant: Arc<Self> = left_by_the_layer(&parts.extensions)?;
-        Ok(Arc::unwrap_or_clone(tenant))
+        Ok(left_by_the_layer(&parts.extensions)?.db.tenant().clone())
     }
 }
 
@@ -49,7 +49,7 @@ impl<S: Sync> FromRequestParts<S> for SharedDb {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Handle(tenancy) = left_by_the_layer(&parts.extensions)?;
+        let tenancy = left_by_the_layer(&parts.extensions)?.tenancy.clone();
         Ok(tenancy.shared().await?)
     }
 }
@@ -60,7 +60,7 @@ impl<S: Sync> FromRequestParts<S> for Claims {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // A missing layer is the app's mistake (500), a missing token the client's (401).
-        left_by_the_layer::<Handle>(&parts.extensions)?;
+        left_by_the_layer(&parts.extensions)?;
         let claims = parts.extensions.get::<Self>().cloned();
         Ok(claims
             .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "a handler takes claims, but there is no token"))?)

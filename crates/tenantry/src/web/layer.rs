@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Instrument, Span};
 
-use super::{extract::Handle, problem::Problem};
+use super::{extract::Admitted, problem::Problem};
 use crate::{
     error::{Error, ErrorKind, Result},
     identify::Identify,
@@ -80,22 +80,19 @@ impl Gate {
     /// Puts into the extensions what the extractors take out of them.
     async fn admit(&self, parts: &mut Parts) -> Result<Span> {
         let served = self.served(parts).await.map_err(|error| self.identify.answer(error));
-        let (tenant, db) = served?;
-        let span = span_of(&tenant, parts);
-        parts.extensions.insert(tenant);
-        parts.extensions.insert(db);
-        parts.extensions.insert(Handle(self.tenancy.clone()));
+        let db = served?;
+        let span = span_of(db.tenant(), parts);
+        parts.extensions.insert(Admitted { db, tenancy: self.tenancy.clone() });
         Ok(span)
     }
 
-    async fn served(&self, parts: &mut Parts) -> Result<(Arc<Tenant>, TenantDb)> {
+    async fn served(&self, parts: &mut Parts) -> Result<TenantDb> {
         let tenant = self.identify.tenant_of(self.tenancy.directory(), parts).await?;
         // Under two layers, the inner one must not lead to another tenant than the outer one.
-        if parts.extensions.get::<Arc<Tenant>>().is_some_and(|outer| outer.id != tenant.id) {
+        if parts.extensions.get::<Admitted>().is_some_and(|outer| outer.db.tenant().id != tenant.id) {
             return Err(Error::new(ErrorKind::Disagreement, "two tenant layers found two tenants for one request"));
         }
-        let db = self.tenancy.tenant_db(Arc::clone(&tenant)).await?;
-        Ok((tenant, db))
+        self.tenancy.tenant_db(tenant).await
     }
 }
 

@@ -42,23 +42,29 @@ pub(super) async fn create(directory: &files::Directory, placement: &Placement, 
     let (in_template, in_tenant) = scripts.split_at(cut);
     let template = template(directory, in_template).await?;
     let made = files::half_made(&file);
-    let copied = made.clone();
-    blocking(move || {
+    let (copied, name, is_whole) = (made.clone(), file.clone(), in_tenant.is_empty());
+    let mut published = blocking(move || {
         files::copy(&template.file, &copied)?;
-        files::write_at(&copied, template.owner_at, id.to_string().as_bytes())
+        files::write_at(&copied, template.owner_at, id.to_string().as_bytes())?;
+        if is_whole { files::publish(&copied, &name) } else { Ok(false) }
     })
     .await?;
-    for script in in_tenant {
-        if let Err(error) = scripts::apply(&made, &directory.shared(), script).await {
-            files::remove(&made)?;
+    if !is_whole {
+        published = finish(directory, &made, &file, in_tenant).await?;
+    }
+    if published { Ok(()) } else { adopt(directory, id, &file, scripts).await }
+}
+
+/// Applies what is the tenant's own and gives the file its name.
+async fn finish(directory: &files::Directory, made: &Path, file: &Path, scripts: &[Arc<Script>]) -> Result<bool> {
+    for script in scripts {
+        if let Err(error) = scripts::apply(made, &directory.shared(), script).await {
+            files::remove(made)?;
             return Err(error);
         }
     }
-    let name = file.clone();
-    if blocking(move || files::publish(&made, &name)).await? {
-        return Ok(());
-    }
-    adopt(directory, id, &file, scripts).await
+    let (made, name) = (made.to_owned(), file.to_owned());
+    blocking(move || files::publish(&made, &name)).await
 }
 
 /// The file that an earlier attempt has made, perhaps of an older program: it gets what it lacks.
