@@ -86,6 +86,36 @@ fn a_killed_creation_is_finished_by_the_doctor() {
     });
 }
 
+/// A creation whose step fails, killed while it is undone.
+fn killed_while_undone_at(site: &Site, point: &str) {
+    let mut command = site.command(CREATE);
+    command.env("TENANTRY_FAILPOINT", format!("provision.place=error,{point}=kill"));
+    assert_eq!(site.finish(command).code, None, "{point} was not reached");
+}
+
+#[test]
+fn a_failed_creation_that_is_killed_while_it_is_undone_is_made_anew_by_the_same_command() {
+    at_each(&["provision.given_up", "provision.undone"], |point| {
+        let site = Site::with_tenants(&[]);
+        killed_while_undone_at(&site, point);
+        site.ok(CREATE);
+        one_tenant_is_served(&site);
+    });
+}
+
+#[test]
+fn a_failed_creation_that_is_killed_while_it_is_undone_is_undone_by_the_doctor() {
+    at_each(&["provision.given_up", "provision.undone"], |point| {
+        let site = Site::with_tenants(&[]);
+        killed_while_undone_at(&site, point);
+        repair_until(&site, || site.tenants().is_empty());
+        assert_eq!(site.tenant_files(), Vec::<String>::new());
+        site.ok(&["doctor"]);
+        site.ok(CREATE);
+        one_tenant_is_served(&site);
+    });
+}
+
 fn with_a_deleted_tenant() -> Site {
     let site = Site::with_tenants(&["acme", "other"]);
     site.ok(&["sql", "acme", "-c", "INSERT INTO users (username) VALUES ('ann')"]);
