@@ -20,7 +20,7 @@ mod tenant;
 mod tenantry;
 mod web;
 
-pub use catalog::{AuditEntry, Domain, Server, TenantFilter};
+pub use catalog::{AuditEntry, Domain, NewServer, Server, TenantFilter};
 pub use config::{CatalogConfig, Config, MigrationsConfig, TenantsConfig};
 pub use doctor::{DoctorOptions, DoctorReport};
 pub use engine::{Capabilities, Finding};
@@ -32,7 +32,7 @@ pub use migrate::{Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, 
 pub use operate::{NewTenant, Recovered};
 pub use pool::{PoolLimits, PoolStats};
 pub use scope::{
-    Db, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope, TenantTx, Tx,
+    Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope, TenantTx, Tx,
 };
 pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};

@@ -150,6 +150,12 @@ pub struct Tenant {
     /// Its physical name on the server.
     #[serde(skip)]
     pub(crate) physical: Arc<str>,
+    /// Which of the server's shared logins reaches it, where one login cannot reach all tenants.
+    #[serde(skip)]
+    pub(crate) login: Option<i32>,
+    /// The sealed password of its own login, where it has one.
+    #[serde(skip)]
+    pub(crate) password: Option<Arc<str>>,
     /// Whether it was suspended when it was deleted.
     #[serde(skip)]
     pub(crate) was_suspended: bool,

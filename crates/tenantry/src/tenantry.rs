@@ -10,7 +10,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 
 use crate::{
-    catalog::{AuditEntry, Catalog, Domain, Name, NewServer, Server, TenantFilter},
+    catalog::{AuditEntry, Catalog, Domain, Name, NewServer, Server, ServerEntry, TenantFilter},
     config::Config,
     engine::Capabilities,
     error::{Error, ErrorKind, Result},
@@ -235,7 +235,7 @@ impl Tenantry {
     /// # Errors
     /// If there is no server yet.
     pub async fn shared(&self) -> Result<SharedDb> {
-        Ok(SharedDb::shared(self.0.servers.home().await?))
+        SharedDb::shared(self.0.servers.home().await?)
     }
 
     /// Visits many tenants, at most `limit` at once; a tenant that fails does not stop the others.
@@ -404,33 +404,45 @@ impl Tenantry {
     ///
     /// # Errors
     /// If the name is taken or no identifier, or the server cannot be prepared.
-    pub async fn server_add(
-        &self,
-        name: &str,
-        admin_url: &str,
-        capacity: Option<u32>,
-        connections: Option<u32>,
-    ) -> Result<()> {
-        let name = Ident::new(name).map_err(|e| e.help("use a-z, 0-9 and `_`, a letter first"))?;
+    pub async fn server_add(&self, new: NewServer) -> Result<()> {
+        let name = Ident::new(new.name.as_str()).map_err(|e| e.help("use a-z, 0-9 and `_`, a letter first"))?;
         let here = std::env::current_dir()
             .map_err(|e| Error::new(ErrorKind::Io, "the current directory is gone").caused_by(e))?;
-        let url = crate::config::absolute_url(admin_url, &here);
+        let url = crate::config::absolute_url(new.admin_url.expose(), &here);
         let known = self.0.catalog.server_list().await?;
-        let engine = scope::engine_of(&url, known.first().map_or(&url, |home| home.admin_url.expose()))?;
-        engine.prepare().await?;
+        if known.iter().any(|server| server.name == new.name) {
+            return Err(Error::new(ErrorKind::Taken, format!("there is a server `{name}` already"))
+                .help("tenantry server list"));
+        }
+        let given = new.app_url.is_some() || new.pooler;
+        let app_url = match new.app_url {
+            Some(url) => Some(url),
+            None => scope::app_url_new(&self.0.catalog, &new.name, &url)?,
+        };
+        let server = Server::to_add(&new.name, Secret::new(url), app_url, new.pooler);
+        let engine = self.0.servers.engine_of(&server, known.first())?;
+        let url = server.admin_url.expose();
+        if given && !engine.capabilities().signs_in {
+            let engine = engine.capabilities().engine;
+            return Err(Error::new(ErrorKind::Unsupported, format!("nobody signs in to {engine}"))
+                .help("leave --app-url and --pooler out"));
+        }
+        let connections = engine.prepare().await?;
         // Each of two servers of one place would take the other's tenants for orphans.
-        if let Some(same) = known.iter().find(|server| scope::is_same_place(&url, server.admin_url.expose())) {
+        if let Some(same) = known.iter().find(|server| scope::is_same_place(url, server.admin_url.expose())) {
             return Err(Error::new(ErrorKind::Taken, format!("server `{}` is this place already", same.name))
                 .help("tenantry server list"));
         }
-        let new = NewServer {
-            name: name.clone(),
+        let entry = ServerEntry {
+            name,
             engine: engine.capabilities().engine,
-            admin_url: Secret::new(url),
-            capacity: capacity.map(i64::from),
-            connections: connections.map(i64::from),
+            admin_url: server.admin_url,
+            app_url: server.app_url,
+            pooler: new.pooler,
+            capacity: new.capacity.map(i64::from),
+            connections: new.connections.or(connections).map(i64::from),
         };
-        self.0.catalog.server_add(new).await
+        self.0.catalog.server_add(entry).await
     }
 
     /// Removes a server that holds no tenant. Its files or databases stay.

@@ -237,7 +237,7 @@ async fn sqlite_every_change_of_state_has_one_audit_entry() {
 async fn sqlite_the_home_of_the_shared_tables_is_not_removed_under_the_other_servers() {
     let place = Installation::new().await;
     let second = format!("sqlite://{}", place.dir.path().join("second").display());
-    place.tenancy.server_add("second", &second, None, None).await.unwrap();
+    place.tenancy.server_add(tenantry::NewServer::new("second", &second)).await.unwrap();
     place.tenancy.tenant_create(NewTenant::new("acme").unwrap().server("second")).await.unwrap();
     assert!(place.tenancy.server_remove("local").await.unwrap_err().is_wrong_state());
     let acme = place.tenancy.tenant("acme").await.unwrap();

@@ -1,6 +1,6 @@
 //! The shop's own installation of tenantry: everything under one directory, made at the first start.
 
-use tenantry::{Config, MigrateOptions, SecretKey, Tenantry};
+use tenantry::{Config, MigrateOptions, NewServer, SecretKey, Tenantry};
 
 use crate::{args::Args, failure::Failure, files, migrations};
 
@@ -82,7 +82,7 @@ async fn add_server(tenancy: &Tenantry, args: &Args) -> Result<(), Failure> {
     let own = || format!("sqlite://{}", args.data.join("local").display());
     let url = args.server.clone().unwrap_or_else(own);
     if tenancy.server_list().await?.is_empty() {
-        match tenancy.server_add("local", &url, None, None).await {
+        match tenancy.server_add(NewServer::new("local", url)).await {
             // Another shop on the same directory was faster.
             Err(error) if error.is_taken() => {}
             added => added?,

@@ -72,7 +72,8 @@ impl Init {
         report.note(fresh, shown(&settings.catalog.url), "the catalog of tenants");
         let no_server = tenancy.server_list().await?.is_empty();
         if no_server {
-            tenancy.server_add(SERVER, &format!("sqlite://{}", home.join("data").display()), None, None).await?;
+            let url = format!("sqlite://{}", home.join("data").display());
+            tenancy.server_add(tenantry::NewServer::new(SERVER, url)).await?;
         }
         if no_server || tenancy.server_list().await?.iter().any(|s| s.name == SERVER) {
             report.note(no_server, format!("server `{SERVER}`"), "SQLite, a file per tenant");

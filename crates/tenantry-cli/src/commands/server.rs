@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use tenantry::NewServer;
 
 use crate::{
     confirm,
@@ -76,25 +77,19 @@ impl Server {
 }
 
 impl Add {
-    /// What an engine has no use for is refused, not passed over.
-    fn check_options(&self) -> Result<()> {
-        let option = match (&self.app_url, self.pooler) {
-            (Some(_), _) => "--app-url",
-            (None, true) => "--pooler",
-            (None, false) => return Ok(()),
-        };
-        if self.admin_url.starts_with("sqlite://") {
-            return Err(Failure::new(format!("`{option}` means nothing on SQLite: it has neither logins nor poolers"))
-                .code("unsupported")
-                .help("leave it away; on SQLite each tenant is a file of its own"));
-        }
-        Ok(())
-    }
-
     async fn run(self, context: &Context) -> Result<Exit> {
-        self.check_options()?;
         let tenancy = context.open().await?;
-        tenancy.server_add(&self.name, &self.admin_url, self.capacity, self.connections).await?;
+        let mut new = NewServer::new(&self.name, &self.admin_url).pooler(self.pooler);
+        if let Some(url) = &self.app_url {
+            new = new.app_url(url);
+        }
+        if let Some(tenants) = self.capacity {
+            new = new.capacity(tenants);
+        }
+        if let Some(connections) = self.connections {
+            new = new.connections(connections);
+        }
+        tenancy.server_add(new).await?;
         let rows = rows(tenancy).await?;
         let added = rows.iter().find(|row| row.server.name == self.name);
         render::answer(context, &added, || format!("server `{}` is added", self.name))?;

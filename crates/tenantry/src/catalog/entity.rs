@@ -20,6 +20,11 @@ pub(super) mod tenant {
         pub server: String,
         #[sea_orm(column_type = "String(StringLen::N(63))")]
         pub physical: String,
+        /// The number of the shared login on whose connections it is reached.
+        pub login: Option<i32>,
+        /// The sealed password of its own login.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub password: Option<String>,
         pub version: i64,
         /// Why the last migration of this tenant failed.
         pub failure: Option<String>,

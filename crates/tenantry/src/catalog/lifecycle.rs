@@ -2,6 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
 use super::{
@@ -130,6 +131,25 @@ async fn require_capacity(tx: &CatalogTx, name: &str) -> Result<()> {
         .help("add a server, or raise the capacity: tenantry server add"))
 }
 
+/// The lowest login of a server on which fewer than `most` tenants hang. Reservations are made one after the other, so
+/// two of them never count the same room.
+async fn login_with_room(tx: &CatalogTx, server: &str, most: u32) -> Result<i32> {
+    let held: Vec<(i32, i64)> = tenant::Entity::find()
+        .select_only()
+        .column(tenant::Column::Login)
+        .column_as(tenant::Column::Id.count(), "held")
+        .filter(tenant::Column::Server.eq(server))
+        .filter(tenant::Column::Login.is_not_null())
+        .group_by(tenant::Column::Login)
+        .order_by_asc(tenant::Column::Login)
+        .into_tuple()
+        .all(&tx.tx)
+        .await
+        .map_err(unavailable)?;
+    let is_full = |login: i32| held.iter().any(|(l, n)| *l == login && *n >= i64::from(most));
+    Ok((0..).find(|login| !is_full(*login)).unwrap_or(0))
+}
+
 impl Catalog {
     /// Takes the key and begins to provision, unless somebody has begun already.
     pub(crate) async fn tenant_reserve(&self, new: NewTenant) -> Result<Reserved> {
@@ -149,6 +169,10 @@ impl Catalog {
         for host in &new.domains {
             super::domains::insert(tx, new.id, host, now).await?;
         }
+        let login = match new.tenants_per_login {
+            Some(most) => Some(login_with_room(tx, &new.server, most).await?),
+            None => None,
+        };
         let row = tenant::ActiveModel {
             id: Set(new.id.to_string()),
             key: Set(new.key.to_string()),
@@ -156,6 +180,8 @@ impl Catalog {
             isolation: Set(new.isolation.as_str().into()),
             server: Set(new.server),
             physical: Set(new.physical),
+            login: Set(login),
+            password: Set(new.password),
             version: Set(0),
             failure: Set(None),
             was_suspended: Set(false),

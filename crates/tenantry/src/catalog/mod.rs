@@ -29,8 +29,8 @@ pub(crate) use freshness::Freshness;
 pub(crate) use journal::{Operation, OperationKind};
 pub(crate) use lifecycle::Reserved;
 pub(crate) use name::Name;
-pub(crate) use servers::NewServer;
-pub use servers::Server;
+pub(crate) use servers::ServerEntry;
+pub use servers::{NewServer, Server};
 pub(crate) use tenants::NewTenant;
 pub use tenants::TenantFilter;
 
@@ -53,7 +53,9 @@ pub(crate) struct Catalog(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    key: SecretKey,
+    /// Whose catalog this is: the names of what several installations have in common carry it.
+    installation: TenantId,
+    key: Arc<SecretKey>,
     freshness: Freshness,
     /// Who acts, as the audit names it.
     actor: String,
@@ -63,9 +65,18 @@ impl Catalog {
     /// Opens the catalog at `url` and brings its own schema to the newest version.
     pub(crate) async fn open(url: &str, key: SecretKey, actor: String, max_stale: Duration) -> Result<Self> {
         let store = Store::connect(url).await?;
-        let epoch = schema::migrate(&store, &key).await?;
+        let (installation, epoch) = schema::migrate(&store, &key).await?;
         let freshness = Freshness::new(epoch, max_stale);
-        Ok(Self(Arc::new(Inner { store, key, freshness, actor })))
+        Ok(Self(Arc::new(Inner { store, installation, key: Arc::new(key), freshness, actor })))
+    }
+
+    pub(crate) fn installation(&self) -> TenantId {
+        self.0.installation
+    }
+
+    /// What seals and opens secrets that the catalog stores.
+    pub(crate) fn key(&self) -> &Arc<SecretKey> {
+        &self.0.key
     }
 
     pub(crate) fn freshness(&self) -> &Freshness {

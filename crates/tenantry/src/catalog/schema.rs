@@ -4,7 +4,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Schema,
-    sea_query::{Expr, ExprTrait, Index},
+    sea_query::{ColumnDef, Expr, ExprTrait, Index, Table},
 };
 
 use super::{
@@ -19,17 +19,17 @@ use crate::{
 };
 
 /// The version that this program writes. Raise it together with a new arm in [`step`].
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 const KEY_CHECK: &str = "key check";
 
-/// Brings the schema to [`VERSION`] and checks the key; returns the epoch.
-pub(super) async fn migrate(store: &Store, key: &SecretKey) -> Result<u64> {
+/// Brings the schema to [`VERSION`] and checks the key; returns whose catalog this is, and the epoch.
+pub(super) async fn migrate(store: &Store, key: &SecretKey) -> Result<(TenantId, u64)> {
     let fresh_check = key.seal(KEY_CHECK, KEY_CHECK)?;
     let (installation, _) =
         store.write(Durability::Acknowledged, move |tx| Box::pin(to_newest(&tx.tx, fresh_check))).await?;
     key.open(KEY_CHECK, &installation.key_check)?;
-    Ok(u64::try_from(installation.epoch).unwrap_or(0))
+    Ok((installation.id.parse()?, u64::try_from(installation.epoch).unwrap_or(0)))
 }
 
 async fn to_newest(tx: &sea_orm::DatabaseTransaction, key_check: String) -> Result<installation::Model> {
@@ -48,8 +48,12 @@ async fn to_newest(tx: &sea_orm::DatabaseTransaction, key_check: String) -> Resu
         )
         .help("use the newer program that wrote this catalog"));
     }
-    for version in installation.schema_version + 1..=VERSION {
-        step(tx, version).await?;
+    if installation.schema_version == 0 {
+        create_all(tx).await?;
+    } else {
+        for version in installation.schema_version + 1..=VERSION {
+            step(tx, version).await?;
+        }
     }
     installation::Entity::update_many()
         .col_expr(installation::Column::SchemaVersion, Expr::value(VERSION))
@@ -71,22 +75,43 @@ async fn first(tx: &sea_orm::DatabaseTransaction, key_check: String) -> Result<i
     row.insert(tx).await.map_err(unavailable)
 }
 
+async fn create_all(tx: &sea_orm::DatabaseTransaction) -> Result<()> {
+    create(tx, tenant::Entity).await?;
+    create(tx, domain::Entity).await?;
+    create(tx, server::Entity).await?;
+    create(tx, operation::Entity).await?;
+    create(tx, audit::Entity).await?;
+    create(tx, quarantine::Entity).await?;
+    index(tx, "idx-tenants-state", &[tenant::Column::State]).await?;
+    index(tx, "idx-tenants-login", &[tenant::Column::Server, tenant::Column::Login]).await
+}
+
+/// From the version before to this one, for catalogs that are older than the program.
 async fn step(tx: &sea_orm::DatabaseTransaction, version: i32) -> Result<()> {
     match version {
-        1 => {
-            create(tx, tenant::Entity).await?;
-            create(tx, domain::Entity).await?;
-            create(tx, server::Entity).await?;
-            create(tx, operation::Entity).await?;
-            create(tx, audit::Entity).await?;
-            create(tx, quarantine::Entity).await?;
-            let mut by_state = Index::create();
-            by_state.name("idx-tenants-state").table(tenant::Entity).col(tenant::Column::State);
-            tx.execute(&by_state).await.map_err(unavailable)?;
-            Ok(())
+        // Logins of tenants: those that they share, and the passwords of their own.
+        2 => {
+            for column in [
+                ColumnDef::new(tenant::Column::Login).integer().null().take(),
+                ColumnDef::new(tenant::Column::Password).text().null().take(),
+            ] {
+                let mut change = Table::alter();
+                tx.execute(change.table(tenant::Entity).add_column(column)).await.map_err(unavailable)?;
+            }
+            index(tx, "idx-tenants-login", &[tenant::Column::Server, tenant::Column::Login]).await
         }
         other => Err(Error::new(ErrorKind::Internal, format!("no step leads to catalog version {other}"))),
     }
+}
+
+async fn index(tx: &sea_orm::DatabaseTransaction, name: &str, columns: &[tenant::Column]) -> Result<()> {
+    let mut index = Index::create();
+    index.name(name).table(tenant::Entity);
+    for column in columns {
+        index.col(*column);
+    }
+    tx.execute(&index).await.map_err(unavailable)?;
+    Ok(())
 }
 
 async fn create<E: EntityTrait>(tx: &sea_orm::DatabaseTransaction, entity: E) -> Result<()> {

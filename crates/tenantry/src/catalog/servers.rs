@@ -16,6 +16,7 @@ use crate::{
 };
 
 const ADMIN_URL: &str = "admin URL";
+const APP_URL: &str = "app URL";
 
 /// A server, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,18 +29,89 @@ pub struct Server {
     pub capacity: Option<i64>,
     /// How many connections one process may open to it.
     pub connections: Option<i64>,
+    /// Whether apps reach it through a pooler that gives them another connection for each transaction.
+    pub pooler: bool,
     /// The version of its shared tables.
     pub shared_version: i64,
     #[serde(skip)]
     pub(crate) admin_url: Secret,
+    /// Where apps sign in, and as whom: the restricted login.
+    #[serde(skip)]
+    pub(crate) app_url: Option<Secret>,
 }
 
-/// A server to be added.
+impl Server {
+    /// A server as it will be, before the catalog has it.
+    pub(crate) fn to_add(name: &str, admin_url: Secret, app_url: Option<Secret>, pooler: bool) -> Self {
+        let (engine, name) = (String::new(), name.to_owned());
+        Self { name, engine, capacity: None, connections: None, pooler, shared_version: 0, admin_url, app_url }
+    }
+}
+
+/// A server to be added. Only its name and the administrator's URL are required.
+///
+/// ```
+/// let new = tenantry::NewServer::new("main", "postgres://admin:secret@db/app").capacity(5_000).connections(50);
+/// # let _ = new;
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct NewServer {
+#[must_use]
+pub struct NewServer {
+    pub(crate) name: String,
+    pub(crate) admin_url: Secret,
+    pub(crate) app_url: Option<Secret>,
+    pub(crate) pooler: bool,
+    pub(crate) capacity: Option<u32>,
+    pub(crate) connections: Option<u32>,
+}
+
+impl NewServer {
+    /// A server of that name: `sqlite://DIRECTORY`, or a `postgres://` URL of an administrator.
+    pub fn new(name: impl Into<String>, admin_url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            admin_url: Secret::new(admin_url.into()),
+            app_url: None,
+            pooler: false,
+            capacity: None,
+            connections: None,
+        }
+    }
+
+    /// Where apps sign in, and as whom: a restricted login. Without it one is made and kept.
+    pub fn app_url(mut self, url: impl Into<String>) -> Self {
+        self.app_url = Some(Secret::new(url.into()));
+        self
+    }
+
+    /// Whether the app's URL leads to a pooler that gives each transaction another connection.
+    pub const fn pooler(mut self, yes: bool) -> Self {
+        self.pooler = yes;
+        self
+    }
+
+    /// How many tenants it may hold; the default is any number.
+    pub const fn capacity(mut self, tenants: u32) -> Self {
+        self.capacity = Some(tenants);
+        self
+    }
+
+    /// How many connections one process may open to it for its tenants; the default is a quarter of what the server
+    /// allows, where it has such a limit.
+    pub const fn connections(mut self, connections: u32) -> Self {
+        self.connections = Some(connections);
+        self
+    }
+}
+
+/// A server as the catalog is to keep it.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerEntry {
     pub(crate) name: Ident,
     pub(crate) engine: &'static str,
     pub(crate) admin_url: Secret,
+    pub(crate) app_url: Option<Secret>,
+    pub(crate) pooler: bool,
     pub(crate) capacity: Option<i64>,
     pub(crate) connections: Option<i64>,
 }
@@ -48,6 +120,8 @@ impl Catalog {
     fn server_of(&self, row: server::Model) -> Result<Server> {
         Ok(Server {
             admin_url: Secret::new(self.0.key.open(ADMIN_URL, &row.admin_url)?),
+            app_url: row.app_url.map(|url| self.0.key.open(APP_URL, &url).map(Secret::new)).transpose()?,
+            pooler: row.pooler,
             name: row.name,
             engine: row.engine,
             capacity: row.capacity,
@@ -56,9 +130,10 @@ impl Catalog {
         })
     }
 
-    pub(crate) async fn server_add(&self, new: NewServer) -> Result<()> {
+    pub(crate) async fn server_add(&self, new: ServerEntry) -> Result<()> {
         let me = self.clone();
         let sealed = self.0.key.seal(ADMIN_URL, new.admin_url.expose())?;
+        let sealed_app = new.app_url.as_ref().map(|url| self.0.key.seal(APP_URL, url.expose())).transpose()?;
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
                 let name = new.name.as_str();
@@ -70,10 +145,10 @@ impl Catalog {
                     name: Set(name.into()),
                     engine: Set(new.engine.into()),
                     admin_url: Set(sealed),
-                    app_url: Set(None),
+                    app_url: Set(sealed_app),
                     capacity: Set(new.capacity),
                     connections: Set(new.connections),
-                    pooler: Set(false),
+                    pooler: Set(new.pooler),
                     shared_version: Set(0),
                     created_at: Set(clock::now(tx).await?),
                 };

@@ -22,6 +22,10 @@ pub(crate) struct NewTenant {
     pub(crate) isolation: Isolation,
     pub(crate) server: String,
     pub(crate) physical: String,
+    /// How many tenants hang on one shared login at most; none where tenants have no login in common.
+    pub(crate) tenants_per_login: Option<u32>,
+    /// The sealed password of its own login, where it gets one.
+    pub(crate) password: Option<String>,
     pub(crate) domains: Vec<Box<str>>,
 }
 
@@ -31,6 +35,7 @@ pub(crate) struct NewTenant {
 pub struct TenantFilter {
     pub(super) state: Option<TenantState>,
     pub(super) server: Option<String>,
+    pub(super) isolation: Option<Isolation>,
     pub(super) after: Option<TenantKey>,
     pub(super) limit: Option<u64>,
 }
@@ -50,6 +55,12 @@ impl TenantFilter {
     /// Only those on this server.
     pub fn server(mut self, name: impl Into<String>) -> Self {
         self.server = Some(name.into());
+        self
+    }
+
+    /// Only those that are kept apart in this way.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = Some(isolation);
         self
     }
 
@@ -80,6 +91,8 @@ impl TryFrom<tenant::Model> for Tenant {
             created_at: row.created_at,
             deleted_at: row.deleted_at,
             physical: row.physical.into(),
+            login: row.login,
+            password: row.password.map(Into::into),
             was_suspended: row.was_suspended,
             mark: 0,
         })
@@ -131,6 +144,9 @@ impl Catalog {
         }
         if let Some(server) = &filter.server {
             query = query.filter(tenant::Column::Server.eq(server));
+        }
+        if let Some(isolation) = filter.isolation {
+            query = query.filter(tenant::Column::Isolation.eq(isolation.as_str()));
         }
         if let Some(after) = &filter.after {
             query = query.filter(tenant::Column::Key.gt(after.as_str()));

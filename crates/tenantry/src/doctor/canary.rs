@@ -15,7 +15,7 @@ use crate::{
     key::TenantKey,
     operate::NewTenant,
     scope::TenantDb,
-    tenant::{Tenant, Transition},
+    tenant::{Isolation, Tenant, Transition},
     tenantry::Tenantry,
 };
 
@@ -44,8 +44,22 @@ async fn remove(tenantry: &Tenantry, id: TenantId) -> Result<()> {
 
 pub(super) async fn try_to_bleed(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
     for server in tenantry.server_list().await? {
-        let first = canary(tenantry, &server.name).await?;
-        let second = canary(tenantry, &server.name).await;
+        for &isolation in tenantry.server_capabilities(&server.name).await?.isolations {
+            try_isolation(tenantry, &server.name, isolation, report).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn try_isolation(
+    tenantry: &Tenantry,
+    server: &str,
+    isolation: Isolation,
+    report: &mut DoctorReport,
+) -> Result<()> {
+    {
+        let first = canary(tenantry, server, isolation).await?;
+        let second = canary(tenantry, server, isolation).await;
         let outcome = match &second {
             Ok(second) => attack_each_other(tenantry, &first, second, report).await,
             Err(_) => Ok(0),
@@ -53,15 +67,15 @@ pub(super) async fn try_to_bleed(tenantry: &Tenantry, report: &mut DoctorReport)
         remove(tenantry, first.id).await?;
         remove(tenantry, second?.id).await?;
         let tried = outcome?;
-        report.checks.push(format!("canaries: {tried} attacks between two tenants on server `{}`", server.name));
+        report.checks.push(format!("canaries: {tried} attacks between two tenants of {isolation} isolation on server `{server}`"));
     }
     Ok(())
 }
 
-async fn canary(tenantry: &Tenantry, server: &str) -> Result<Tenant> {
+async fn canary(tenantry: &Tenantry, server: &str, isolation: Isolation) -> Result<Tenant> {
     let id = TenantId::new().as_uuid().as_u128();
     let number = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
-    tenantry.operator().tenant_create(NewTenant::with_key(TenantKey::canary(number)).server(server)).await
+    tenantry.operator().tenant_create(NewTenant::with_key(TenantKey::canary(number)).server(server).isolation(isolation)).await
 }
 
 /// How many attacks were tried.
@@ -99,12 +113,19 @@ async fn attack_each_other(
 }
 
 async fn got_through(db: &TenantDb, text: &str) -> bool {
-    let Ok(view) = db.sqlite() else { return false };
-    sqlx::raw_sql(AssertSqlSafe(text)).execute(view).await.is_ok()
+    let text = sqlx::raw_sql(AssertSqlSafe(text));
+    match (db.sqlite(), db.postgres()) {
+        (Ok(view), _) => text.execute(view).await.is_ok(),
+        (_, Ok(view)) => text.execute(view).await.is_ok(),
+        _ => false,
+    }
 }
 
 async fn serves(db: &TenantDb, whose: &'static str, id: TenantId) -> bool {
-    let Ok(view) = db.sqlite() else { return false };
-    let owner = sqlx::query_scalar::<_, String>(whose).fetch_one(view).await;
+    let owner = match (db.sqlite(), db.postgres()) {
+        (Ok(view), _) => sqlx::query_scalar::<_, String>(whose).fetch_one(view).await,
+        (_, Ok(view)) => sqlx::query_scalar::<_, String>(whose).fetch_one(view).await,
+        _ => return false,
+    };
     owner.is_ok_and(|owner| owner == id.to_string())
 }

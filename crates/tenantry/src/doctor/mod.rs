@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::{
-    catalog::{Name, TenantFilter},
+    catalog::{Name, Server, TenantFilter},
     engine::{Finding, Placement},
     error::Result,
     id::TenantId,
-    tenant::{Tenant, TenantState},
+    tenant::{Isolation, Tenant, TenantState},
     tenantry::Tenantry,
 };
 
@@ -129,7 +129,18 @@ async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
         }
         count += 1;
     }
-    report.checks.push(format!("places: audited {count} tenants"));
+    for server in tenantry.server_list().await? {
+        let handle = tenantry.servers().get(&server.name).await?;
+        match handle.engine.audit_server().await {
+            Ok(findings) => report.findings.extend(findings),
+            Err(error) => report.findings.push(Finding {
+                code: "server_unreadable",
+                what: format!("server `{}` cannot be audited: {error}", server.name),
+                repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
+            }),
+        }
+    }
+    report.checks.push(format!("places: audited {count} tenants and their servers"));
     Ok(())
 }
 
@@ -138,7 +149,7 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
         let handle = tenantry.servers().get(&server.name).await?;
         // The places first: a tenant that is created in between is in the catalog when that is read.
         let places = handle.engine.tenant_places().await?;
-        let known = known_places(tenantry, &server.name).await?;
+        let known = known_places(tenantry, &server).await?;
         for place in places.iter().filter(|p| !known.contains(p.as_str())) {
             if options.repair && remove_orphan(tenantry, &handle, place).await {
                 report.repaired.push(format!("the orphan `{place}` on server `{}` was removed", server.name));
@@ -151,8 +162,10 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
     Ok(())
 }
 
-async fn known_places(tenantry: &Tenantry, server: &str) -> Result<std::collections::HashSet<String>> {
-    let mut tenants = tenantry.tenant_list(&TenantFilter::all().server(server)).await?;
+async fn known_places(tenantry: &Tenantry, server: &Server) -> Result<std::collections::HashSet<String>> {
+    // Databases and roles are a cluster's, and two servers of the catalog may be databases of one.
+    let of = if server.engine == "sqlite" { TenantFilter::all().server(&server.name) } else { TenantFilter::all() };
+    let mut tenants = tenantry.tenant_list(&of).await?;
     tenants.extend(tenantry.catalog().canary_list().await?);
     Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical.to_string()).collect())
 }
@@ -188,8 +201,14 @@ async fn remove_orphan(tenantry: &Tenantry, server: &crate::scope::ServerHandle,
     if !was_known(tenantry, place).await || !matches!(tenantry.catalog().tenant_find(&Name::Id(id)).await, Ok(None)) {
         return false;
     }
-    let orphan = Placement { id, isolation: server.engine.capabilities().default_isolation, physical: place.into() };
-    server.engine.tenant_place_drop(&orphan).await.is_ok()
+    // Nobody knows any more how it was kept apart: whatever bears its name goes.
+    for &isolation in server.engine.capabilities().isolations.iter().filter(|i| **i != Isolation::Row) {
+        let orphan = Placement { id, isolation, physical: place.into(), login: None, password: None };
+        if server.engine.tenant_place_drop(&orphan).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 async fn migrations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {

@@ -1,17 +1,25 @@
 //! The only home of dialects: one sealed trait, one module an engine.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
-    tenant::{Isolation, Tenant},
+    secret::SecretKey,
+    tenant::Isolation,
 };
 
+mod connection;
+mod driver;
+mod place;
+pub(crate) mod postgres;
 mod script;
 mod sql_text;
 pub(crate) mod sqlite;
 
+pub(crate) use connection::{Begin, Connection, Level, Scope};
+pub(crate) use driver::{Again, Done, Driver, Item, Leave, Row, SqlxResult, Statement};
+pub(crate) use place::{Place, Placement, Target};
 pub(crate) use script::{Applied, Script, ScriptKind};
 pub(crate) use sql_text::SqlText;
 
@@ -28,6 +36,10 @@ pub struct Capabilities {
     pub default_isolation: Isolation,
     /// Whether a migration file and its ledger row are one transaction.
     pub transactional_ddl: bool,
+    /// How many tenants reach their data by one login at most, where several have one in common.
+    pub tenants_per_login: u32,
+    /// Whether apps sign in, with a login that is not the administrator's.
+    pub signs_in: bool,
     /// Why an isolation is missing, and what to use instead.
     pub instead: &'static str,
 }
@@ -46,71 +58,28 @@ impl Capabilities {
     }
 }
 
-/// Where on its server a tenant's data is, under its physical name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Placement {
-    pub(crate) id: TenantId,
-    pub(crate) isolation: Isolation,
-    pub(crate) physical: Arc<str>,
+/// What an engine has to know of its server.
+pub(crate) struct EngineSpec<'a> {
+    /// Whose server it is: names that several installations have in common carry it.
+    pub(crate) installation: TenantId,
+    /// The server's name in the catalog.
+    pub(crate) server: &'a str,
+    pub(crate) admin_url: &'a str,
+    /// Where apps sign in, and as whom.
+    pub(crate) app_url: Option<&'a str>,
+    pub(crate) pooler: bool,
+    /// The server of the shared tables, which may be this one.
+    pub(crate) home: Option<HomeSpec<'a>>,
+    /// Opens the passwords that the catalog stores.
+    pub(crate) key: &'a Arc<SecretKey>,
+    pub(crate) statement_timeout: Duration,
 }
 
-// Here and not beside `Tenant`, whose floor knows no places.
-impl Tenant {
-    pub(crate) fn placement(&self) -> Placement {
-        Placement { id: self.id, isolation: self.isolation, physical: Arc::clone(&self.physical) }
-    }
-}
-
-/// What a physical connection is bound to for its whole life.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
-    /// One tenant's own database.
-    Tenant(Placement),
-    /// The shared tables of the installation.
-    Shared,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tenant(placement) => write!(f, "tenant {}", placement.id),
-            Self::Shared => f.write_str("the shared tables"),
-        }
-    }
-}
-
-/// What a file of migrations is applied to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    Shared,
-    Tenant(Placement),
-}
-
-/// A physical connection of one of the engines.
-pub(crate) enum Connection {
-    Sqlite(Box<sqlite::SqliteLink>),
-}
-
-/// Stops what a connection is doing, from outside of it.
-#[derive(Clone, Debug)]
-pub(crate) enum Stopper {
-    Sqlite(sqlite::Stop),
-}
-
-impl Stopper {
-    pub(crate) fn stop(&self) {
-        match self {
-            Self::Sqlite(stop) => stop.stop(),
-        }
-    }
-}
-
-impl Connection {
-    pub(crate) fn stopper(&self) -> Stopper {
-        match self {
-            Self::Sqlite(link) => Stopper::Sqlite(link.stopper()),
-        }
-    }
+/// The server of the shared tables.
+pub(crate) struct HomeSpec<'a> {
+    pub(crate) server: &'a str,
+    pub(crate) admin_url: &'a str,
+    pub(crate) app_url: Option<&'a str>,
 }
 
 mod sealed {
@@ -121,17 +90,27 @@ mod sealed {
 pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     fn capabilities(&self) -> &'static Capabilities;
 
-    /// Makes what a server needs before the first tenant; may be run again.
-    fn prepare(&self) -> BoxFuture<'_, Result<()>>;
+    /// Makes what a server needs before the first tenant; may be run again. Tells how many connections one process
+    /// should open at most, where the server itself has a limit.
+    fn prepare(&self) -> BoxFuture<'_, Result<Option<u32>>>;
 
     /// The place whose connections reach a tenant's data.
     fn place(&self, placement: &Placement) -> Place;
+
+    /// What is put on a connection for each transaction of a tenant; of the shared tables: `None`.
+    fn scope(&self, placement: Option<&Placement>) -> Result<Scope>;
 
     /// Opens a connection to a place and proves that it is that place.
     fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>>;
 
     /// A check at each checkout that costs no round trip: is the connection still what it was bound to?
     fn still_bound(&self, connection: &Connection) -> bool;
+
+    /// Ends the transaction of a statement that only read and was answered already. `false`: it has to be settled.
+    fn finish<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool>;
+
+    /// Whether a clean connection is worth keeping: one that has seen too many tenants is not.
+    fn is_worn(&self, connection: &Connection) -> bool;
 
     /// Brings a connection back to where nothing of its last user is left. `false`: it cannot be proven, close it.
     fn settle<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool>;
@@ -149,6 +128,9 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Destroys the tenant's place once nobody has it open; may be run again.
     fn tenant_place_drop<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>>;
 
+    /// Brings what a tenant's place knows of the shared tables to their newest form.
+    fn shared_refresh<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>>;
+
     /// The names of all tenant places that are there, to find orphans.
     fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>>;
 
@@ -160,6 +142,9 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
 
     /// Writes a file's ledger row without running it.
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>>;
+
+    /// Looks for what would break the isolation on this server as a whole.
+    fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>>;
 
     /// Looks for what would break the isolation of one place; an empty list means nothing was found.
     fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>>;

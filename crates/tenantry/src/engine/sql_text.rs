@@ -12,12 +12,14 @@ pub(crate) struct SqlText {
     pub(crate) reads_only: bool,
     /// Its result may change shape when the schema does, so its prepared form must not be kept.
     pub(crate) shape_follows_schema: bool,
+    /// It may leave something on the connection that outlives its transaction.
+    pub(crate) leaves_state: bool,
 }
 
 impl SqlText {
     /// Reads a text; refuses one that would end, begin or nest a transaction behind the engine's back.
     pub(crate) fn read(sql: &str) -> Result<Self> {
-        let mut text = Self { reads_only: true, shape_follows_schema: false };
+        let mut text = Self { reads_only: true, shape_follows_schema: false, leaves_state: false };
         let mut statement = Statement::default();
         for word in Words::new(sql) {
             match word {

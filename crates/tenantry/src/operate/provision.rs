@@ -10,7 +10,7 @@ use crate::{
     ident::Ident,
     identify::canonical_domain,
     key::TenantKey,
-    scope::ServerHandle,
+    scope::{ServerHandle, tenant_password_new},
     tenant::{Isolation, Tenant, TenantState},
 };
 
@@ -125,6 +125,8 @@ impl Operator {
             isolation,
             server: server.name.clone(),
             physical: Ident::of_tenant(id).to_string(),
+            tenants_per_login: (isolation == Isolation::Schema).then_some(capabilities.tenants_per_login),
+            password: tenant_password_new(&self.catalog, &*server.engine, isolation)?,
             domains: new.domains.clone(),
         })
     }

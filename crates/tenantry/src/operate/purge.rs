@@ -64,7 +64,7 @@ impl Operator {
 
     async fn unfence(&self, tenant: &Tenant) -> Result<()> {
         let server = self.servers.get(&tenant.server).await?;
-        server.pool.unfence(&server.engine.place(&tenant.placement()));
+        server.pool.unfence(&server.engine.place(&tenant.placement()), tenant.id);
         Ok(())
     }
 

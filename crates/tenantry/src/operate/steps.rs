@@ -89,7 +89,7 @@ impl Operator {
             }
             OperationKind::Purge => {
                 self.catalog.tenant_remove(&operation).await?;
-                server.pool.unfence(&place_of(&server, &tenant));
+                server.pool.unfence(&place_of(&server, &tenant), tenant.id);
                 None
             }
         };
@@ -103,10 +103,10 @@ impl Operator {
                 let scripts = self.migrations.tenant(server.engine.capabilities().engine);
                 server.engine.tenant_place_create(&tenant.placement(), &scripts).await
             }
-            Step::Drain => server.pool.fence(&place_of(server, tenant), DRAIN).await,
+            Step::Drain => server.pool.fence(&place_of(server, tenant), tenant.id, DRAIN).await,
             Step::Destroy => {
                 // A resumed purge starts here, in a process that may have had leases since.
-                server.pool.fence(&place_of(server, tenant), DRAIN).await?;
+                server.pool.fence(&place_of(server, tenant), tenant.id, DRAIN).await?;
                 server.engine.tenant_place_drop(&tenant.placement()).await
             }
         }

@@ -9,10 +9,10 @@ use sea_orm::{
     StreamTrait, TransactionError, TransactionOptions, TransactionSession, TransactionTrait,
 };
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Either, IntoArguments, SqlSafeStr, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Either, IntoArguments, SqlSafeStr};
 
 use crate::{
-    engine::sqlite::{Begin, SqliteStatementText},
+    engine::{Begin, Done, Driver, Item, Level, Row, Statement as Text, postgres::PgDriver, sqlite::SqliteDriver},
     error::Error,
     scope::{Db, Subject, Tx},
 };
@@ -20,13 +20,16 @@ use crate::{
 type OrmResult<T> = Result<T, DbErr>;
 
 /// SeaORM's statement as the engine takes it: its values are bound, never written into the text.
-fn text_of(statement: Statement) -> SqliteStatementText {
+fn text_of<D: sqlx::Database>(statement: Statement) -> Text<D>
+where
+    SqlxValues: IntoArguments<D>,
+{
     let arguments = statement.values.map(|values| SqlxValues(values).into_arguments());
-    SqliteStatementText { sql: AssertSqlSafe(statement.sql).into_sql_str(), persistent: arguments.is_some(), arguments }
+    Text { sql: AssertSqlSafe(statement.sql).into_sql_str(), persistent: arguments.is_some(), arguments }
 }
 
-fn bare(sql: &str) -> SqliteStatementText {
-    SqliteStatementText { sql: AssertSqlSafe(sql).into_sql_str(), arguments: None, persistent: false }
+fn bare<D: sqlx::Database>(sql: &str) -> Text<D> {
+    Text::bare(AssertSqlSafe(sql).into_sql_str())
 }
 
 fn query_failed(error: sqlx::Error) -> DbErr {
@@ -41,19 +44,74 @@ fn failed(error: Error) -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(sqlx::Error::from(error).into()))
 }
 
-fn row(row: SqliteRow) -> QueryResult {
-    row.into()
+const fn begin_of(options: &TransactionOptions) -> Begin {
+    let level = match options.isolation_level {
+        None => None,
+        Some(IsolationLevel::ReadUncommitted) => Some(Level::ReadUncommitted),
+        Some(IsolationLevel::ReadCommitted) => Some(Level::ReadCommitted),
+        Some(IsolationLevel::RepeatableRead) => Some(Level::RepeatableRead),
+        Some(IsolationLevel::Serializable) => Some(Level::Serializable),
+    };
+    Begin { read_only: matches!(options.access_mode, Some(AccessMode::ReadOnly)), level }
 }
 
-fn begin_of(options: TransactionOptions) -> OrmResult<Begin> {
-    if options.isolation_level.is_some_and(|level| level != IsolationLevel::Serializable) {
-        // SQLite knows one level, and it is the strictest.
-        tracing::debug!("SQLite transactions are serializable, whatever level is asked for");
+fn backend_of(engine: &str) -> DbBackend {
+    if engine == PgDriver::ENGINE { DbBackend::Postgres } else { DbBackend::Sqlite }
+}
+
+fn rows<'a, D: Driver>(items: BoxStream<'a, Item<D>>) -> BoxStream<'a, OrmResult<QueryResult>>
+where
+    Row<D>: Into<QueryResult> + Send,
+    Done<D>: Send,
+{
+    let rows = items.try_filter_map(|item| {
+        std::future::ready(Ok(match item {
+            Either::Left(_) => None,
+            Either::Right(found) => Some(found.into()),
+        }))
+    });
+    rows.map_err(query_failed).boxed()
+}
+
+/// One statement on the engine that has the data, and its answer as SeaORM's.
+macro_rules! on_engine {
+    ($self:ident, $call:ident($statement:expr), $failed:path) => {
+        match $self.backend() {
+            DbBackend::Postgres => {
+                $self.$call::<PgDriver>($statement).await.map(IntoOrm::into_orm).map_err($failed)
+            }
+            _ => $self.$call::<SqliteDriver>($statement).await.map(IntoOrm::into_orm).map_err($failed),
+        }
+    };
+}
+
+/// An engine's answer as SeaORM's.
+trait IntoOrm<T> {
+    fn into_orm(self) -> T;
+}
+
+impl<R: Into<QueryResult>> IntoOrm<Option<QueryResult>> for Option<R> {
+    fn into_orm(self) -> Option<QueryResult> {
+        self.map(Into::into)
     }
-    Ok(match options.access_mode {
-        Some(AccessMode::ReadOnly) => Begin::Read,
-        _ => Begin::Write,
-    })
+}
+
+impl<R: Into<QueryResult>> IntoOrm<Vec<QueryResult>> for Vec<R> {
+    fn into_orm(self) -> Vec<QueryResult> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+impl IntoOrm<ExecResult> for sqlx::sqlite::SqliteQueryResult {
+    fn into_orm(self) -> ExecResult {
+        self.into()
+    }
+}
+
+impl IntoOrm<ExecResult> for sqlx::postgres::PgQueryResult {
+    fn into_orm(self) -> ExecResult {
+        self.into()
+    }
 }
 
 macro_rules! connection {
@@ -61,25 +119,23 @@ macro_rules! connection {
         #[async_trait]
         impl<S: Subject> ConnectionTrait for $type<S> {
             fn get_database_backend(&self) -> DbBackend {
-                DbBackend::Sqlite
+                self.backend()
             }
 
             async fn execute_raw(&self, statement: Statement) -> OrmResult<ExecResult> {
-                self.sqlite_execute(text_of(statement)).await.map(Into::into).map_err(exec_failed)
+                on_engine!(self, execute(text_of(statement)), exec_failed)
             }
 
             async fn execute_unprepared(&self, sql: &str) -> OrmResult<ExecResult> {
-                self.sqlite_execute(bare(sql)).await.map(Into::into).map_err(exec_failed)
+                on_engine!(self, execute(bare(sql)), exec_failed)
             }
 
             async fn query_one_raw(&self, statement: Statement) -> OrmResult<Option<QueryResult>> {
-                let found = self.sqlite_fetch_optional(text_of(statement)).await.map_err(query_failed)?;
-                Ok(found.map(row))
+                on_engine!(self, fetch_optional(text_of(statement)), query_failed)
             }
 
             async fn query_all_raw(&self, statement: Statement) -> OrmResult<Vec<QueryResult>> {
-                let rows = self.sqlite_fetch_all(text_of(statement)).await.map_err(query_failed)?;
-                Ok(rows.into_iter().map(row).collect())
+                on_engine!(self, fetch_all(text_of(statement)), query_failed)
             }
         }
 
@@ -87,23 +143,18 @@ macro_rules! connection {
             type Stream<'a> = BoxStream<'a, OrmResult<QueryResult>>;
 
             fn get_database_backend(&self) -> DbBackend {
-                DbBackend::Sqlite
+                self.backend()
             }
 
             fn stream_raw<'a>(
                 &'a self,
                 statement: Statement,
             ) -> Pin<Box<dyn Future<Output = OrmResult<Self::Stream<'a>>> + 'a + Send>> {
-                let rows = self
-                    .sqlite_stream(text_of(statement))
-                    .try_filter_map(|item| {
-                        std::future::ready(Ok(match item {
-                            Either::Left(_) => None,
-                            Either::Right(found) => Some(row(found)),
-                        }))
-                    })
-                    .map_err(query_failed);
-                Box::pin(std::future::ready(Ok(rows.boxed())))
+                let rows = match self.backend() {
+                    DbBackend::Postgres => rows::<PgDriver>(self.stream::<PgDriver>(text_of(statement))),
+                    _ => rows::<SqliteDriver>(self.stream::<SqliteDriver>(text_of(statement))),
+                };
+                Box::pin(std::future::ready(Ok(rows)))
             }
         }
 
@@ -124,7 +175,7 @@ macro_rules! connection {
             }
 
             async fn begin_with_options(&self, options: TransactionOptions) -> OrmResult<Tx<S>> {
-                self.begin_orm(begin_of(options)?).await.map_err(failed)
+                self.begin_orm(begin_of(&options)).await.map_err(failed)
             }
 
             async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
@@ -158,12 +209,20 @@ connection!(Db);
 connection!(Tx);
 
 impl<S: Subject> Db<S> {
+    fn backend(&self) -> DbBackend {
+        backend_of(self.engine())
+    }
+
     async fn begin_orm(&self, begin: Begin) -> crate::error::Result<Tx<S>> {
         self.begin_as(begin).await
     }
 }
 
 impl<S: Subject> Tx<S> {
+    fn backend(&self) -> DbBackend {
+        backend_of(self.engine())
+    }
+
     /// Inside of a transaction there is only the savepoint.
     async fn begin_orm(&self, _: Begin) -> crate::error::Result<Self> {
         Self::begin(self).await

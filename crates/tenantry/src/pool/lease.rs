@@ -2,34 +2,42 @@
 
 use std::sync::Arc;
 
-use super::{SETTLE_TIMEOUT, Share, Shared};
-use crate::engine::{Connection, Place};
+use super::{SETTLE_TIMEOUT, Share, Shared, state::Party};
+use crate::engine::Connection;
 
 /// Holds a connection. It is tainted from the moment it is handed out; only [`Lease::clean`] clears it. Dropped while
 /// tainted, the connection is stopped, settled, and goes back only if the engine can prove that nothing is left.
 pub(crate) struct Lease {
     connection: Option<Connection>,
     shared: Arc<Shared>,
-    place: Place,
+    party: Party,
     generation: u64,
-    tainted: bool,
+    state: Cleanliness,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cleanliness {
+    Tainted,
+    /// A transaction that changed nothing is still to be ended.
+    ToFinish,
+    Clean,
 }
 
 impl Lease {
-    pub(super) fn new(shared: Arc<Shared>, place: Place, connection: Connection, generation: u64) -> Self {
-        Self { connection: Some(connection), shared, place, generation, tainted: false }
+    pub(super) fn new(shared: Arc<Shared>, party: Party, connection: Connection, generation: u64) -> Self {
+        Self { connection: Some(connection), shared, party, generation, state: Cleanliness::Clean }
     }
 
     /// The last step before an app gets it. `None`: the connection is not bound to its place any more; it is closed.
     pub(super) fn checked_out(mut self) -> Option<Self> {
         let bound = self.connection.as_ref().is_some_and(|c| self.shared.engine.still_bound(c));
         if bound {
-            self.tainted = true;
+            self.state = Cleanliness::Tainted;
             return Some(self);
         }
         self.shared.counters.closed_unproven();
         if let Some(connection) = self.connection.take() {
-            self.shared.close_all(vec![(self.place.clone(), connection)]);
+            self.shared.close_held(self.party.clone(), connection);
         }
         None
     }
@@ -46,35 +54,55 @@ impl Lease {
 
     /// As [`Lease::clean`], where the lease itself is given back later. It must not be used again.
     pub(crate) fn clear(&mut self) {
-        self.tainted = false;
+        self.state = Cleanliness::Clean;
+    }
+
+    /// The user has its answer; what is left is to end a transaction that changed nothing.
+    pub(crate) fn finish_later(mut self) {
+        self.state = Cleanliness::ToFinish;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if !self.tainted {
-            self.shared.put_back(&self.place, connection, self.generation);
-            return;
+        let (shared, party) = (Arc::clone(&self.shared), self.party.clone());
+        match self.state {
+            Cleanliness::Clean => self.shared.put_back(&self.party, connection, self.generation),
+            Cleanliness::ToFinish => {
+                self.shared.runtime.spawn(finish_or_settle(shared, party, connection, self.generation));
+            }
+            Cleanliness::Tainted => {
+                // Whatever still runs was abandoned: nobody is told its outcome.
+                connection.stopper().stop();
+                self.shared.runtime.spawn(settle_or_close(shared, party, connection, self.generation));
+            }
         }
-        // Whatever still runs was abandoned: nobody is told its outcome.
-        connection.stopper().stop();
-        let cleaning = clean_or_close(Arc::clone(&self.shared), self.place.clone(), connection, self.generation);
-        self.shared.runtime.spawn(cleaning);
     }
 }
 
-async fn clean_or_close(shared: Arc<Shared>, place: Place, mut connection: Connection, generation: u64) {
-    let share = Share { shared: Arc::clone(&shared), place: place.clone(), kept: false };
+async fn finish_or_settle(shared: Arc<Shared>, party: Party, mut connection: Connection, generation: u64) {
+    let share = Share::held(&shared, &party);
+    let finished = tokio::time::timeout(SETTLE_TIMEOUT, shared.engine.finish(&mut connection)).await;
+    share.keep();
+    if matches!(finished, Ok(true)) {
+        shared.put_back(&party, connection, generation);
+    } else {
+        settle_or_close(shared, party, connection, generation).await;
+    }
+}
+
+async fn settle_or_close(shared: Arc<Shared>, party: Party, mut connection: Connection, generation: u64) {
+    let share = Share::held(&shared, &party);
     let proven = tokio::time::timeout(SETTLE_TIMEOUT, shared.engine.settle(&mut connection)).await;
     if matches!(proven, Ok(true)) {
         shared.counters.settled();
         share.keep();
-        shared.put_back(&place, connection, generation);
+        shared.put_back(&party, connection, generation);
         return;
     }
     shared.counters.closed_unproven();
-    tracing::warn!(%place, "a connection could not be proven clean and was closed");
+    tracing::warn!(place = %party.place, "a connection could not be proven clean and was closed");
     shared.engine.close(connection).await;
     drop(share);
 }

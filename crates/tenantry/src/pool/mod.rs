@@ -20,7 +20,7 @@ mod stats;
 pub(crate) use lease::Lease;
 pub use stats::PoolStats;
 
-use state::{Action, State, Taken};
+use state::{Action, Party, State, Taken};
 use stats::Counters;
 
 /// The limits of one server's pool.
@@ -97,13 +97,14 @@ impl Pool {
     ///
     /// # Errors
     /// `PoolTimeout` names the limit that was reached.
-    pub(crate) async fn acquire(&self, place: &Place) -> Result<Lease> {
+    pub(crate) async fn acquire(&self, place: &Place, tenant: Option<TenantId>) -> Result<Lease> {
+        let party = Party { place: place.clone(), tenant };
         loop {
-            let lease = match self.0.take(place)? {
+            let lease = match self.0.take(&party)? {
                 Taken::Idle(connection, generation) => {
-                    Lease::new(Arc::clone(&self.0), place.clone(), connection, generation)
+                    Lease::new(Arc::clone(&self.0), party.clone(), connection, generation)
                 }
-                Taken::Wait(waiter) => self.wait(place, waiter).await?,
+                Taken::Wait(waiter) => self.wait(&party, waiter).await?,
             };
             if let Some(lease) = lease.checked_out() {
                 self.0.counters.leased();
@@ -112,13 +113,13 @@ impl Pool {
         }
     }
 
-    async fn wait(&self, place: &Place, waiter: state::Receiver) -> Result<Lease> {
+    async fn wait(&self, party: &Party, waiter: state::Receiver) -> Result<Lease> {
         match tokio::time::timeout(seconds(self.0.limits.acquire_timeout), waiter).await {
             Ok(Ok(granted)) => granted,
-            Ok(Err(_)) => Err(closed(place)),
+            Ok(Err(_)) => Err(closed(&party.place)),
             Err(_) => {
                 self.0.counters.timed_out();
-                Err(self.0.timeout_error(place))
+                Err(self.0.timeout_error(party))
             }
         }
     }
@@ -129,17 +130,19 @@ impl Pool {
         self.0.close_all(idle);
     }
 
-    /// Lets nobody in any more and waits until the last connection of the place is closed.
+    /// Lets a tenant in no more and waits until it holds no connection, and until no connection is open at a place that
+    /// is its alone.
     ///
     /// # Errors
     /// `OperationRunning` if a request holds on longer than `limit`; the place is open again then.
-    pub(crate) async fn fence(&self, place: &Place, limit: Duration) -> Result<()> {
-        let idle = self.0.state().fence(place, true);
+    pub(crate) async fn fence(&self, place: &Place, tenant: TenantId, limit: Duration) -> Result<()> {
+        let party = Party { place: place.clone(), tenant: Some(tenant) };
+        let idle = self.0.state().fence(&party, true);
         self.0.close_all(idle);
         let emptied = async {
             loop {
                 let notified = self.0.emptied.notified();
-                if self.0.state().is_empty(place) {
+                if self.0.state().is_gone(&party) {
                     return;
                 }
                 // An eviction empties a place without a word: look again soon.
@@ -149,14 +152,14 @@ impl Pool {
         if tokio::time::timeout(limit, emptied).await.is_ok() {
             return Ok(());
         }
-        self.unfence(place);
-        Err(Error::new(ErrorKind::OperationRunning, format!("requests still hold connections of {place}"))
+        self.unfence(place, tenant);
+        Err(Error::new(ErrorKind::OperationRunning, format!("requests of tenant {tenant} still hold connections"))
             .help("wait until they have ended and run the command again"))
     }
 
-    /// Lets requests in again.
-    pub(crate) fn unfence(&self, place: &Place) {
-        self.0.state().fence(place, false);
+    /// Lets a tenant in again.
+    pub(crate) fn unfence(&self, place: &Place, tenant: TenantId) {
+        self.0.state().fence(&Party { place: place.clone(), tenant: Some(tenant) }, false);
     }
 
     /// Closes connections that nobody used for the idle time.
@@ -190,10 +193,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn take(&self, place: &Place) -> Result<Taken> {
+    fn take(&self, party: &Party) -> Result<Taken> {
         let (taken, actions) = {
             let mut state = self.state();
-            let taken = state.take(place)?;
+            let taken = state.take(party)?;
             let actions = state.dispatch();
             (taken, actions)
         };
@@ -201,14 +204,14 @@ impl Shared {
         Ok(taken)
     }
 
-    fn timeout_error(&self, place: &Place) -> Error {
+    fn timeout_error(&self, party: &Party) -> Error {
         let limits = &self.limits;
-        let (limit, value) = if self.state().open_at(place) >= limits.per_tenant {
+        let (limit, value) = if self.state().is_at_cap(party) {
             ("pool.per_tenant", limits.per_tenant)
         } else {
             ("pool.connections", limits.connections)
         };
-        let waited = limits.acquire_timeout;
+        let (place, waited) = (&party.place, limits.acquire_timeout);
         Error::new(
             ErrorKind::PoolTimeout,
             format!("no connection for {place} within {waited} s: all of `{limit}` = {value} are in use"),
@@ -217,19 +220,19 @@ impl Shared {
     }
 
     /// Gives a clean connection back to whoever is next.
-    fn put_back(&self, place: &Place, connection: Connection, generation: u64) {
-        let unwanted = self.state().put_back(place, connection, generation);
-        match unwanted {
-            Some(connection) => self.close_all(vec![(place.clone(), connection)]),
-            None => self.dispatch(),
+    fn put_back(&self, party: &Party, connection: Connection, generation: u64) {
+        if self.engine.is_worn(&connection) {
+            self.counters.worn();
+            return self.close_held(party.clone(), connection);
         }
-    }
-
-    /// A connection's share of the budget is free again: it is closed.
-    fn forget(&self, place: &Place) {
-        self.state().forget(place);
-        self.emptied.notify_waiters();
-        self.dispatch();
+        let unwanted = self.state().put_back(party, connection, generation);
+        match unwanted {
+            Some(connection) => self.close_held(party.clone(), connection),
+            None => {
+                self.emptied.notify_waiters();
+                self.dispatch();
+            }
+        }
     }
 
     fn dispatch(&self) {
@@ -238,16 +241,19 @@ impl Shared {
     }
 
     fn perform(&self, actions: Vec<Action>) {
+        if actions.is_empty() {
+            return;
+        }
         let Some(me) = self.me.upgrade() else { return };
         for action in actions {
             match action {
-                Action::Grant { waiter, place, connection, generation } => {
+                Action::Grant { waiter, party, connection, generation } => {
                     // Nobody there any more: the lease comes back by its own drop.
-                    drop(waiter.send(Ok(Lease::new(Arc::clone(&me), place, connection, generation))));
+                    drop(waiter.send(Ok(Lease::new(Arc::clone(&me), party, connection, generation))));
                 }
-                Action::Connect { waiter, place, generation, instead_of } => {
+                Action::Connect { waiter, party, generation, instead_of } => {
                     let me = Arc::clone(&me);
-                    self.runtime.spawn(async move { me.connect(waiter, place, generation, instead_of).await });
+                    self.runtime.spawn(async move { me.connect(waiter, party, generation, instead_of).await });
                 }
                 Action::Refuse { waiter, place } => drop(waiter.send(Err(closed(&place)))),
             }
@@ -258,52 +264,71 @@ impl Shared {
     async fn connect(
         self: Arc<Self>,
         waiter: state::Sender,
-        place: Place,
+        party: Party,
         generation: u64,
         instead_of: Option<Connection>,
     ) {
-        let share = Share { shared: Arc::clone(&self), place: place.clone(), kept: false };
+        let share = Share::held(&self, &party);
         if let Some(victim) = instead_of {
             self.counters.evicted();
             self.engine.close(victim).await;
         }
-        let opened = tokio::time::timeout(SETTLE_TIMEOUT, self.engine.connect(&place)).await;
+        let opened = tokio::time::timeout(SETTLE_TIMEOUT, self.engine.connect(&party.place)).await;
         let answer = match opened {
             Ok(Ok(connection)) => {
                 self.counters.opened();
                 share.keep();
-                Ok(Lease::new(Arc::clone(&self), place, connection, generation))
+                Ok(Lease::new(Arc::clone(&self), party, connection, generation))
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(Error::new(
                 ErrorKind::PoolTimeout,
-                format!("{place} did not open in {} s", SETTLE_TIMEOUT.as_secs()),
+                format!("{} did not open in {} s", party.place, SETTLE_TIMEOUT.as_secs()),
             )),
         };
         drop(waiter.send(answer));
     }
 
+    /// Closes connections that nobody holds.
     fn close_all(&self, connections: Vec<(Place, Connection)>) {
         let Some(me) = self.me.upgrade() else { return };
         for (place, connection) in connections {
-            let share = Share { shared: Arc::clone(&me), place, kept: false };
-            let me = Arc::clone(&me);
-            self.runtime.spawn(async move {
-                me.engine.close(connection).await;
-                drop(share);
-            });
+            self.close_with(Share { shared: Arc::clone(&me), of: Of::Place(place), kept: false }, connection);
         }
+    }
+
+    /// Closes a connection that a party still holds.
+    fn close_held(&self, party: Party, connection: Connection) {
+        let Some(me) = self.me.upgrade() else { return };
+        self.close_with(Share::held(&me, &party), connection);
+    }
+
+    fn close_with(&self, share: Share, connection: Connection) {
+        self.runtime.spawn(async move {
+            share.shared.engine.close(connection).await;
+            drop(share);
+        });
     }
 }
 
 /// One connection's share of the budget, given back even if what holds it is dropped or panics.
 struct Share {
     shared: Arc<Shared>,
-    place: Place,
+    of: Of,
     kept: bool,
 }
 
+enum Of {
+    /// Nobody holds the connection.
+    Place(Place),
+    Party(Party),
+}
+
 impl Share {
+    fn held(shared: &Arc<Shared>, party: &Party) -> Self {
+        Self { shared: Arc::clone(shared), of: Of::Party(party.clone()), kept: false }
+    }
+
     /// The share goes on with the connection.
     fn keep(mut self) {
         self.kept = true;
@@ -312,9 +337,15 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if !self.kept {
-            self.shared.forget(&self.place);
+        if self.kept {
+            return;
         }
+        match &self.of {
+            Of::Place(place) => self.shared.state().forget(place),
+            Of::Party(party) => self.shared.state().forget_held(party),
+        }
+        self.shared.emptied.notify_waiters();
+        self.shared.dispatch();
     }
 }
 

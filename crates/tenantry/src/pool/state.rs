@@ -15,10 +15,17 @@ use crate::{
 pub(super) type Sender = tokio::sync::oneshot::Sender<Result<Lease>>;
 pub(super) type Receiver = tokio::sync::oneshot::Receiver<Result<Lease>>;
 
+/// Who asks for connections of a place: a tenant, or nobody in particular. Parties take turns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Party {
+    pub(super) place: Place,
+    pub(super) tenant: Option<TenantId>,
+}
+
 /// What the pool has to do once the lock is gone.
 pub(super) enum Action {
-    Grant { waiter: Sender, place: Place, connection: Connection, generation: u64 },
-    Connect { waiter: Sender, place: Place, generation: u64, instead_of: Option<Connection> },
+    Grant { waiter: Sender, party: Party, connection: Connection, generation: u64 },
+    Connect { waiter: Sender, party: Party, generation: u64, instead_of: Option<Connection> },
     Refuse { waiter: Sender, place: Place },
 }
 
@@ -29,15 +36,16 @@ pub(super) enum Taken {
 
 pub(super) struct State {
     budget: usize,
-    per_place: usize,
+    per_tenant: usize,
     /// Connections that exist, are being opened or are being closed.
     open: usize,
     places: HashMap<Place, PlaceState>,
+    parties: HashMap<Party, PartyState>,
     /// Idle connections, longest unused first.
     idle: BTreeMap<u64, Place>,
     ticks: u64,
-    /// Places with waiters, served in turn: who asks for much waits behind himself, not before others.
-    turns: VecDeque<Place>,
+    /// Parties with waiters, served in turn: who asks for much waits behind himself, not before others.
+    turns: VecDeque<Party>,
     closed: bool,
 }
 
@@ -45,9 +53,15 @@ pub(super) struct State {
 struct PlaceState {
     open: usize,
     idle: Vec<Idle>,
-    waiters: VecDeque<Sender>,
     /// Raised when the place is retired: older connections are closed when they come back.
     generation: u64,
+}
+
+#[derive(Default)]
+struct PartyState {
+    /// Connections that it has, is getting, or that are being cleaned behind it.
+    held: usize,
+    waiters: VecDeque<Sender>,
     fenced: bool,
 }
 
@@ -58,12 +72,13 @@ struct Idle {
 }
 
 impl State {
-    pub(super) fn new(budget: usize, per_place: usize) -> Self {
+    pub(super) fn new(budget: usize, per_tenant: usize) -> Self {
         Self {
             budget,
-            per_place,
+            per_tenant,
             open: 0,
             places: HashMap::new(),
+            parties: HashMap::new(),
             idle: BTreeMap::new(),
             ticks: 0,
             turns: VecDeque::new(),
@@ -73,38 +88,54 @@ impl State {
 
     /// Open, idle, waiting.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
-        (self.open, self.idle.len(), self.places.values().map(|p| p.waiters.len()).sum())
+        (self.open, self.idle.len(), self.parties.values().map(|p| p.waiters.len()).sum())
     }
 
-    pub(super) fn open_at(&self, place: &Place) -> usize {
-        self.places.get(place).map_or(0, |p| p.open)
+    /// Whether the party has as many connections as one tenant may have.
+    pub(super) fn is_at_cap(&self, party: &Party) -> bool {
+        party.tenant.is_some() && self.parties.get(party).is_some_and(|p| p.held >= self.per_tenant)
     }
 
-    pub(super) fn is_empty(&self, place: &Place) -> bool {
-        self.open_at(place) == 0
+    /// Whether the party holds nothing any more, and no connection is open at a place that is its alone.
+    pub(super) fn is_gone(&self, party: &Party) -> bool {
+        let held = self.parties.get(party).map_or(0, |p| p.held);
+        let open = self.places.get(&party.place).map_or(0, |p| p.open);
+        held == 0 && (open == 0 || !matches!(party.place, Place::Tenant(_)))
     }
 
-    pub(super) fn take(&mut self, place: &Place) -> Result<Taken> {
-        if self.closed || self.places.get(place).is_some_and(|p| p.fenced) {
-            return Err(closed(place));
+    fn is_refused(&self, party: &Party) -> bool {
+        self.closed || self.parties.get(party).is_some_and(|p| p.fenced)
+    }
+
+    pub(super) fn take(&mut self, party: &Party) -> Result<Taken> {
+        if self.is_refused(party) {
+            return Err(closed(&party.place));
         }
-        if let Some((connection, generation)) = self.pop_idle_of(place) {
+        if !self.is_at_cap(party)
+            && let Some((connection, generation)) = self.pop_idle_for(party)
+        {
             return Ok(Taken::Idle(connection, generation));
         }
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let entry = self.places.entry(place.clone()).or_default();
+        let entry = self.parties.entry(party.clone()).or_default();
         if entry.waiters.is_empty() {
-            self.turns.push_back(place.clone());
+            self.turns.push_back(party.clone());
         }
         entry.waiters.push_back(sender);
         Ok(Taken::Wait(receiver))
     }
 
-    fn pop_idle_of(&mut self, place: &Place) -> Option<(Connection, u64)> {
-        let entry = self.places.get_mut(place)?;
-        let idle = entry.idle.pop()?;
+    /// An idle connection of the party's place, best one that has served it before; it counts as held from now on.
+    fn pop_idle_for(&mut self, party: &Party) -> Option<(Connection, u64)> {
+        let entry = self.places.get_mut(&party.place)?;
+        let last = entry.idle.len().checked_sub(1)?;
+        let known = |tenant| entry.idle.iter().rposition(|i| i.connection.knows(tenant));
+        let at = party.tenant.and_then(known).unwrap_or(last);
+        let idle = entry.idle.remove(at);
+        let generation = entry.generation;
         self.idle.remove(&idle.tick);
-        Some((idle.connection, entry.generation))
+        self.parties.entry(party.clone()).or_default().held += 1;
+        Some((idle.connection, generation))
     }
 
     /// Takes the connection that was unused the longest; its share of the budget goes with it.
@@ -114,29 +145,35 @@ impl State {
         let at = entry.idle.iter().position(|i| i.tick == tick)?;
         let idle = entry.idle.swap_remove(at);
         entry.open -= 1;
-        self.drop_if_unused(&place);
+        self.drop_place_if_unused(&place);
         Some(idle.connection)
     }
 
-    fn drop_if_unused(&mut self, place: &Place) {
-        if self.places.get(place).is_some_and(|p| p.open == 0 && p.waiters.is_empty() && !p.fenced) {
+    fn drop_place_if_unused(&mut self, place: &Place) {
+        if self.places.get(place).is_some_and(|p| p.open == 0) {
             self.places.remove(place);
         }
     }
 
-    /// Serves everybody who can be served now, one of each place in turn.
+    fn drop_party_if_unused(&mut self, party: &Party) {
+        if self.parties.get(party).is_some_and(|p| p.held == 0 && p.waiters.is_empty() && !p.fenced) {
+            self.parties.remove(party);
+        }
+    }
+
+    /// Serves everybody who can be served now, one of each party in turn.
     pub(super) fn dispatch(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
-        // How many places are to be looked at before nobody can be served any more.
+        // How many parties are to be looked at before nobody can be served any more.
         let mut to_look_at = self.turns.len();
         while to_look_at > 0 && (self.open < self.budget || !self.idle.is_empty()) {
-            let Some(place) = self.turns.pop_front() else { break };
+            let Some(party) = self.turns.pop_front() else { break };
             to_look_at -= 1;
-            let served = self.serve(&place);
-            if self.places.get(&place).is_some_and(|p| !p.waiters.is_empty()) {
-                self.turns.push_back(place);
+            let served = self.serve(&party);
+            if self.parties.get(&party).is_some_and(|p| !p.waiters.is_empty()) {
+                self.turns.push_back(party);
             } else {
-                self.drop_if_unused(&place);
+                self.drop_party_if_unused(&party);
             }
             if let Some(action) = served {
                 actions.push(action);
@@ -146,19 +183,18 @@ impl State {
         actions
     }
 
-    fn serve(&mut self, place: &Place) -> Option<Action> {
-        let waiter = self.next_waiter(place)?;
-        if self.closed || self.places.get(place).is_some_and(|p| p.fenced) {
-            return Some(Action::Refuse { waiter, place: place.clone() });
+    fn serve(&mut self, party: &Party) -> Option<Action> {
+        let waiter = self.next_waiter(party)?;
+        if self.is_refused(party) {
+            return Some(Action::Refuse { waiter, place: party.place.clone() });
         }
-        if let Some((connection, generation)) = self.pop_idle_of(place) {
-            return Some(Action::Grant { waiter, place: place.clone(), connection, generation });
-        }
-        let room_here = self.open_at(place) < self.per_place;
         let free = self.open < self.budget;
-        if !room_here || (!free && self.idle.is_empty()) {
-            self.places.entry(place.clone()).or_default().waiters.push_front(waiter);
+        if self.is_at_cap(party) || (!free && self.idle.is_empty()) {
+            self.parties.entry(party.clone()).or_default().waiters.push_front(waiter);
             return None;
+        }
+        if let Some((connection, generation)) = self.pop_idle_for(party) {
+            return Some(Action::Grant { waiter, party: party.clone(), connection, generation });
         }
         let instead_of = if free {
             self.open += 1;
@@ -166,14 +202,15 @@ impl State {
         } else {
             self.pop_oldest()
         };
-        let entry = self.places.entry(place.clone()).or_default();
+        self.parties.entry(party.clone()).or_default().held += 1;
+        let entry = self.places.entry(party.place.clone()).or_default();
         entry.open += 1;
-        Some(Action::Connect { waiter, place: place.clone(), generation: entry.generation, instead_of })
+        Some(Action::Connect { waiter, party: party.clone(), generation: entry.generation, instead_of })
     }
 
-    /// Who waits longest at that place and is still there.
-    fn next_waiter(&mut self, place: &Place) -> Option<Sender> {
-        let entry = self.places.get_mut(place)?;
+    /// Who waits longest of that party and is still there.
+    fn next_waiter(&mut self, party: &Party) -> Option<Sender> {
+        let entry = self.parties.get_mut(party)?;
         while let Some(waiter) = entry.waiters.pop_front() {
             if !waiter.is_closed() {
                 return Some(waiter);
@@ -182,25 +219,41 @@ impl State {
         None
     }
 
-    /// Takes a clean connection back. `Some`: it is not wanted any more and has to be closed.
-    pub(super) fn put_back(&mut self, place: &Place, connection: Connection, generation: u64) -> Option<Connection> {
-        let Some(entry) = self.places.get_mut(place) else { return Some(connection) };
-        if self.closed || entry.fenced || entry.generation != generation {
+    fn release(&mut self, party: &Party) {
+        if let Some(entry) = self.parties.get_mut(party) {
+            entry.held = entry.held.saturating_sub(1);
+        }
+    }
+
+    /// Takes a clean connection back. `Some`: it is not wanted any more and has to be closed; the party still holds it.
+    pub(super) fn put_back(&mut self, party: &Party, connection: Connection, generation: u64) -> Option<Connection> {
+        let refused = self.is_refused(party);
+        let Some(entry) = self.places.get_mut(&party.place) else { return Some(connection) };
+        if refused || entry.generation != generation {
             return Some(connection);
         }
         self.ticks += 1;
         entry.idle.push(Idle { tick: self.ticks, since: Instant::now(), connection });
-        self.idle.insert(self.ticks, place.clone());
+        self.idle.insert(self.ticks, party.place.clone());
+        self.release(party);
+        self.drop_party_if_unused(party);
         None
     }
 
-    /// A connection of that place is closed.
+    /// A connection of that place that nobody held is closed.
     pub(super) fn forget(&mut self, place: &Place) {
         self.open = self.open.saturating_sub(1);
         if let Some(entry) = self.places.get_mut(place) {
             entry.open = entry.open.saturating_sub(1);
         }
-        self.drop_if_unused(place);
+        self.drop_place_if_unused(place);
+    }
+
+    /// A connection that the party held is closed.
+    pub(super) fn forget_held(&mut self, party: &Party) {
+        self.forget(&party.place);
+        self.release(party);
+        self.drop_party_if_unused(party);
     }
 
     /// The connections to close now; those that are out are closed when they come back.
@@ -214,16 +267,18 @@ impl State {
         idle.into_iter().map(|i| (place.clone(), i.connection)).collect()
     }
 
+    /// Retires the places that are this tenant's alone; in a shared place nothing of it stays on a connection.
     pub(super) fn retire_tenant(&mut self, tenant: TenantId) -> Vec<(Place, Connection)> {
         let of_tenant = |place: &&Place| matches!(place, Place::Tenant(at) if at.id == tenant);
         let places: Vec<_> = self.places.keys().filter(of_tenant).cloned().collect();
         places.iter().flat_map(|place| self.retire(place)).collect()
     }
 
-    pub(super) fn fence(&mut self, place: &Place, fenced: bool) -> Vec<(Place, Connection)> {
-        self.places.entry(place.clone()).or_default().fenced = fenced;
-        let idle = if fenced { self.retire(place) } else { Vec::new() };
-        self.drop_if_unused(place);
+    pub(super) fn fence(&mut self, party: &Party, fenced: bool) -> Vec<(Place, Connection)> {
+        self.parties.entry(party.clone()).or_default().fenced = fenced;
+        let own = matches!(party.place, Place::Tenant(_));
+        let idle = if fenced && own { self.retire(&party.place) } else { Vec::new() };
+        self.drop_party_if_unused(party);
         idle
     }
 

@@ -19,6 +19,8 @@ pub struct PoolStats {
     pub opened: u64,
     /// Closed to make room for another tenant.
     pub evicted: u64,
+    /// Closed because they had served so many tenants that the server's side had grown.
+    pub worn: u64,
     /// Abandoned by their user, stopped, and proven clean.
     pub settled: u64,
     /// Closed because they could not be proven clean.
@@ -32,6 +34,7 @@ pub(super) struct Counters {
     leased: AtomicU64,
     opened: AtomicU64,
     evicted: AtomicU64,
+    worn: AtomicU64,
     settled: AtomicU64,
     closed_unproven: AtomicU64,
     timed_out: AtomicU64,
@@ -42,7 +45,7 @@ macro_rules! count {
 }
 
 impl Counters {
-    count!(leased, opened, evicted, settled, closed_unproven, timed_out);
+    count!(leased, opened, evicted, worn, settled, closed_unproven, timed_out);
 
     pub(super) fn read(&self, open: usize, idle: usize, waiting: usize) -> PoolStats {
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
@@ -53,6 +56,7 @@ impl Counters {
             leased: get(&self.leased),
             opened: get(&self.opened),
             evicted: get(&self.evicted),
+            worn: get(&self.worn),
             settled: get(&self.settled),
             closed_unproven: get(&self.closed_unproven),
             timed_out: get(&self.timed_out),

@@ -3,17 +3,15 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    ServerHandle, SqliteDb,
+    PostgresDb, ServerHandle, SqliteDb,
     subject::{Gate, SharedScope, Subject, TenantScope},
     tx::Tx,
 };
 use crate::{
     catalog::Catalog,
-    engine::{
-        Connection, Place,
-        sqlite::{Begin, SqliteLink},
-    },
+    engine::{Begin, Connection, Driver, Place, Scope, postgres::PgDriver, sqlite::SqliteDriver},
     error::{Error, ErrorKind, Result},
+    id::TenantId,
     pool::{Lease, seconds},
     tenant::Tenant,
 };
@@ -47,6 +45,9 @@ struct Inner<S> {
     subject: S,
     server: Arc<ServerHandle>,
     place: Place,
+    scope: Scope,
+    /// For whom a connection is leased: whoever asks for many waits behind himself.
+    party: Option<TenantId>,
 }
 
 impl<S: Subject> Clone for Db<S> {
@@ -64,9 +65,11 @@ impl<S: Subject> fmt::Debug for Db<S> {
 impl Db<TenantScope> {
     pub(crate) fn new(tenant: Arc<Tenant>, server: Arc<ServerHandle>, catalog: Catalog) -> Result<Self> {
         tenant.check_served()?;
-        let place = server.engine.place(&tenant.placement());
+        let placement = tenant.placement();
+        let (place, scope) = (server.engine.place(&placement), server.engine.scope(Some(&placement))?);
+        let party = Some(tenant.id);
         let subject = TenantScope::new(tenant, catalog);
-        Ok(Self { inner: Arc::new(Inner { subject, server, place }) })
+        Ok(Self { inner: Arc::new(Inner { subject, server, place, scope, party }) })
     }
 
     /// The tenant, as it was when this handle was made.
@@ -77,8 +80,10 @@ impl Db<TenantScope> {
 }
 
 impl Db<SharedScope> {
-    pub(crate) fn shared(server: Arc<ServerHandle>) -> Self {
-        Self { inner: Arc::new(Inner { subject: SharedScope, server, place: Place::Shared }) }
+    pub(crate) fn shared(server: Arc<ServerHandle>) -> Result<Self> {
+        let scope = server.engine.scope(None)?;
+        let inner = Inner { subject: SharedScope, server, place: Place::Shared, scope, party: None };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -90,7 +95,7 @@ impl<S: Subject> Db<S> {
     /// # Errors
     /// If the tenant is not served any more, or no connection became free in time.
     pub async fn begin(&self) -> Result<Tx<S>> {
-        self.begin_as(Begin::Write).await
+        self.begin_as(Begin::WRITE).await
     }
 
     /// Begins a transaction that reads one snapshot.
@@ -98,12 +103,12 @@ impl<S: Subject> Db<S> {
     /// # Errors
     /// As [`Db::begin`].
     pub async fn begin_read(&self) -> Result<Tx<S>> {
-        self.begin_as(Begin::Read).await
+        self.begin_as(Begin::SNAPSHOT).await
     }
 
     pub(crate) async fn begin_as(&self, begin: Begin) -> Result<Tx<S>> {
         let mut lease = self.lease().await?;
-        self.link(&mut lease)?.begin(begin).await?;
+        self.connection(&mut lease)?.begin(self.scope(), begin).await?;
         Ok(Tx::new(self.clone(), lease))
     }
 
@@ -112,24 +117,43 @@ impl<S: Subject> Db<S> {
     /// # Errors
     /// If the data lies on another engine.
     pub fn sqlite(&self) -> Result<SqliteDb<'_, S>> {
-        self.require_sqlite()?;
+        self.require::<SqliteDriver>()?;
         Ok(SqliteDb::new(self))
     }
 
-    fn require_sqlite(&self) -> Result<()> {
-        let engine = self.inner.server.engine.capabilities().engine;
-        if engine == "sqlite" {
+    /// The typed view for sqlx on PostgreSQL.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn postgres(&self) -> Result<PostgresDb<'_, S>> {
+        self.require::<PgDriver>()?;
+        Ok(PostgresDb::new(self))
+    }
+
+    /// The engine on which the data lies, as in its URLs: `sqlite` or `postgres`.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        self.inner.server.engine.capabilities().engine
+    }
+
+    fn require<D: Driver>(&self) -> Result<()> {
+        let engine = self.engine();
+        if engine == D::ENGINE {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Unsupported, format!("the data of {} lies on {engine}", self.inner.place))
             .help(format!("call `db.{engine}()`")))
     }
 
+    pub(super) fn scope(&self) -> &Scope {
+        &self.inner.scope
+    }
+
     /// A connection at this handle's place. The gate stands before and behind the wait: what was suspended while a
     /// request waited runs no statement.
     pub(crate) async fn lease(&self) -> Result<Lease> {
         self.gate().await?;
-        let lease = self.inner.server.pool.acquire(&self.inner.place).await?;
+        let lease = self.inner.server.pool.acquire(&self.inner.place, self.inner.party).await?;
         self.gate().await?;
         Ok(lease)
     }
@@ -142,12 +166,12 @@ impl<S: Subject> Db<S> {
     }
 
     /// The connection inside of a lease, with the time limit of one statement set.
-    pub(crate) fn link<'l>(&self, lease: &'l mut Lease) -> Result<&'l mut SqliteLink> {
+    pub(crate) fn connection<'l>(&self, lease: &'l mut Lease) -> Result<&'l mut Connection> {
         let limit = seconds(self.inner.server.pool.limits().statement_timeout);
         match lease.connection() {
-            Some(Connection::Sqlite(link)) => {
-                link.limit(limit);
-                Ok(link)
+            Some(connection) => {
+                connection.limit(limit);
+                Ok(connection)
             }
             None => Err(Error::new(ErrorKind::Internal, "a lease without a connection")),
         }

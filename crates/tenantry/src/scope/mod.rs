@@ -2,12 +2,13 @@
 
 mod db;
 mod servers;
-mod sqlite;
+mod statements;
 mod subject;
 mod tx;
+mod views;
 
 pub use db::{Db, SharedDb, TenantDb};
-pub(crate) use servers::{ServerHandle, Servers, engine_of, is_same_place};
-pub use sqlite::{SqliteDb, SqliteTx};
+pub(crate) use servers::{ServerHandle, Servers, app_url_new, is_same_place, tenant_password_new};
 pub use subject::{SharedScope, Subject, TenantScope};
 pub use tx::{SharedTx, TenantTx, Tx};
+pub use views::{PostgresDb, PostgresTx, SqliteDb, SqliteTx};

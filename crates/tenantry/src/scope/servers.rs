@@ -9,9 +9,15 @@ use std::{
 
 use crate::{
     catalog::{Catalog, Server},
-    engine::{Engine, sqlite::SqliteEngine},
+    engine::{
+        Engine, EngineSpec, HomeSpec,
+        postgres::{self, PostgresEngine},
+        sqlite::SqliteEngine,
+    },
     error::{Error, ErrorKind, Result},
-    pool::{Pool, PoolLimits, PoolStats},
+    pool::{Pool, PoolLimits, PoolStats, seconds},
+    secret::Secret,
+    tenant::Isolation,
 };
 
 /// A server with its engine and its pool.
@@ -67,10 +73,29 @@ impl Servers {
 
     async fn handle_of(&self, server: &Server) -> Result<ServerHandle> {
         let home = self.catalog.server_list().await?.into_iter().next().ok_or_else(no_server)?;
-        let engine = engine_of(server.admin_url.expose(), home.admin_url.expose())?;
+        let engine = self.engine_of(server, Some(&home))?;
         let connections = server.connections.and_then(|n| usize::try_from(n).ok()).unwrap_or(self.limits.connections);
         let pool = Pool::new(Arc::clone(&engine), PoolLimits { connections, ..self.limits });
         Ok(ServerHandle { name: server.name.clone(), engine, pool, capacity: server.capacity })
+    }
+
+    /// The engine of a server, which need not be in the catalog yet. Without a home it is that itself.
+    pub(crate) fn engine_of(&self, server: &Server, home: Option<&Server>) -> Result<Arc<dyn Engine>> {
+        let home = home.unwrap_or(server);
+        engine_of(&EngineSpec {
+            installation: self.catalog.installation(),
+            server: &server.name,
+            admin_url: server.admin_url.expose(),
+            app_url: server.app_url.as_ref().map(Secret::expose),
+            pooler: server.pooler,
+            home: Some(HomeSpec {
+                server: &home.name,
+                admin_url: home.admin_url.expose(),
+                app_url: home.app_url.as_ref().map(Secret::expose),
+            }),
+            key: self.catalog.key(),
+            statement_timeout: seconds(self.limits.statement_timeout),
+        })
     }
 
     /// The server that holds the shared tables: the first that was added.
@@ -104,19 +129,54 @@ pub(crate) fn no_server() -> Error {
     Error::new(ErrorKind::NotFound, "there is no server yet").help("tenantry server add NAME ADMIN_URL")
 }
 
-/// Whether two URLs lead to one place: `data`, `data/.` and a link to it do. Both have been prepared.
+/// Whether two URLs lead to one place: `data`, `data/.` and a link to it do, and so does another user of a database. Both
+/// have been prepared.
 pub(crate) fn is_same_place(url: &str, other: &str) -> bool {
     let directory = |url: &str| url.strip_prefix("sqlite://").and_then(|path| std::fs::canonicalize(path).ok());
-    url == other || directory(url).is_some_and(|found| directory(other) == Some(found))
+    url == other
+        || directory(url).is_some_and(|found| directory(other) == Some(found))
+        || (is_postgres(url) && is_postgres(other) && postgres::is_same_database(url, other))
 }
 
-/// The engine that a URL names. `home` is the URL of the server that holds the shared tables.
-pub(crate) fn engine_of(url: &str, home: &str) -> Result<Arc<dyn Engine>> {
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// The engine that a server's URL names.
+fn engine_of(spec: &EngineSpec<'_>) -> Result<Arc<dyn Engine>> {
     let directory = |url: &str| url.strip_prefix("sqlite://").map(PathBuf::from);
-    if let (Some(root), Some(home)) = (directory(url), directory(home)) {
-        return Ok(Arc::new(SqliteEngine::new(&root, &home, DRAIN)?));
+    let home = spec.home.as_ref().map_or(spec.admin_url, |home| home.admin_url);
+    match (directory(spec.admin_url), directory(home)) {
+        (Some(root), Some(home)) => return Ok(Arc::new(SqliteEngine::new(&root, &home, DRAIN)?)),
+        (None, None) if is_postgres(spec.admin_url) && is_postgres(home) => {
+            return Ok(Arc::new(PostgresEngine::new(spec)?));
+        }
+        (None, Some(_)) | (Some(_), None) if is_postgres(spec.admin_url) || is_postgres(home) => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the shared tables live on the first server, and an engine of another kind cannot read them there",
+            )
+            .help("make an installation of its own for this server: tenantry init in another directory"));
+        }
+        _ => {}
     }
-    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let scheme = spec.admin_url.split_once("://").map_or("", |(scheme, _)| scheme);
     Err(Error::new(ErrorKind::Unsupported, format!("no engine speaks `{scheme}://`"))
-        .help("write `sqlite://DIRECTORY`"))
+        .help("write `sqlite://DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`"))
+}
+
+/// What has to be decided before a server is added: the way in for apps, if the operator gives none.
+pub(crate) fn app_url_new(catalog: &Catalog, name: &str, admin_url: &str) -> Result<Option<Secret>> {
+    if !is_postgres(admin_url) {
+        return Ok(None);
+    }
+    postgres::app_url_new(catalog.installation(), name, admin_url).map(|url| Some(Secret::new(url)))
+}
+
+/// The sealed password of a tenant that gets a login of its own.
+pub(crate) fn tenant_password_new(catalog: &Catalog, engine: &dyn Engine, isolation: Isolation) -> Result<Option<String>> {
+    if engine.capabilities().engine != "postgres" || isolation != Isolation::Database {
+        return Ok(None);
+    }
+    catalog.key().seal(postgres::PASSWORD_PURPOSE, &postgres::new_password()?).map(Some)
 }

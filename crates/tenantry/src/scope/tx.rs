@@ -11,11 +11,11 @@ use std::{
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    Db, SqliteTx,
+    Db, PostgresTx, SqliteTx,
     subject::{SharedScope, Subject, TenantScope},
 };
 use crate::{
-    engine::sqlite::SqliteLink,
+    engine::{Connection, Scope, SqlText},
     error::{Error, ErrorKind, Result},
     pool::Lease,
 };
@@ -51,6 +51,8 @@ pub(super) struct State {
     failed: Vec<bool>,
     /// Set while a statement runs; found set later, the statement was dropped half way.
     running: bool,
+    /// A statement may have left something that outlives the transaction: the connection has to be reset.
+    leaves_state: bool,
     ended: bool,
 }
 
@@ -68,9 +70,20 @@ pub(super) struct Turn<S: Subject> {
 
 impl<S: Subject> Turn<S> {
     /// The connection; the statement counts as running until [`Turn::over`].
-    pub(super) fn start(&mut self) -> Result<&mut SqliteLink> {
+    pub(super) fn start(&mut self, text: SqlText) -> Result<&mut Connection> {
+        self.state.leaves_state |= text.leaves_state;
+        self.speak()
+    }
+
+    /// The connection is to be reset when the transaction has ended.
+    pub(super) fn reset_behind(&mut self) {
+        self.state.leaves_state = true;
+    }
+
+    /// The connection, for words of our own.
+    fn speak(&mut self) -> Result<&mut Connection> {
         self.state.running = true;
-        self.core.db.link(&mut self.state.lease)
+        self.core.db.connection(&mut self.state.lease)
     }
 
     /// Writes down how the statement ended.
@@ -90,7 +103,7 @@ impl<S: Subject> Turn<S> {
     /// Rolls the innermost savepoint back.
     async fn savepoint_undo(&mut self) -> Result<()> {
         let depth = self.state.failed.len().saturating_sub(1);
-        self.start()?.savepoint_rollback(depth).await?;
+        self.speak()?.savepoint_rollback(depth).await?;
         self.state.running = false;
         self.state.failed.pop();
         Ok(())
@@ -99,9 +112,9 @@ impl<S: Subject> Turn<S> {
     async fn fail(&mut self) {
         let db = self.core.db.clone();
         let state = &mut *self.state;
-        let lost = match db.link(&mut state.lease) {
+        let lost = match db.connection(&mut state.lease) {
             // Some errors make the database end the whole transaction, savepoints and all.
-            Ok(link) => !matches!(link.in_transaction().await, Ok(true)),
+            Ok(connection) => !connection.transaction_survives().await,
             Err(_) => true,
         };
         if lost {
@@ -119,7 +132,7 @@ fn over() -> Error {
 
 impl<S: Subject> Tx<S> {
     pub(super) fn new(db: Db<S>, lease: Lease) -> Self {
-        let state = State { lease, failed: vec![false], running: false, ended: false };
+        let state = State { lease, failed: vec![false], running: false, leaves_state: false, ended: false };
         let core = Core { db, state: Arc::new(Mutex::new(state)), abandoned: AtomicUsize::new(usize::MAX) };
         Self { core: Arc::new(core), depth: 0, ended: false }
     }
@@ -164,7 +177,7 @@ impl<S: Subject> Tx<S> {
     pub async fn begin(&self) -> Result<Self> {
         let mut turn = self.turn_served().await?;
         let depth = turn.state.failed.len();
-        let set = turn.start()?.savepoint(depth).await;
+        let set = turn.speak()?.savepoint(depth).await;
         if set.is_ok() {
             turn.state.failed.push(false);
         }
@@ -196,8 +209,9 @@ impl<S: Subject> Tx<S> {
             )
             .help("handle the statement's error, or put it behind a savepoint: `tx.begin()`"));
         }
-        let link = turn.start()?;
-        let done = if self.depth == 0 { link.commit().await } else { link.savepoint_release(self.depth).await };
+        let connection = turn.speak()?;
+        let done =
+            if self.depth == 0 { connection.commit().await } else { connection.savepoint_release(self.depth).await };
         match done {
             Ok(()) => {
                 self.finish(turn);
@@ -226,7 +240,7 @@ impl<S: Subject> Tx<S> {
         if self.depth > 0 {
             return Ok(());
         }
-        turn.start()?.rollback().await?;
+        turn.speak()?.rollback().await?;
         self.finish(turn);
         Ok(())
     }
@@ -239,7 +253,27 @@ impl<S: Subject> Tx<S> {
             return;
         }
         turn.state.ended = true;
-        turn.state.lease.clear();
+        if !turn.state.leaves_state {
+            turn.state.lease.clear();
+        }
+    }
+
+    /// The engine on which the data lies, as in its URLs.
+    pub(crate) fn engine(&self) -> &'static str {
+        self.core.db.engine()
+    }
+
+    pub(super) fn scope(&self) -> &Scope {
+        self.core.db.scope()
+    }
+
+    /// The typed view for sqlx on PostgreSQL, for one statement.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn postgres(&mut self) -> Result<PostgresTx<'_, S>> {
+        self.core.db.postgres()?;
+        Ok(PostgresTx::new(self))
     }
 
     /// The typed view for sqlx on SQLite, for one statement.

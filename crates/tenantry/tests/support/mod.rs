@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use tenantry::{CatalogConfig, Config, Migrations, NewTenant, SecretKey, TenantDb, Tenantry, TenantryBuilder};
+use tenantry::{CatalogConfig, Config, Migrations, NewServer, NewTenant, SecretKey, TenantDb, Tenantry, TenantryBuilder};
 
 /// The tenant tables of the tests.
 pub const TENANT: &[(&str, &str)] = &[(
@@ -39,7 +39,7 @@ impl Installation {
         let dir = tempfile::tempdir().unwrap();
         let tenancy = open(dir.path().into(), change, tenant).await.open().await.unwrap();
         tenancy
-            .server_add("local", &format!("sqlite://{}", dir.path().join("data").display()), None, None)
+            .server_add(NewServer::new("local", format!("sqlite://{}", dir.path().join("data").display())))
             .await
             .unwrap();
         let report = tenancy.migrations().up(&tenantry::MigrateOptions::new(), |_| ()).await.unwrap();

@@ -18,7 +18,7 @@ use sqlx::{
 
 use super::guard::{self, Guard};
 use crate::{
-    engine::SqlText,
+    engine::{Begin, SqlText},
     error::{Error, Result},
 };
 
@@ -30,21 +30,7 @@ pub(crate) struct SqliteLink {
     file: Option<FileIdentity>,
 }
 
-/// One statement as an app gave it.
-pub(crate) struct SqliteStatementText {
-    pub(crate) sql: SqlStr,
-    pub(crate) arguments: Option<SqliteArguments>,
-    pub(crate) persistent: bool,
-}
-
-/// How a transaction takes its locks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// Takes the write lock at once: no "database is locked" in the middle.
-    Write,
-    /// Reads one snapshot.
-    Read,
-}
+type SqliteStatementText = crate::engine::Statement<Sqlite>;
 
 impl SqliteLink {
     pub(super) async fn guarded(
@@ -88,11 +74,8 @@ impl SqliteLink {
     }
 
     pub(crate) async fn begin(&mut self, begin: Begin) -> Result<(), sqlx::Error> {
-        self.speak(match begin {
-            Begin::Write => "BEGIN IMMEDIATE",
-            Begin::Read => "BEGIN DEFERRED",
-        })
-        .await
+        // One level is all that SQLite has, and it is the strictest.
+        self.speak(if begin.read_only { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" }).await
     }
 
     /// Begins, if the text needs a transaction around it, and sees to it that the schema is the newest one.
@@ -101,7 +84,7 @@ impl SqliteLink {
     /// again behind the driver's back: its rows would come under the names of the old columns.
     pub(crate) async fn enter(&mut self, text: SqlText) -> Result<(), sqlx::Error> {
         if text.needs_transaction() {
-            self.begin(if text.reads_only { Begin::Read } else { Begin::Write }).await?;
+            self.begin(if text.reads_only { Begin::SNAPSHOT } else { Begin::WRITE }).await?;
         }
         self.newest_shape(text).await
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Applied, Attacks, BoxFuture, Capabilities, Connection, Engine, Finding, Place, Placement, Script, Target, sealed,
+    Applied, Attacks, BoxFuture, Capabilities, Connection, Engine, Finding, Place, Placement, Scope, Script, Target, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod audit;
+mod driver;
 mod files;
 mod guard;
 mod link;
@@ -22,13 +23,16 @@ mod open;
 mod place;
 mod scripts;
 
-pub(crate) use link::{Begin, SqliteLink, SqliteStatementText, Stop};
+pub(crate) use driver::SqliteDriver;
+pub(crate) use link::{SqliteLink, Stop};
 
 static CAPABILITIES: Capabilities = Capabilities {
     engine: "sqlite",
     isolations: &[Isolation::Database],
     default_isolation: Isolation::Database,
     transactional_ddl: true,
+    tenants_per_login: 0,
+    signs_in: false,
     instead: "SQLite has neither schemas nor row security: use `--isolation database` (a file per tenant)",
 };
 
@@ -47,10 +51,15 @@ impl SqliteEngine {
 
     fn file(&self, target: &Target) -> Result<PathBuf> {
         match target {
+            Target::Rows => Err(no_rows()),
             Target::Shared => Ok(self.directory.shared()),
             Target::Tenant(placement) => self.directory.tenant(&placement.physical),
         }
     }
+}
+
+fn no_rows() -> Error {
+    Error::new(ErrorKind::Internal, "SQLite has no tables that tenants have in common")
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -65,12 +74,19 @@ impl Engine for SqliteEngine {
         &CAPABILITIES
     }
 
-    fn prepare(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(place::prepare(&self.directory))
+    fn prepare(&self) -> BoxFuture<'_, Result<Option<u32>>> {
+        Box::pin(async {
+            place::prepare(&self.directory).await?;
+            Ok(None)
+        })
     }
 
     fn place(&self, placement: &Placement) -> Place {
         Place::Tenant(placement.clone())
+    }
+
+    fn scope(&self, _: Option<&Placement>) -> Result<Scope> {
+        Ok(Scope::None)
     }
 
     fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>> {
@@ -78,6 +94,7 @@ impl Engine for SqliteEngine {
             let shared = self.directory.shared();
             let link = match place {
                 Place::Shared => open::shared(&shared).await?,
+                Place::Rows | Place::Schemas(_) => return Err(no_rows()),
                 Place::Tenant(at) => open::tenant(&self.directory.tenant(&at.physical)?, &shared, at.id).await?,
             };
             Ok(Connection::Sqlite(Box::new(link)))
@@ -85,18 +102,33 @@ impl Engine for SqliteEngine {
     }
 
     fn still_bound(&self, connection: &Connection) -> bool {
-        let Connection::Sqlite(link) = connection;
-        link.file_is_there()
+        matches!(connection, Connection::Sqlite(link) if link.file_is_there())
+    }
+
+    fn finish<'a>(&'a self, _: &'a mut Connection) -> BoxFuture<'a, bool> {
+        // No statement is answered before its end here.
+        Box::pin(async { false })
+    }
+
+    fn is_worn(&self, _: &Connection) -> bool {
+        false
     }
 
     fn settle<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
-        let Connection::Sqlite(link) = connection;
-        Box::pin(link.settle())
+        Box::pin(async move {
+            match connection {
+                Connection::Sqlite(link) => link.settle().await,
+                Connection::Postgres(_) => false,
+            }
+        })
     }
 
     fn close(&self, connection: Connection) -> BoxFuture<'_, ()> {
-        let Connection::Sqlite(link) = connection;
-        Box::pin(link.close())
+        Box::pin(async move {
+            if let Connection::Sqlite(link) = connection {
+                link.close().await;
+            }
+        })
     }
 
     fn tenant_place_create<'a>(
@@ -109,6 +141,11 @@ impl Engine for SqliteEngine {
 
     fn tenant_place_drop<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>> {
         Box::pin(place::drop_fenced(&self.directory, placement, self.drain))
+    }
+
+    fn shared_refresh<'a>(&'a self, _: &'a Placement) -> BoxFuture<'a, Result<()>> {
+        // The shared file itself is attached to every connection.
+        Box::pin(async { Ok(()) })
     }
 
     fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>> {
@@ -125,6 +162,11 @@ impl Engine for SqliteEngine {
 
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { scripts::stamp(&self.file(target)?, script).await })
+    }
+
+    fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>> {
+        // Nothing lies between the tenants' files that could let one reach another.
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>> {

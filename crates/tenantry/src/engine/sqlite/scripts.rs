@@ -4,12 +4,9 @@ use std::path::Path;
 
 use sqlx::{Connection as _, Executor, Row, sqlite::SqliteConnection};
 
-use super::{
-    link::{Begin, SqliteLink},
-    open,
-};
+use super::{link::SqliteLink, open};
 use crate::{
-    engine::{Applied, Script},
+    engine::{Applied, Begin, Script},
     error::{Error, ErrorKind, Result},
 };
 
@@ -43,7 +40,7 @@ pub(super) async fn apply(file: &Path, shared: &Path, script: &Script) -> Result
 }
 
 async fn apply_in_tx(link: &mut SqliteLink, script: &Script) -> Result<()> {
-    link.begin(Begin::Write).await?;
+    link.begin(Begin::WRITE).await?;
     // Only now, under the write lock: another runner may have been here.
     if is_applied(&mut link.connection, script).await? {
         link.rollback().await?;

@@ -54,6 +54,8 @@ fn tenant(key: &str) -> Arc<Tenant> {
         version: 0,
         created_at: 0,
         deleted_at: None,
+        login: None,
+        password: None,
         physical: "".into(),
         was_suspended: false,
         mark: 0,

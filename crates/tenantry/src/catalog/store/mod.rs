@@ -2,24 +2,18 @@
 
 use std::{
     future::Future,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::Path,
     pin::Pin,
     sync::{Mutex, OnceLock},
-    time::Duration,
 };
 
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions,
-    TransactionTrait,
-};
-use sqlx::{
-    ConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 
 use super::{Catalog, Change, unavailable};
 use crate::error::{Error, ErrorKind, Result};
+
+mod postgres;
+mod sqlite;
 
 /// Whether a commit has to be on the disk before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +29,8 @@ pub(super) struct Store {
     read: DatabaseConnection,
     acknowledged: DatabaseConnection,
     progress: DatabaseConnection,
-    file: Option<CatalogFile>,
-}
-
-struct CatalogFile {
-    path: PathBuf,
-    identity: (u64, u64),
+    /// Where the catalog is a file.
+    file: Option<sqlite::CatalogFile>,
 }
 
 /// A transaction of the catalog, with the changes that others have to hear of once it is committed.
@@ -62,34 +52,17 @@ pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c
 
 impl Store {
     pub(super) async fn connect(url: &str) -> Result<Self> {
-        let Some(path) = url.strip_prefix("sqlite://") else {
-            return Err(Error::new(ErrorKind::Unsupported, "the catalog's URL does not start with `sqlite://`")
-                .help("write `url = \"sqlite://catalog.db\"` under [catalog] in tenantry.toml"));
-        };
-        Self::connect_sqlite(Path::new(path)).await
-    }
-
-    async fn connect_sqlite(path: &Path) -> Result<Self> {
-        let path = std::path::absolute(path).map_err(|e| cannot_open(path, e))?;
-        let file = |synchronous| {
-            SqliteConnectOptions::new()
-                .filename(&path)
-                .create_if_missing(true)
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(10))
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(synchronous)
-                .disable_statement_logging()
-        };
-        let acknowledged = open(&path, file(SqliteSynchronous::Full), 1).await?;
-        protect(&path)?;
-        let store = Self {
-            read: open(&path, file(SqliteSynchronous::Full), 4).await?,
-            acknowledged,
-            progress: open(&path, file(SqliteSynchronous::Normal), 1).await?,
-            file: Some(CatalogFile { identity: identity(&path)?, path }),
-        };
-        Ok(store)
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return sqlite::connect(Path::new(path)).await;
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres::connect(url).await;
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the catalog's URL starts neither with `sqlite://` nor with `postgres://`",
+        )
+        .help("write `url = \"sqlite://catalog.db\"` under [catalog] in tenantry.toml"))
     }
 
     pub(super) fn read(&self) -> &DatabaseConnection {
@@ -98,13 +71,7 @@ impl Store {
 
     /// A catalog file that was moved away would go on taking writes that nobody finds again.
     pub(super) fn check_in_place(&self) -> Result<()> {
-        match &self.file {
-            Some(file) if identity(&file.path)? != file.identity => {
-                Err(Error::new(ErrorKind::CatalogUnavailable, "the catalog's file was replaced")
-                    .help("restart the program after a catalog has been restored"))
-            }
-            _ => Ok(()),
-        }
+        self.file.as_ref().map_or(Ok(()), sqlite::CatalogFile::check_in_place)
     }
 
     async fn begin(&self, durability: Durability) -> Result<CatalogTx> {
@@ -119,6 +86,9 @@ impl Store {
             ..Default::default()
         };
         let tx = connection.begin_with_options(options).await.map_err(unavailable)?;
+        if self.file.is_none() {
+            postgres::only_writer(&tx).await?;
+        }
         Ok(CatalogTx { tx, changes: Mutex::default(), now: OnceLock::new() })
     }
 
@@ -162,36 +132,4 @@ impl Catalog {
         });
         task.await.map_err(|e| Error::new(ErrorKind::Internal, "a catalog transaction was cut off").caused_by(e))?
     }
-}
-
-/// The one place where a pool of sqlx is opened.
-#[expect(clippy::disallowed_methods, reason = "the catalog is no tenant's: its connections have nothing to keep apart")]
-async fn open(path: &Path, options: SqliteConnectOptions, connections: u32) -> Result<DatabaseConnection> {
-    let pool = SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(15))
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(options)
-        .await
-        .map_err(|e| cannot_open(path, e))?;
-    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
-}
-
-fn cannot_open(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(ErrorKind::CatalogUnavailable, format!("cannot open the catalog `{}`", path.display()))
-        .caused_by(cause)
-        .help("look whether its directory exists and belongs to you; `tenantry init` makes a new one")
-}
-
-fn identity(path: &Path) -> Result<(u64, u64)> {
-    let metadata = std::fs::metadata(path).map_err(|e| cannot_open(path, e))?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
-/// It names every customer: for its owner only.
-fn protect(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|e| cannot_open(path, e))
 }

@@ -1,0 +1,147 @@
+//! [`Connection`]: a physical connection of one of the engines, and what every engine can do with one.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{postgres, sqlite};
+use crate::id::TenantId;
+
+/// A physical connection of one of the engines.
+pub(crate) enum Connection {
+    Sqlite(Box<sqlite::SqliteLink>),
+    Postgres(Box<postgres::PgLink>),
+}
+
+/// Stops what a connection is doing, from outside of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Stopper {
+    Sqlite(sqlite::Stop),
+    /// A server is asked to stop while the connection is settled: that takes a round trip.
+    WhenSettled,
+}
+
+impl Stopper {
+    pub(crate) fn stop(&self) {
+        match self {
+            Self::Sqlite(stop) => stop.stop(),
+            Self::WhenSettled => {}
+        }
+    }
+}
+
+/// What is put on a connection for one transaction and dies with it.
+#[derive(Clone, Debug)]
+pub(crate) enum Scope {
+    /// The place says it all.
+    None,
+    Postgres(Arc<postgres::PgScope>),
+}
+
+/// How a transaction is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begin {
+    pub(crate) read_only: bool,
+    pub(crate) level: Option<Level>,
+}
+
+/// A standard isolation level of transactions; `None` is the engine's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl Begin {
+    /// May write. On SQLite it takes the write lock at once: no "database is locked" in the middle.
+    pub(crate) const WRITE: Self = Self { read_only: false, level: None };
+    /// Reads one snapshot.
+    pub(crate) const SNAPSHOT: Self = Self { read_only: true, level: Some(Level::RepeatableRead) };
+}
+
+type Done = Result<(), sqlx::Error>;
+
+impl Connection {
+    pub(crate) fn stopper(&self) -> Stopper {
+        match self {
+            Self::Sqlite(link) => Stopper::Sqlite(link.stopper()),
+            Self::Postgres(_) => Stopper::WhenSettled,
+        }
+    }
+
+    /// Statements from now on may run until `limit` has passed.
+    pub(crate) fn limit(&self, limit: Duration) {
+        match self {
+            Self::Sqlite(link) => link.limit(limit),
+            // The server knows the limit: it came with the connection or comes with the scope.
+            Self::Postgres(_) => {}
+        }
+    }
+
+    /// Whether it has seen that tenant before, where that makes it faster for it.
+    pub(crate) fn knows(&self, tenant: TenantId) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(link) => link.knows(tenant),
+        }
+    }
+
+    pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {
+        match self {
+            Self::Sqlite(link) => link.begin(begin).await,
+            Self::Postgres(link) => link.begin(scope, begin).await,
+        }
+    }
+
+    /// Commits a transaction in which all went well.
+    pub(crate) async fn commit(&mut self) -> Done {
+        match self {
+            Self::Sqlite(link) => link.commit().await,
+            Self::Postgres(link) => link.commit_checked().await,
+        }
+    }
+
+    /// Commits a one-shot statement that went well.
+    pub(crate) async fn commit_statement(&mut self) -> Done {
+        match self {
+            Self::Sqlite(link) => link.commit().await,
+            Self::Postgres(link) => link.commit().await,
+        }
+    }
+
+    pub(crate) async fn rollback(&mut self) -> Done {
+        match self {
+            Self::Sqlite(link) => link.rollback().await,
+            Self::Postgres(link) => link.rollback().await,
+        }
+    }
+
+    pub(crate) async fn savepoint(&mut self, depth: usize) -> Done {
+        match self {
+            Self::Sqlite(link) => link.savepoint(depth).await,
+            Self::Postgres(link) => link.savepoint(depth).await,
+        }
+    }
+
+    pub(crate) async fn savepoint_release(&mut self, depth: usize) -> Done {
+        match self {
+            Self::Sqlite(link) => link.savepoint_release(depth).await,
+            Self::Postgres(link) => link.savepoint_release(depth).await,
+        }
+    }
+
+    pub(crate) async fn savepoint_rollback(&mut self, depth: usize) -> Done {
+        match self {
+            Self::Sqlite(link) => link.savepoint_rollback(depth).await,
+            Self::Postgres(link) => link.savepoint_rollback(depth).await,
+        }
+    }
+
+    /// Whether the transaction is still there after a statement in it failed: some errors end it whole.
+    pub(crate) async fn transaction_survives(&mut self) -> bool {
+        match self {
+            Self::Sqlite(link) => matches!(link.in_transaction().await, Ok(true)),
+            Self::Postgres(link) => link.quiet().await,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! [`Driver`]: how statements of an app run on one engine, for the floor that gives apps their handles.
+
+use std::future::ready;
+
+use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
+use sqlx::{Database, Either, SqlStr};
+use sqlx_core::describe::Describe;
+
+use super::{Connection, Scope, SqlText};
+use crate::error::Result;
+
+pub(crate) type SqlxResult<T> = Result<T, sqlx::Error>;
+pub(crate) type Row<D> = <<D as Driver>::Database as Database>::Row;
+pub(crate) type Done<D> = <<D as Driver>::Database as Database>::QueryResult;
+pub(crate) type Item<D> = SqlxResult<Either<Done<D>, Row<D>>>;
+
+/// One statement as an app gave it.
+pub(crate) struct Statement<D: Database> {
+    pub(crate) sql: SqlStr,
+    pub(crate) arguments: Option<D::Arguments>,
+    pub(crate) persistent: bool,
+}
+
+impl<D: Database<Arguments: Clone>> Clone for Statement<D> {
+    fn clone(&self) -> Self {
+        Self { sql: self.sql.clone(), arguments: self.arguments.clone(), persistent: self.persistent }
+    }
+}
+
+impl<D: Database> Statement<D> {
+    /// Without arguments, and not kept prepared.
+    pub(crate) const fn bare(sql: SqlStr) -> Self {
+        Self { sql, arguments: None, persistent: false }
+    }
+
+    /// To be prepared, and not run.
+    pub(crate) fn to_prepare(sql: SqlStr) -> Self {
+        Self { sql, arguments: Some(D::Arguments::default()), persistent: true }
+    }
+}
+
+/// What has to be done when a one-shot statement has ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// No transaction was begun for it: the engine has ended its own.
+    AsItIs,
+    /// It is committed before it is answered.
+    Commit,
+    /// It has changed nothing: it is answered at once, and its transaction ended behind that.
+    CommitLater,
+}
+
+/// How to run a statement again that has failed without having done anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    pub(crate) text: SqlText,
+    /// What was prepared has to be forgotten before.
+    pub(crate) forget: bool,
+}
+
+/// The statements of sqlx on one engine. The link is what a lease of that engine holds.
+pub(crate) trait Driver: Sized + Send + Sync + 'static {
+    type Database: Database;
+    type Link: Send;
+
+    /// The engine's name, and that of the typed view on [`Db`](crate::Db).
+    const ENGINE: &'static str;
+
+    fn link(connection: &mut Connection) -> Option<&mut Self::Link>;
+
+    /// What the text is; an error refuses it.
+    fn read(statement: &Statement<Self::Database>, scope: &Scope) -> Result<SqlText>;
+
+    /// Begins what a one-shot statement needs around it.
+    fn enter<'l>(
+        link: &'l mut Self::Link,
+        scope: &'l Scope,
+        text: SqlText,
+        streaming: bool,
+    ) -> BoxFuture<'l, SqlxResult<Leave>>;
+
+    /// What has to be done before a statement of that text, inside of its transaction.
+    fn before(link: &mut Self::Link, text: SqlText) -> BoxFuture<'_, SqlxResult<()>>;
+
+    /// A copy of a one-shot statement for [`Driver::again`], where the engine may need it.
+    fn spare(statement: &Statement<Self::Database>) -> Option<Statement<Self::Database>>;
+
+    /// Whether a statement failed because what was prepared for it does not fit the tables any more.
+    fn is_stale(link: &Self::Link, error: &sqlx::Error) -> bool;
+
+    /// Whether a failed one-shot statement, rolled back, will do better when it is run again on the same connection.
+    fn again(link: &Self::Link, error: &sqlx::Error, sql: &str, text: SqlText) -> Option<Again>;
+
+    /// Forgets what was prepared. `false`: the connection is lost.
+    fn forget(link: &mut Self::Link) -> BoxFuture<'_, bool>;
+
+    fn stream(link: &mut Self::Link, statement: Statement<Self::Database>, text: SqlText) -> BoxStream<'_, Item<Self>>;
+
+    /// Runs to the end and gives all rows.
+    fn fetch_all(
+        link: &mut Self::Link,
+        statement: Statement<Self::Database>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Vec<Row<Self>>>> {
+        let rows = Self::stream(link, statement, text).try_filter_map(|item| ready(Ok(item.right())));
+        Box::pin(rows.try_collect())
+    }
+
+    /// Runs to the end and gives the first row: what fails behind it is not lost.
+    fn fetch_optional(
+        link: &mut Self::Link,
+        statement: Statement<Self::Database>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Option<Row<Self>>>> {
+        let items = Self::stream(link, statement, text);
+        Box::pin(items.try_fold(None, |first, item| ready(Ok(first.or(item.right())))))
+    }
+
+    fn execute(
+        link: &mut Self::Link,
+        statement: Statement<Self::Database>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Done<Self>>> {
+        let done = Self::stream(link, statement, text).try_filter_map(|item| ready(Ok(item.left())));
+        Box::pin(done.try_collect())
+    }
+
+    fn prepare<'l>(
+        link: &'l mut Self::Link,
+        sql: SqlStr,
+        types: &'l [<Self::Database as Database>::TypeInfo],
+    ) -> BoxFuture<'l, SqlxResult<<Self::Database as Database>::Statement>>;
+
+    fn describe(link: &mut Self::Link, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Self::Database>>>;
+}

@@ -1,0 +1,127 @@
+//! Opening connections for apps, each bound to its place.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Row,
+    postgres::{PgConnectOptions, PgConnection},
+};
+
+use super::{
+    control::Control,
+    link::PgLink,
+    names::{Names, TENANT},
+    scope::path,
+};
+use crate::{
+    engine::{Place, Placement},
+    error::{Error, ErrorKind, Result},
+    secret::SecretKey,
+};
+
+/// What the sealed password of a tenant's login is bound to.
+pub(crate) const PASSWORD_PURPOSE: &str = "tenant password";
+
+/// Where and as whom an app's connections of one server are opened.
+pub(super) struct Door {
+    /// Where apps go; the user is another for each place.
+    pub(super) app: PgConnectOptions,
+    /// Where the administrator goes: tenants' own databases are never behind a pooler.
+    pub(super) direct: PgConnectOptions,
+    pub(super) names: Names,
+    pub(super) key: Arc<SecretKey>,
+    pub(super) control: Arc<Control>,
+    pub(super) pooler: bool,
+    pub(super) statement_timeout: Duration,
+}
+
+impl Door {
+    pub(super) async fn connect(&self, place: &Place) -> Result<PgLink> {
+        let pooled = self.is_pooled(place);
+        let mut connection = self.options(place)?.connect().await.map_err(|e| cannot_open(place, e))?;
+        let pid = self.prove(&mut connection, place).await?;
+        Ok(PgLink::new(connection, Arc::clone(&self.control), (!pooled).then_some(pid)))
+    }
+
+    /// Whether transactions at this place may meet another process of the server each.
+    pub(super) const fn is_pooled(&self, place: &Place) -> bool {
+        self.pooler && !matches!(place, Place::Tenant(_))
+    }
+
+    fn options(&self, place: &Place) -> Result<PgConnectOptions> {
+        let names = &self.names;
+        let (options, login) = match place {
+            Place::Rows => (self.app.clone(), names.rows_login()),
+            Place::Schemas(number) => (self.app.clone(), names.schemas_login(*number)),
+            Place::Shared => (self.app.clone(), names.shared_login()),
+            Place::Tenant(placement) => (self.own(placement)?, names.of_tenant(&placement.physical)),
+        };
+        let options = options.username(&login).application_name("tenantry app").disable_statement_logging();
+        if self.is_pooled(place) {
+            return Ok(options);
+        }
+        let timeout = format!("{}ms", self.statement_timeout.as_millis());
+        Ok(options.options([
+            ("search_path", self.search_path(place).as_str()),
+            ("statement_timeout", &timeout),
+            // What an app that was killed had begun is stopped too.
+            ("client_connection_check_interval", "500ms"),
+        ]))
+    }
+
+    fn own(&self, placement: &Placement) -> Result<PgConnectOptions> {
+        let options = self.direct.clone().database(&self.names.of_tenant(&placement.physical));
+        let Some(sealed) = &placement.password else { return Ok(options) };
+        Ok(options.password(&self.key.open(PASSWORD_PURPOSE, sealed)?))
+    }
+
+    /// Where names lead outside of a scope: in a place that many have in common nowhere.
+    fn search_path(&self, place: &Place) -> String {
+        match place {
+            Place::Tenant(_) => path(TENANT),
+            Place::Rows | Place::Schemas(_) | Place::Shared => "pg_catalog,pg_temp".into(),
+        }
+    }
+
+    /// A login that may do more than it should is no wall: it is refused before any statement of an app runs on it.
+    async fn prove(&self, connection: &mut PgConnection, place: &Place) -> Result<i32> {
+        let row = sqlx::query("SELECT pg_backend_pid() AS pid, session_user::text AS login")
+            .persistent(false)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| cannot_open(place, e))?;
+        let (pid, login): (i32, String) = (row.get("pid"), row.get("login"));
+        let breaches =
+            super::login::breaches(connection, place, &self.names).await.map_err(|e| cannot_open(place, e))?;
+        if breaches.is_empty() {
+            return Ok(pid);
+        }
+        Err(Error::new(
+            ErrorKind::Isolation,
+            format!("the login `{login}` for {place} is refused: {}", breaches.join("; ")),
+        )
+        .help(format!(
+            "ALTER ROLE \"{login}\" NOSUPERUSER NOBYPASSRLS NOINHERIT NOCREATEROLE NOCREATEDB NOREPLICATION, take its \
+             memberships and objects away, or leave --app-url out: then the login is made for you"
+        )))
+    }
+}
+
+fn cannot_open(place: &Place, cause: sqlx::Error) -> Error {
+    let text = format!("no connection to {place} could be opened");
+    let kind = match cause.as_database_error().and_then(|e| e.code()).as_deref() {
+        // Too many connections, starting up, shutting down, or a reserved slot.
+        Some("53300" | "57P03" | "57P01") | None => ErrorKind::DatabaseBusy,
+        Some(_) => ErrorKind::Isolation,
+    };
+    Error::new(kind, text).caused_by(cause).help("tenantry doctor")
+}
+
+/// Options from a URL that an operator gave; the error does not show it.
+pub(super) fn parse(url: &str, what: &str) -> Result<PgConnectOptions> {
+    url.parse().map_err(|e: sqlx::Error| {
+        Error::new(ErrorKind::InvalidInput, format!("the {what} cannot be read"))
+            .caused_by(e)
+            .help("write postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE")
+    })
+}

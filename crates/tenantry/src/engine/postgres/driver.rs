@@ -1,0 +1,257 @@
+//! PostgreSQL's statements for the floor that gives apps their handles.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
+use sqlx::{
+    Executor, Postgres, SqlStr,
+    postgres::{PgArguments, PgDatabaseError, PgStatement, PgTypeInfo},
+};
+use sqlx_core::describe::Describe;
+
+use super::{
+    link::{PgLink, at_rest},
+    text,
+};
+use crate::{
+    engine::{
+        Again, Begin, Connection, Done, Driver, Item, Leave, Row, Scope, SqlText, SqlxResult, Statement, postgres::PgScope,
+    },
+    error::{Error, ErrorKind, Result},
+};
+
+/// See [`Driver`].
+pub(crate) struct PgDriver;
+
+/// A text with its arguments, as sqlx takes it.
+struct Text {
+    sql: SqlStr,
+    arguments: Option<PgArguments>,
+    persistent: bool,
+}
+
+impl<'q> sqlx::Execute<'q, Postgres> for Text {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, sqlx::error::BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}
+
+fn query(statement: Statement<Postgres>, text: SqlText) -> Text {
+    // Behind a pooler the next statement may meet another process, which knows nothing of what was prepared here.
+    let persistent = statement.persistent && !text.shape_follows_schema;
+    Text { sql: statement.sql, arguments: statement.arguments, persistent }
+}
+
+fn scope_of(scope: &Scope) -> Result<&PgScope> {
+    match scope {
+        Scope::Postgres(scope) => Ok(scope),
+        Scope::None => Err(Error::new(ErrorKind::Internal, "a handle on PostgreSQL without a scope")),
+    }
+}
+
+/// Rows as they come; the link is at rest once their end was read.
+struct Watched<'l> {
+    rows: BoxStream<'l, Item<PgDriver>>,
+    busy: &'l mut bool,
+    failed: bool,
+}
+
+impl Stream for Watched<'_> {
+    type Item = Item<PgDriver>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = std::task::ready!(self.rows.poll_next_unpin(context));
+        match &item {
+            Some(item) => self.failed |= !at_rest(item),
+            None => *self.busy = self.failed,
+        }
+        Poll::Ready(item)
+    }
+}
+
+impl Driver for PgDriver {
+    type Database = Postgres;
+    type Link = PgLink;
+
+    const ENGINE: &'static str = "postgres";
+
+    fn link(connection: &mut Connection) -> Option<&mut PgLink> {
+        match connection {
+            Connection::Postgres(link) => Some(link),
+            Connection::Sqlite(_) => None,
+        }
+    }
+
+    fn read(statement: &Statement<Postgres>, scope: &Scope) -> Result<SqlText> {
+        let pooled = scope_of(scope)?.pooled;
+        let read = text::cached(statement.sql.as_str())?;
+        // Sent without arguments it goes over the simple protocol, which takes several statements.
+        let plain = read.plain && statement.arguments.is_some();
+        if pooled && !read.plain {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "behind a pooler only plain statements run: what else this one leaves could not be taken back",
+            )
+            .help("send one SELECT, INSERT, UPDATE, DELETE or MERGE at a time, or add the server without --pooler"));
+        }
+        Ok(SqlText {
+            reads_only: read.reads_only && plain,
+            shape_follows_schema: pooled,
+            leaves_state: !plain && !pooled,
+        })
+    }
+
+    fn enter<'l>(
+        link: &'l mut PgLink,
+        scope: &'l Scope,
+        text: SqlText,
+        streaming: bool,
+    ) -> BoxFuture<'l, SqlxResult<Leave>> {
+        async move {
+            let scope = scope_of(scope)?;
+            if text.reads_only {
+                if scope.own {
+                    return Ok(Leave::AsItIs);
+                }
+                link.enter(scope, Begin { read_only: true, level: None }).await?;
+                return Ok(Leave::CommitLater);
+            }
+            // At a place of the tenant's own the server's own transaction around a statement will do, unless the rows
+            // are handed out while it runs: then it must be possible to take it back.
+            if scope.own && !text.leaves_state && !streaming {
+                return Ok(Leave::AsItIs);
+            }
+            link.enter(scope, Begin::WRITE).await?;
+            Ok(Leave::Commit)
+        }
+        .boxed()
+    }
+
+    fn before(_: &mut PgLink, _: SqlText) -> BoxFuture<'_, SqlxResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn spare(statement: &Statement<Postgres>) -> Option<Statement<Postgres>> {
+        statement.arguments.is_some().then(|| statement.clone())
+    }
+
+    fn is_stale(link: &PgLink, error: &sqlx::Error) -> bool {
+        let Some(error) = error.as_database_error() else { return false };
+        let error = error.downcast_ref::<PgDatabaseError>();
+        match error.code() {
+            "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+            "26000" => true,
+            // A type of the same name in another tenant's schema: the driver knows types by their names.
+            "42804" | "42883" => link.has_seen_several(),
+            _ => false,
+        }
+    }
+
+    fn again(link: &PgLink, error: &sqlx::Error, sql: &str, text: SqlText) -> Option<Again> {
+        if Self::is_stale(link, error) {
+            return Some(Again { text, forget: true });
+        }
+        let writes = text.reads_only && error.as_database_error().and_then(|e| e.code()).as_deref() == Some("25006");
+        writes.then(|| {
+            // It reads by its words, but a function in it writes.
+            text::learn_that_it_writes(sql);
+            Again { text: SqlText { reads_only: false, ..text }, forget: false }
+        })
+    }
+
+    fn forget(link: &mut PgLink) -> BoxFuture<'_, bool> {
+        link.forget_statements().boxed()
+    }
+
+    fn stream(link: &mut PgLink, statement: Statement<Postgres>, text: SqlText) -> BoxStream<'_, Item<Self>> {
+        let (connection, busy) = link.start();
+        Watched { rows: connection.fetch_many(query(statement, text)), busy, failed: false }.boxed()
+    }
+
+    fn fetch_all(
+        link: &mut PgLink,
+        statement: Statement<Postgres>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Vec<Row<Self>>>> {
+        async move {
+            let (connection, busy) = link.start();
+            let rows = connection.fetch_many(query(statement, text));
+            let result = rows.try_filter_map(|item| std::future::ready(Ok(item.right()))).try_collect().await;
+            *busy = !at_rest(&result);
+            result
+        }
+        .boxed()
+    }
+
+    fn fetch_optional(
+        link: &mut PgLink,
+        statement: Statement<Postgres>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Option<Row<Self>>>> {
+        async move {
+            let (connection, busy) = link.start();
+            let items = connection.fetch_many(query(statement, text));
+            // To the end: the driver's own way stops at the first row, and an error behind it would be lost.
+            let result = items
+                .try_fold(None, |first: Option<Row<Self>>, item| std::future::ready(Ok(first.or(item.right()))))
+                .await;
+            *busy = !at_rest(&result);
+            result
+        }
+        .boxed()
+    }
+
+    fn execute(
+        link: &mut PgLink,
+        statement: Statement<Postgres>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Done<Self>>> {
+        async move {
+            let (connection, busy) = link.start();
+            let items = connection.fetch_many(query(statement, text));
+            let result = items.try_filter_map(|item| std::future::ready(Ok(item.left()))).try_collect().await;
+            *busy = !at_rest(&result);
+            result
+        }
+        .boxed()
+    }
+
+    fn prepare<'l>(
+        link: &'l mut PgLink,
+        sql: SqlStr,
+        types: &'l [PgTypeInfo],
+    ) -> BoxFuture<'l, SqlxResult<PgStatement>> {
+        async move {
+            let (connection, busy) = link.start();
+            let result = connection.prepare_with(sql, types).await;
+            *busy = !at_rest(&result);
+            result
+        }
+        .boxed()
+    }
+
+    fn describe(link: &mut PgLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Postgres>>> {
+        async move {
+            let (connection, busy) = link.start();
+            let result = connection.describe(sql).await;
+            *busy = !at_rest(&result);
+            result
+        }
+        .boxed()
+    }
+}

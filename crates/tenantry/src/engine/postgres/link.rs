@@ -1,0 +1,211 @@
+//! [`PgLink`]: a connection to PostgreSQL, and the words by which transactions are begun, ended and undone on it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
+
+use super::{control::Control, scope::PgScope};
+use crate::{
+    engine::{Begin, Scope},
+    id::TenantId,
+};
+
+/// After so many tenants of schema isolation a connection is closed: the server's side of it grows with each.
+const MOST_SCHEMAS: usize = 400;
+
+/// How often an answer to the cancelled statement of a last user may come late.
+const TRIES: usize = 5;
+
+pub(crate) struct PgLink {
+    pub(super) connection: PgConnection,
+    control: Arc<Control>,
+    /// The process of the server that serves this connection, or, behind a pooler, its transaction.
+    pid: Option<i32>,
+    /// Whether a statement was sent whose end nobody has read.
+    busy: bool,
+    pooled: bool,
+    tenants: HashSet<TenantId>,
+}
+
+type Done = Result<(), sqlx::Error>;
+
+impl PgLink {
+    pub(super) fn new(connection: PgConnection, control: Arc<Control>, pid: Option<i32>) -> Self {
+        let pooled = pid.is_none();
+        Self { connection, control, pid, busy: false, pooled, tenants: HashSet::new() }
+    }
+
+    pub(crate) fn knows(&self, tenant: TenantId) -> bool {
+        self.tenants.contains(&tenant)
+    }
+
+    pub(super) fn has_seen_several(&self) -> bool {
+        self.tenants.len() > 1
+    }
+
+    pub(super) fn is_worn(&self) -> bool {
+        self.tenants.len() >= MOST_SCHEMAS
+    }
+
+    /// The connection, for a statement that counts as running until [`PgLink::over`].
+    pub(super) fn start(&mut self) -> (&mut PgConnection, &mut bool) {
+        self.busy = true;
+        (&mut self.connection, &mut self.busy)
+    }
+
+    pub(super) async fn speak(&mut self, words: impl SqlSafeStr) -> Done {
+        let (connection, busy) = self.start();
+        let result = connection.execute(sqlx::raw_sql(words)).await;
+        *busy = !at_rest(&result);
+        result.map(drop)
+    }
+
+    pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {
+        match scope {
+            Scope::Postgres(scope) => self.enter(scope, begin).await,
+            Scope::None => Err(sqlx::Error::Configuration("no scope for this connection".into())),
+        }
+    }
+
+    pub(super) async fn enter(&mut self, scope: &PgScope, begin: Begin) -> Done {
+        self.tenants.extend(scope.schema_of);
+        let words = AssertSqlSafe(scope.begin(begin));
+        if !scope.pooled {
+            return self.speak(words).await;
+        }
+        self.pid = None;
+        let (connection, busy) = self.start();
+        let answer = connection.fetch_one(sqlx::raw_sql(words)).await;
+        *busy = !at_rest(&answer);
+        self.pid = answer?.try_get("pid")?;
+        Ok(())
+    }
+
+    /// Commits a one-shot statement that went well.
+    pub(crate) async fn commit(&mut self) -> Done {
+        self.end("COMMIT").await
+    }
+
+    /// Commits a transaction of several statements. COMMIT itself says nothing of one that has failed: the server calls
+    /// it a success and stores nothing. So it is asked a question before, which it answers only if all went well.
+    pub(crate) async fn commit_checked(&mut self) -> Done {
+        self.end("SELECT 1; COMMIT").await
+    }
+
+    pub(crate) async fn rollback(&mut self) -> Done {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(&mut self, words: &'static str) -> Done {
+        if self.pooled {
+            // Once this is on its way the process may serve somebody else: it must not be stopped any more.
+            self.pid = None;
+        }
+        self.speak(words).await
+    }
+
+    /// Savepoints are named by their depth: one that was set for a caller who went away is never taken for another.
+    pub(crate) async fn savepoint(&mut self, depth: usize) -> Done {
+        self.speak(AssertSqlSafe(format!("SAVEPOINT tenantry_{depth}"))).await
+    }
+
+    pub(crate) async fn savepoint_release(&mut self, depth: usize) -> Done {
+        self.speak(AssertSqlSafe(format!("RELEASE tenantry_{depth}"))).await
+    }
+
+    pub(crate) async fn savepoint_rollback(&mut self, depth: usize) -> Done {
+        self.speak(AssertSqlSafe(format!("ROLLBACK TO tenantry_{depth}; RELEASE tenantry_{depth}"))).await
+    }
+
+    /// Stops a statement that nobody waits for and reads to its end. `false`: the connection is lost.
+    pub(crate) async fn quiet(&mut self) -> bool {
+        if !self.busy {
+            return true;
+        }
+        if let Some(pid) = self.pid
+            && !self.control.cancel(pid).await
+        {
+            return false;
+        }
+        self.drain().await
+    }
+
+    /// Reads on until the server has nothing left to say. The errors are those of statements that were given up.
+    async fn drain(&mut self) -> bool {
+        for _ in 0..TRIES {
+            match self.connection.ping().await {
+                Ok(()) => {
+                    self.busy = false;
+                    return true;
+                }
+                Err(sqlx::Error::Database(_)) => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether nothing of a last user can be left: no statement that runs on, no transaction, no state of the session.
+    pub(super) async fn settle(&mut self) -> bool {
+        // The cancel has been sent when this returns. It may still arrive late, at one of the words below: each is said
+        // again until it was answered.
+        if !self.quiet().await || !self.insist("ROLLBACK").await {
+            return false;
+        }
+        if self.pooled {
+            // A transaction is all that a pooler lets one have: with it everything is gone.
+            return true;
+        }
+        // It refuses to run inside of a transaction: so there is none either.
+        self.forget_statements().await && self.insist("DISCARD ALL").await
+    }
+
+    /// The driver's prepared statements, and what it knows of types: both may be those of another tenant's tables.
+    pub(super) async fn forget_statements(&mut self) -> bool {
+        for _ in 0..TRIES {
+            match self.connection.clear_cached_statements().await {
+                Ok(()) => return true,
+                Err(sqlx::Error::Database(_)) => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    async fn insist(&mut self, words: &'static str) -> bool {
+        for _ in 0..TRIES {
+            match self.end(words).await {
+                Ok(()) => return true,
+                Err(sqlx::Error::Database(_)) => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    pub(super) async fn close(self) {
+        if self.busy
+            && let Some(pid) = self.pid
+        {
+            // The server would go on with it for as long as it takes.
+            self.control.cancel(pid).await;
+        }
+        let Self { connection, .. } = self;
+        if let Err(error) = connection.close().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
+        }
+    }
+}
+
+/// Whether the server has answered to the end, so that nothing of the statement runs on.
+pub(super) fn at_rest<T>(result: &Result<T, sqlx::Error>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(error) => matches!(error, sqlx::Error::Database(_)),
+    }
+}
+
+/// The text of a statement that the engine has written itself.
+pub(super) fn own(words: String) -> SqlStr {
+    AssertSqlSafe(words).into_sql_str()
+}

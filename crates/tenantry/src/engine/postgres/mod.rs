@@ -1,0 +1,385 @@
+//! PostgreSQL: rows in common tables, a schema, or a database per tenant.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Applied, Attacks, BoxFuture, Capabilities, Connection, Engine, EngineSpec, Finding, Place, Placement, Scope, Script,
+    Target, sealed,
+};
+use crate::{error::Result, id::TenantId, secret::Secret, tenant::Isolation};
+
+mod audit;
+mod connect;
+mod control;
+mod databases;
+mod driver;
+mod ledger;
+pub(crate) mod lex;
+mod link;
+mod login;
+mod names;
+mod prelude;
+mod rows;
+mod rules;
+mod schemas;
+mod scope;
+mod scram;
+mod scripts;
+mod server;
+mod shared;
+pub(crate) mod statements;
+mod text;
+mod url;
+
+pub(crate) use connect::PASSWORD_PURPOSE;
+pub(crate) use driver::PgDriver;
+pub(crate) use link::PgLink;
+pub(crate) use scope::PgScope;
+pub(crate) use scram::new_password;
+pub(crate) use url::is_same_database;
+
+/// The app URL of a server for which the operator has given none: a restricted login of ours, with a new password.
+pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str) -> Result<String> {
+    url::for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &new_password()?)
+}
+
+use connect::Door;
+use control::Control;
+use names::Names;
+use scripts::Site;
+use shared::Home;
+
+static CAPABILITIES: Capabilities = Capabilities {
+    engine: "postgres",
+    isolations: &[Isolation::Row, Isolation::Schema, Isolation::Database],
+    default_isolation: Isolation::Schema,
+    transactional_ddl: true,
+    tenants_per_login: schemas::TENANTS_PER_LOGIN,
+    signs_in: true,
+    instead: "",
+};
+
+/// A database server; tenants of row and schema isolation live in the database that its URL names.
+pub(crate) struct PostgresEngine {
+    door: Door,
+    control: Arc<Control>,
+    installation: TenantId,
+    /// The password of the logins that the engine has made on this server.
+    password: Option<Secret>,
+    /// Where the shared tables are at home, if that is another server.
+    home: Option<HomeServer>,
+    statement_timeout: Duration,
+}
+
+/// Another server of the installation, where the shared tables are at home.
+struct HomeServer {
+    control: Control,
+    names: Names,
+    password: Option<Secret>,
+}
+
+impl PostgresEngine {
+    pub(crate) fn new(spec: &EngineSpec<'_>) -> Result<Self> {
+        let direct = connect::parse(spec.admin_url, "admin URL")?;
+        let (names, app, password) = door_of(spec.installation, spec.server, spec.admin_url, spec.app_url)?;
+        let control = Arc::new(Control::new(direct.clone()));
+        let door = Door {
+            app,
+            direct,
+            names,
+            key: Arc::clone(spec.key),
+            control: Arc::clone(&control),
+            pooler: spec.pooler,
+            statement_timeout: spec.statement_timeout,
+        };
+        let home = match &spec.home {
+            Some(home) if home.server != spec.server => {
+                let (names, _, password) = door_of(spec.installation, home.server, home.admin_url, home.app_url)?;
+                let control = Control::new(connect::parse(home.admin_url, "admin URL")?);
+                Some(HomeServer { control, names, password })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            door,
+            control,
+            installation: spec.installation,
+            password,
+            home,
+            statement_timeout: spec.statement_timeout,
+        })
+    }
+
+    fn site(&self, target: &Target) -> Site {
+        match target {
+            Target::Shared => Site::shared(&self.door.names),
+            Target::Rows => Site::rows(&self.door.names),
+            Target::Tenant(placement) => Site::tenant(&self.door.names, placement),
+        }
+    }
+
+    /// The database that a target is in, if it is not the server's main one.
+    fn database_of(&self, target: &Target) -> Option<String> {
+        match target {
+            Target::Tenant(at) if at.isolation == Isolation::Database => Some(self.door.names.of_tenant(&at.physical)),
+            _ => None,
+        }
+    }
+
+    fn password_of(&self, placement: &Placement) -> Result<Option<String>> {
+        let open = |sealed: &Arc<str>| self.door.key.open(PASSWORD_PURPOSE, sealed);
+        placement.password.as_ref().map(open).transpose()
+    }
+
+    /// The shared tables as they are now, to be shown elsewhere.
+    async fn home(&self) -> Result<Home> {
+        let (control, names, password) = match &self.home {
+            Some(home) => (&home.control, &home.names, &home.password),
+            None => (&*self.control, &self.door.names, &self.password),
+        };
+        let mut admin = control.admin().await?;
+        let home = Home::read(&mut admin, control.options().clone(), names.reader(), password.clone()).await?;
+        admin.done();
+        Ok(home)
+    }
+
+    async fn create(&self, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
+        let names = &self.door.names;
+        if placement.isolation == Isolation::Database {
+            let password = self.password_of(placement)?;
+            let home = self.home().await?;
+            return databases::create(&self.door, &home, placement, scripts, password.as_deref()).await;
+        }
+        let mut admin = self.control.admin().await?;
+        match placement.isolation {
+            Isolation::Row => rows::create(&mut admin, names, placement, scripts).await?,
+            _ => {
+                let secret = self.password.as_ref().map(|p| scram::secret(p.expose())).transpose()?;
+                schemas::create(&mut admin, names, placement, scripts, secret.as_deref()).await?;
+            }
+        }
+        admin.done();
+        Ok(())
+    }
+
+    async fn remove(&self, placement: &Placement) -> Result<()> {
+        let names = &self.door.names;
+        let mut admin = self.control.admin().await?;
+        match placement.isolation {
+            Isolation::Row => rows::remove(&mut admin, names, placement).await?,
+            Isolation::Schema => schemas::remove(&mut admin, names, &placement.physical).await?,
+            Isolation::Database => databases::remove(&mut admin, names, &placement.physical).await?,
+        }
+        admin.done();
+        Ok(())
+    }
+
+    async fn prepare_server(&self) -> Result<Option<u32>> {
+        let mut admin = self.control.admin().await?;
+        let password = self.password.as_ref().map(Secret::expose);
+        server::prepare(&mut admin, &self.door.names, self.installation, password).await?;
+        let most: String = sqlx::query_scalar("SHOW max_connections").fetch_one(&mut *admin).await?;
+        admin.done();
+        self.refresh_main().await?;
+        Ok(most.parse::<u32>().ok().map(|most| (most / 4).max(1)))
+    }
+
+    /// On a server that is not their home, its own tenants read the shared tables there.
+    async fn refresh_main(&self) -> Result<()> {
+        if self.home.is_none() {
+            return Ok(());
+        }
+        let home = self.home().await?;
+        let mut admin = self.control.admin().await?;
+        shared::import(&mut admin, &home).await?;
+        sqlx::Executor::execute(&mut *admin, sqlx::AssertSqlSafe(server::shared_grants(&self.door.names))).await?;
+        admin.done();
+        Ok(())
+    }
+
+    async fn ledger_of(&self, target: &Target) -> Result<Vec<Applied>> {
+        let site = self.site(target);
+        if let Some(database) = self.database_of(target) {
+            let mut own = self.control.admin_of(Some(&database)).await?;
+            let applied = ledger::read(&mut own.connection, &site.target).await?;
+            own.close().await;
+            return Ok(applied);
+        }
+        let mut admin = self.control.admin().await?;
+        let in_rows = matches!(target, Target::Tenant(at) if at.isolation == Isolation::Row);
+        let applied = if in_rows {
+            ledger::read_in_rows(&mut admin, &site.target).await?
+        } else {
+            ledger::read(&mut admin, &site.target).await?
+        };
+        admin.done();
+        Ok(applied)
+    }
+
+    async fn apply_to(&self, target: &Target, script: &Script) -> Result<()> {
+        // A connection of its own: a file may leave anything behind.
+        let mut own = self.control.admin_of(self.database_of(target).as_deref()).await?;
+        let applied = scripts::apply(&mut own.connection, &self.door.names, &self.site(target), script).await;
+        own.close().await;
+        applied
+    }
+
+    async fn stamp_on(&self, target: &Target, script: &Script) -> Result<()> {
+        let mut own = self.control.admin_of(self.database_of(target).as_deref()).await?;
+        let stamped = ledger::write(&mut own.connection, &self.site(target).target, &[script]).await;
+        own.close().await;
+        stamped
+    }
+
+    async fn refresh(&self, placement: &Placement) -> Result<()> {
+        if placement.isolation != Isolation::Database {
+            return Ok(());
+        }
+        let home = self.home().await?;
+        let mut own = self.control.admin_of(Some(&self.door.names.of_tenant(&placement.physical))).await?;
+        let refreshed = shared::import(&mut own.connection, &home).await;
+        own.close().await;
+        refreshed
+    }
+}
+
+/// Names, the app's way in, and the password of the logins that the engine makes.
+fn door_of(
+    installation: TenantId,
+    server: &str,
+    admin_url: &str,
+    app_url: Option<&str>,
+) -> Result<(Names, sqlx::postgres::PgConnectOptions, Option<Secret>)> {
+    let app_url = app_url.unwrap_or(admin_url);
+    let app = connect::parse(app_url, "app URL")?;
+    let made = Names::new(installation, server, None)?;
+    let login = app.get_username().to_owned();
+    let own = (app_url != admin_url && !login.starts_with(&made.prefix())).then_some(login);
+    let password = url::password_of(app_url).map(Secret::new);
+    Ok((Names::new(installation, server, own)?, app, password))
+}
+
+impl sealed::Sealed for PostgresEngine {}
+
+impl Engine for PostgresEngine {
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<Option<u32>>> {
+        Box::pin(self.prepare_server())
+    }
+
+    fn place(&self, placement: &Placement) -> Place {
+        match placement.isolation {
+            Isolation::Row => Place::Rows,
+            Isolation::Schema => Place::Schemas(placement.login.unwrap_or(0)),
+            Isolation::Database => Place::Tenant(placement.clone()),
+        }
+    }
+
+    fn scope(&self, placement: Option<&Placement>) -> Result<Scope> {
+        let pooled = self.door.pooler.then_some(self.statement_timeout);
+        let scope = match placement {
+            None => PgScope::of_shared(pooled),
+            Some(at) => {
+                let pooled = pooled.filter(|_| at.isolation != Isolation::Database);
+                PgScope::of_tenant(at, &self.door.names.of_tenant(&at.physical), pooled)
+            }
+        };
+        Ok(Scope::Postgres(Arc::new(scope)))
+    }
+
+    fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>> {
+        Box::pin(async move { Ok(Connection::Postgres(Box::new(self.door.connect(place).await?))) })
+    }
+
+    fn still_bound(&self, connection: &Connection) -> bool {
+        // The server itself ends a connection whose database is dropped.
+        matches!(connection, Connection::Postgres(_))
+    }
+
+    fn finish<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            match connection {
+                Connection::Postgres(link) => link.commit().await.is_ok(),
+                Connection::Sqlite(_) => false,
+            }
+        })
+    }
+
+    fn is_worn(&self, connection: &Connection) -> bool {
+        matches!(connection, Connection::Postgres(link) if link.is_worn())
+    }
+
+    fn settle<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            match connection {
+                Connection::Postgres(link) => link.settle().await,
+                Connection::Sqlite(_) => false,
+            }
+        })
+    }
+
+    fn close(&self, connection: Connection) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Connection::Postgres(link) = connection {
+                link.close().await;
+            }
+        })
+    }
+
+    fn tenant_place_create<'a>(
+        &'a self,
+        placement: &'a Placement,
+        scripts: &'a [Arc<Script>],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.create(placement, scripts))
+    }
+
+    fn tenant_place_drop<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.remove(placement))
+    }
+
+    fn shared_refresh<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.refresh(placement))
+    }
+
+    fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>> {
+        Box::pin(async {
+            let mut admin = self.control.admin().await?;
+            let places = audit::tenant_places(&mut admin, &self.door.names).await?;
+            admin.done();
+            Ok(places)
+        })
+    }
+
+    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Vec<Applied>>> {
+        Box::pin(self.ledger_of(target))
+    }
+
+    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.apply_to(target, script))
+    }
+
+    fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.stamp_on(target, script))
+    }
+
+    fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>> {
+        Box::pin(async {
+            let mut admin = self.control.admin().await?;
+            let found = audit::server(&mut admin, &self.door.names).await?;
+            admin.done();
+            Ok(found)
+        })
+    }
+
+    fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>> {
+        Box::pin(audit::place(&self.control, &self.door.names, placement))
+    }
+
+    fn attacks(&self, victim: &Placement) -> Result<Attacks> {
+        Ok(audit::attacks(&self.door.names, victim))
+    }
+}

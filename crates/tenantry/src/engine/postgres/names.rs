@@ -1,0 +1,94 @@
+//! Names of roles, databases and schemas. What a whole cluster has in common carries the installation's mark, so that
+//! several installations share a server.
+
+use crate::{error::Result, id::TenantId, ident::Ident};
+
+/// The schema of tenant tables where many tenants have them in common, and in a tenant's own database.
+pub(super) const TENANT: &str = "tenant";
+
+/// The schema of the shared tables.
+pub(super) const SHARED: &str = "shared";
+
+/// The names that one server of one installation uses.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    mark: String,
+    server: String,
+    /// The login that the operator has made, in the place of the first restricted login of ours.
+    own_login: Option<String>,
+}
+
+impl Names {
+    pub(super) fn new(installation: TenantId, server: &str, own_login: Option<String>) -> Result<Self> {
+        let id = installation.as_uuid().as_simple().to_string();
+        // The random end of the id: the beginning is only the time.
+        let mark = id.get(20..).unwrap_or(&id).to_owned();
+        let names = Self { mark, server: server.to_owned(), own_login };
+        // The longest of them fits, or the server's name is refused now.
+        Ident::new(names.of_server("shared")).map_err(|e| e.help("give the server a shorter name"))?;
+        Ok(names)
+    }
+
+    fn of_server(&self, what: &str) -> String {
+        format!("tn_{}_{}_{what}", self.mark, self.server)
+    }
+
+    /// The prefix of all names of this installation.
+    pub(super) fn prefix(&self) -> String {
+        format!("tn_{}_", self.mark)
+    }
+
+    /// Owns every table, and signs in nowhere.
+    pub(super) fn owner(&self) -> String {
+        format!("tn_{}_owner", self.mark)
+    }
+
+    /// Reaches the rows of row isolation.
+    pub(super) fn rows_login(&self) -> String {
+        self.own_login.clone().unwrap_or_else(|| self.of_server("row"))
+    }
+
+    /// Whether one login of the operator's is both that of the rows and the first one of the schemas.
+    pub(super) const fn is_login_of_schemas(&self) -> bool {
+        self.own_login.is_some()
+    }
+
+    /// Reaches tenants of schema isolation, some hundreds each.
+    pub(super) fn schemas_login(&self, number: i32) -> String {
+        match &self.own_login {
+            Some(own) if number == 0 => own.clone(),
+            _ => self.of_server(&format!("s{number}")),
+        }
+    }
+
+    /// Reads and writes the shared tables.
+    pub(super) fn shared_login(&self) -> String {
+        self.of_server("shared")
+    }
+
+    /// Reads the shared tables: as a group of tenants' roles, and as the login by which other databases reach them.
+    pub(super) fn reader(&self) -> String {
+        self.of_server("reader")
+    }
+
+    /// The role of a tenant of schema isolation; the login and the database of one of database isolation.
+    pub(super) fn of_tenant(&self, physical: &str) -> String {
+        format!("{}{physical}", self.prefix())
+    }
+
+    /// A migrated database that new ones are copied from.
+    pub(super) fn template(&self, fingerprint: &str) -> String {
+        format!("{}tpl_{fingerprint}", self.prefix())
+    }
+}
+
+/// A name as it stands in SQL. The names of this module need no escape; an operator's login may.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as it stands in SQL, where none can be bound.
+pub(super) fn literal(text: &str) -> String {
+    let quoted = format!("'{}'", text.replace('\'', "''"));
+    if text.contains('\\') { format!(" E{}", quoted.replace('\\', "\\\\")) } else { quoted }
+}

@@ -1,0 +1,77 @@
+//! Tenants of row isolation: tables in common, whose rows the database filters.
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::{
+    ledger,
+    names::{Names, TENANT, quoted},
+    scripts::{self, Site},
+};
+use crate::{
+    engine::{Placement, Script, ScriptKind},
+    error::{Error, ErrorKind, Result},
+};
+
+/// The tables are made with the first tenant; what is the tenant's own are its rows.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    names: &Names,
+    placement: &Placement,
+    scripts: &[std::sync::Arc<Script>],
+) -> Result<()> {
+    let tables = Site::rows(names);
+    let applied = ledger::read(connection, &tables.target).await?;
+    let missing: Vec<_> =
+        scripts.iter().filter(|s| s.kind == ScriptKind::Schema && !applied.iter().any(|a| a.version == s.version)).collect();
+    if let (Some(first), false) = (missing.first(), applied.is_empty()) {
+        // To migrate them here would change the tables under all other tenants, without a canary.
+        return Err(Error::new(
+            ErrorKind::Migration,
+            format!("the tables of row isolation lack migration {} ({})", first.version, first.file),
+        )
+        .help("tenantry migrate up"));
+    }
+    for script in missing {
+        scripts::apply(connection, names, &tables, script).await?;
+    }
+    let own = Site::tenant(names, placement);
+    for script in scripts.iter().filter(|s| s.kind == ScriptKind::Data) {
+        scripts::apply(connection, names, &own, script).await?;
+    }
+    Ok(())
+}
+
+/// Deletes a tenant's rows in one statement over all tables, so that references between them, in circles too, are looked
+/// at only when all are gone.
+pub(super) async fn remove(connection: &mut PgConnection, names: &Names, placement: &Placement) -> Result<()> {
+    connection.execute("BEGIN").await?;
+    let removed = remove_in_tx(connection, names, placement).await;
+    connection.execute(if removed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    removed
+}
+
+async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &Placement) -> Result<()> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.oid DESC",
+    )
+    .bind(TENANT)
+    .fetch_all(&mut *connection)
+    .await?;
+    ledger::forget(connection, &placement.physical).await?;
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let id = placement.id;
+    // As the owner, who is bound by the walls too: it could delete no other tenant's rows.
+    let scope = format!("SET LOCAL tenantry.tenant = '{id}'; SET LOCAL ROLE {}", quoted(&names.owner()));
+    connection.execute(AssertSqlSafe(scope)).await?;
+    let deletes: Vec<String> = tables
+        .iter()
+        .enumerate()
+        .map(|(n, table)| format!("d{n} AS (DELETE FROM {table} WHERE tenant_id = '{id}')"))
+        .collect();
+    connection.execute(AssertSqlSafe(format!("WITH {} SELECT 1", deletes.join(", ")))).await?;
+    connection.execute("SET LOCAL ROLE NONE").await?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Tenants of schema isolation: a schema and a role each.
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::{
+    ledger,
+    names::{Names, quoted},
+    scripts::{self, Site},
+    server,
+};
+use crate::{
+    engine::{Placement, Script, ScriptKind},
+    error::Result,
+};
+
+/// How many tables are dropped in one transaction: each holds some locks until its end.
+const DROPPED_AT_ONCE: i64 = 50;
+
+/// How many roles hang on one login: it reads all its memberships again after each change of one.
+pub(super) const TENANTS_PER_LOGIN: u32 = 500;
+
+/// Role, schema and all files that come before the first data file are one transaction.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    names: &Names,
+    placement: &Placement,
+    scripts: &[Arc<Script>],
+    secret: Option<&str>,
+) -> Result<()> {
+    let site = Site::tenant(names, placement);
+    let in_one = |s: &Arc<Script>| s.kind == ScriptKind::Schema && !s.no_transaction;
+    let cut = scripts.iter().position(|s| !in_one(s)).unwrap_or(scripts.len());
+    let (first, rest) = scripts.split_at(cut);
+    connection.execute("BEGIN").await?;
+    let made = async {
+        make(connection, names, placement, secret).await?;
+        let first: Vec<&Script> = first.iter().map(AsRef::as_ref).collect();
+        scripts::in_tx(connection, names, &site, &first).await
+    }
+    .await;
+    connection.execute(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    made?;
+    for script in rest {
+        scripts::apply(connection, names, &site, script).await?;
+    }
+    Ok(())
+}
+
+async fn make(
+    connection: &mut PgConnection,
+    names: &Names,
+    placement: &Placement,
+    secret: Option<&str>,
+) -> Result<()> {
+    let number = placement.login.unwrap_or(0);
+    let login = names.schemas_login(number);
+    if number > 0 {
+        login_make(connection, &login, secret).await?;
+    }
+    let role = names.of_tenant(&placement.physical);
+    let (role, schema, owner) = (quoted(&role), quoted(&placement.physical), quoted(&names.owner()));
+    let (login, reader) = (quoted(&login), quoted(&names.reader()));
+    // Each may be there already, from an attempt of an older form; all of it is one text, one round trip.
+    let text = format!(
+        "DO $do$ BEGIN
+             IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role} NOLOGIN; END IF;
+             GRANT {role} TO {login};
+             GRANT {reader} TO {role};
+             CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner};
+             GRANT USAGE ON SCHEMA {schema} TO {role};
+             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema}
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
+             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT USAGE ON SEQUENCES TO {role};
+         END $do$"
+    );
+    connection.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+/// The login of the next some hundred tenants, made with the first of them.
+async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&str>) -> Result<()> {
+    let is_there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
+        .bind(login)
+        .fetch_one(&mut *connection)
+        .await?;
+    if is_there {
+        return Ok(());
+    }
+    server::role(connection, login, "LOGIN NOINHERIT", secret).await
+}
+
+/// Drops a tenant's schema, some tables at a time, and its role. May be run again.
+pub(super) async fn remove(connection: &mut PgConnection, names: &Names, physical: &str) -> Result<()> {
+    let tables = "SELECT format('%I.%I', n.nspname, c.relname)
+         FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition LIMIT $2";
+    loop {
+        let some: Vec<String> =
+            sqlx::query_scalar(tables).bind(physical).bind(DROPPED_AT_ONCE).fetch_all(&mut *connection).await?;
+        if some.is_empty() {
+            break;
+        }
+        connection.execute(AssertSqlSafe(format!("DROP TABLE {} CASCADE", some.join(", ")))).await?;
+    }
+    connection.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(physical)))).await?;
+    role_remove(connection, &names.of_tenant(physical)).await?;
+    ledger::forget(connection, physical).await
+}
+
+/// Drops a role with all rights that it was given in this database.
+pub(super) async fn role_remove(connection: &mut PgConnection, role: &str) -> Result<()> {
+    let (name, role) = (super::names::literal(role), quoted(role));
+    let text = format!(
+        "DO $do$ BEGIN
+             IF EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
+                 IF NOT pg_has_role({name}, 'MEMBER') THEN GRANT {role} TO CURRENT_USER; END IF;
+                 DROP OWNED BY {role} CASCADE;
+                 DROP ROLE {role};
+             END IF;
+         END $do$"
+    );
+    connection.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! [`PgScope`]: what is put on a connection for one transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use super::names::{SHARED, TENANT, literal, quoted};
+use crate::{
+    engine::{Begin, Level, Placement},
+    tenant::Isolation,
+};
+
+/// The words that begin a transaction of one tenant. They are local to it: nothing is left when it ends.
+#[derive(Debug)]
+pub(crate) struct PgScope {
+    /// The scope alone; empty at a place that is the tenant's own.
+    enter: String,
+    read: Arc<str>,
+    write: Arc<str>,
+    /// Whose schema a connection grows by.
+    pub(super) schema_of: Option<crate::id::TenantId>,
+    pub(super) isolation: Option<Isolation>,
+    /// Whether the place is the tenant's own, so that a statement needs no scope around it.
+    pub(super) own: bool,
+    /// Whether a pooler may give each transaction another connection.
+    pub(super) pooled: bool,
+}
+
+impl PgScope {
+    pub(super) fn of_tenant(placement: &Placement, role: &str, pooled: Option<Duration>) -> Self {
+        let id = placement.id.to_string();
+        let enter = match placement.isolation {
+            Isolation::Row => vec![set("search_path", &path(TENANT)), set("tenantry.tenant", &id)],
+            Isolation::Schema => vec![
+                set("role", role),
+                set("search_path", &path(&placement.physical)),
+                set("tenantry.tenant", &id),
+                // A schema that is gone is no error in a search path: the names in it would fall through.
+                format!("{}::regnamespace::oid", literal(&quoted(&placement.physical))),
+            ],
+            Isolation::Database => Vec::new(),
+        };
+        let schema_of = (placement.isolation == Isolation::Schema).then_some(placement.id);
+        Self { schema_of, isolation: Some(placement.isolation), ..Self::new(enter, pooled) }
+    }
+
+    pub(super) fn of_shared(pooled: Option<Duration>) -> Self {
+        Self::new(vec![set("search_path", "shared,pg_temp")], pooled)
+    }
+
+    fn new(mut settings: Vec<String>, pooled: Option<Duration>) -> Self {
+        let own = settings.is_empty();
+        if let Some(limit) = pooled {
+            // Behind a pooler nothing can come with the connection, and only inside of a transaction is it known which
+            // process of the server would have to be stopped.
+            settings.push(set("statement_timeout", &limit.as_millis().to_string()));
+            settings.push("pg_backend_pid() AS pid".into());
+        }
+        let enter =
+            if settings.is_empty() { String::new() } else { format!("; SELECT {}", settings.join(", ")) };
+        Self {
+            read: format!("BEGIN READ ONLY{enter}").into(),
+            write: format!("BEGIN READ WRITE{enter}").into(),
+            enter,
+            schema_of: None,
+            isolation: None,
+            own,
+            pooled: pooled.is_some(),
+        }
+    }
+
+    /// The text that begins a transaction and enters the scope: one round trip.
+    pub(super) fn begin(&self, begin: Begin) -> Arc<str> {
+        match begin {
+            Begin { read_only: true, level: None } => Arc::clone(&self.read),
+            Begin { read_only: false, level: None } => Arc::clone(&self.write),
+            Begin { read_only, level: Some(level) } => {
+                let access = if read_only { "READ ONLY" } else { "READ WRITE" };
+                format!("BEGIN ISOLATION LEVEL {} {access}{}", words(level), self.enter).into()
+            }
+        }
+    }
+}
+
+/// The search path of a tenant: its own schema, the shared tables, and temporary tables last, never first.
+pub(super) fn path(schema: &str) -> String {
+    format!("{},{SHARED},pg_temp", quoted(schema))
+}
+
+fn set(setting: &str, value: &str) -> String {
+    format!("set_config('{setting}',{},true)", literal(value))
+}
+
+const fn words(level: Level) -> &'static str {
+    match level {
+        Level::ReadUncommitted => "READ UNCOMMITTED",
+        Level::ReadCommitted => "READ COMMITTED",
+        Level::RepeatableRead => "REPEATABLE READ",
+        Level::Serializable => "SERIALIZABLE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TenantId;
+
+    fn placement(isolation: Isolation) -> Placement {
+        let id: TenantId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
+        let physical = "t_01890a5dac96774bbcceb302099a8057".into();
+        Placement { id, isolation, physical, login: None, password: None }
+    }
+
+    #[test]
+    fn the_scope_of_each_isolation_is_local_to_one_transaction() {
+        let of = |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE).to_string();
+        assert_eq!(
+            of(Isolation::Row),
+            "BEGIN READ WRITE; SELECT set_config('search_path','\"tenant\",shared,pg_temp',true), \
+             set_config('tenantry.tenant','01890a5d-ac96-774b-bcce-b302099a8057',true)"
+        );
+        assert_eq!(
+            of(Isolation::Schema),
+            "BEGIN READ WRITE; SELECT set_config('role','tn_x_t_1',true), \
+             set_config('search_path','\"t_01890a5dac96774bbcceb302099a8057\",shared,pg_temp',true), \
+             set_config('tenantry.tenant','01890a5d-ac96-774b-bcce-b302099a8057',true), \
+             '\"t_01890a5dac96774bbcceb302099a8057\"'::regnamespace::oid"
+        );
+        assert_eq!(of(Isolation::Database), "BEGIN READ WRITE");
+    }
+}

@@ -1,0 +1,395 @@
+//! Applying files of migrations: statement by statement, as the owner of the tables, and verified before the commit.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::{
+    ledger, link,
+    names::{Names, SHARED, TENANT, quoted},
+    prelude,
+    rules::{self, Breach, Rules},
+    scope::path,
+    server,
+    statements::{self, Statement},
+    text,
+};
+use crate::{
+    engine::{Placement, Script, ScriptKind},
+    error::{Error, ErrorKind, Result},
+    ident::Ident,
+    tenant::Isolation,
+};
+
+/// How long a change waits for a lock before it lets others pass: who comes behind it waits for no longer than this.
+const LOCK_TIMEOUT: &str = "300ms";
+
+/// How long a change is tried again before it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Whose schema is looked at.
+pub(super) struct Subject {
+    schema: Ident,
+    owner: Ident,
+    role: Ident,
+}
+
+impl Subject {
+    pub(super) const fn as_ref(&self) -> rules::Subject<'_> {
+        rules::Subject { schema: &self.schema, owner: &self.owner, role: &self.role }
+    }
+}
+
+/// Where files are applied: whose tables, under which rules, and the name in the ledger.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    pub(super) target: String,
+    pub(super) schema: String,
+    /// Whose rights data files have, and whose rights are looked at.
+    pub(super) role: String,
+    /// The tenant that data files are run for.
+    pub(super) tenant: Option<String>,
+    pub(super) kind: SiteKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SiteKind {
+    Shared,
+    Rows,
+    Schema,
+    Database,
+}
+
+impl Site {
+    pub(super) fn shared(names: &Names) -> Self {
+        Self {
+            target: ledger::SHARED.into(),
+            schema: SHARED.into(),
+            role: names.shared_login(),
+            tenant: None,
+            kind: SiteKind::Shared,
+        }
+    }
+
+    pub(super) fn rows(names: &Names) -> Self {
+        Self {
+            target: ledger::ROWS.into(),
+            schema: TENANT.into(),
+            role: names.rows_login(),
+            tenant: None,
+            kind: SiteKind::Rows,
+        }
+    }
+
+    /// The template of tenants' own databases.
+    pub(super) fn template(names: &Names) -> Self {
+        Self {
+            target: ledger::OWN.into(),
+            schema: TENANT.into(),
+            role: names.reader(),
+            tenant: None,
+            kind: SiteKind::Database,
+        }
+    }
+
+    /// A tenant's own; in row isolation what is its own are the data files.
+    pub(super) fn tenant(names: &Names, placement: &Placement) -> Self {
+        let (id, physical) = (placement.id.to_string(), placement.physical.to_string());
+        match placement.isolation {
+            Isolation::Row => Self { target: physical, tenant: Some(id), ..Self::rows(names) },
+            Isolation::Schema => Self {
+                role: names.of_tenant(&physical),
+                target: physical.clone(),
+                schema: physical,
+                tenant: Some(id),
+                kind: SiteKind::Schema,
+            },
+            Isolation::Database => Self {
+                role: names.of_tenant(&physical),
+                target: ledger::OWN.into(),
+                schema: TENANT.into(),
+                tenant: Some(id),
+                kind: SiteKind::Database,
+            },
+        }
+    }
+
+    pub(super) const fn rules(&self) -> Option<Rules> {
+        match self.kind {
+            SiteKind::Shared => None,
+            SiteKind::Rows => Some(Rules::Row),
+            SiteKind::Schema | SiteKind::Database => Some(Rules::Own),
+        }
+    }
+
+    pub(super) fn subject(&self, names: &Names) -> Result<Subject> {
+        Ok(Subject {
+            schema: Ident::new(self.schema.as_str())?,
+            owner: Ident::new(names.owner())?,
+            role: Ident::new(self.role.as_str())?,
+        })
+    }
+}
+
+/// Applies one file and writes it down, in one transaction unless it asks for none. Applied already: nothing.
+pub(super) async fn apply(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    script: &Script,
+) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let tried = if script.no_transaction {
+            apply_plain(connection, names, site, script).await
+        } else {
+            apply_in_tx(connection, names, site, &[script]).await
+        };
+        match tried {
+            Err(error) if waits_for_lock(&error) && started.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether it failed because somebody else is at the tables, or at the same migration.
+fn waits_for_lock(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|c| c.downcast_ref::<sqlx::Error>());
+    let code = cause.and_then(|c| c.as_database_error()).and_then(|e| e.code());
+    error.kind() == ErrorKind::OperationRunning || matches!(code.as_deref(), Some("55P03" | "40P01"))
+}
+
+pub(super) async fn apply_in_tx(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    scripts: &[&Script],
+) -> Result<()> {
+    connection.execute("BEGIN").await?;
+    let applied = in_tx(connection, names, site, scripts).await;
+    connection.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    applied
+}
+
+/// The files in the transaction that is open.
+pub(super) async fn in_tx(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    scripts: &[&Script],
+) -> Result<()> {
+    lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
+    let mut done = Vec::new();
+    for script in scripts {
+        if ledger::has(connection, &site.target, script.version).await? {
+            continue;
+        }
+        match script.kind {
+            ScriptKind::Schema => run_schema(connection, names, site, script).await?,
+            ScriptKind::Data => run_data(connection, site, script).await?,
+        }
+        done.push(*script);
+    }
+    if done.iter().any(|script| script.kind == ScriptKind::Schema) {
+        secure(connection, names, site, &done).await?;
+    }
+    ledger::write(connection, &site.target, &done).await
+}
+
+/// Two runners never work on one target. A lock is tried for and never waited for: CREATE INDEX CONCURRENTLY waits for
+/// everybody who waits.
+async fn lock(connection: &mut PgConnection, target: &str, how: &str) -> Result<()> {
+    let text = format!("SELECT {how}(hashtextextended('tenantry ' || current_database() || $1, 0))");
+    let got: bool = sqlx::query_scalar(AssertSqlSafe(text)).bind(target).fetch_one(connection).await?;
+    if got {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::OperationRunning, format!("another process migrates `{target}`")))
+}
+
+async fn run_schema(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    let statements = statements_of(site, script)?;
+    let settings = format!(
+        "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL search_path = {}; SET LOCAL row_security = off; \
+         SET LOCAL ROLE {}",
+        path(&site.schema),
+        quoted(&names.owner())
+    );
+    connection.execute(AssertSqlSafe(settings)).await?;
+    if site.kind == SiteKind::Rows && speaks_of_references(script) {
+        // Under FORCE the owner sees no row, and would call a violated key valid.
+        prelude::unforce(connection, &site.schema, script.sql.as_str()).await?;
+    }
+    for statement in &statements {
+        if is_extension(statement) {
+            // Only the administrator may; its objects belong to the shared tables.
+            connection.execute("SET LOCAL ROLE NONE").await?;
+            run(connection, script, statement).await?;
+            connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
+        } else {
+            run(connection, script, statement).await?;
+        }
+    }
+    connection.execute("SET LOCAL ROLE NONE").await?;
+    Ok(())
+}
+
+/// Changes of data run once per tenant, with no more rights than its requests have.
+async fn run_data(connection: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
+    let Some(tenant) = &site.tenant else {
+        return Err(Error::new(ErrorKind::Internal, "a data file is run for no tenant"));
+    };
+    server::grant_to_myself(connection, &site.role).await?;
+    let settings = format!(
+        "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
+        path(&site.schema),
+        quoted(&site.role)
+    );
+    connection.execute(AssertSqlSafe(settings)).await?;
+    for statement in statements::split(script.sql.as_str())? {
+        require_allowed(script, &statement)?;
+        run(connection, script, &statement).await?;
+    }
+    connection.execute("SET LOCAL ROLE NONE; SET LOCAL tenantry.tenant = ''").await?;
+    Ok(())
+}
+
+fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<Statement<'s>>> {
+    let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, 1, e.to_string()))?;
+    for statement in &statements {
+        require_allowed(script, statement)?;
+        if is_extension(statement) && site.kind != SiteKind::Shared {
+            return Err(at(script, statement.line, "CREATE EXTENSION belongs to the shared tables".into())
+                .help("move the statement to a file in migrations/shared"));
+        }
+        if site.kind != SiteKind::Shared && changes_data(statement) {
+            return Err(at(script, statement.line, "a file of the schema changes no data".into())
+                .help("move the statement to a file of its own that ends in `.data.sql`: it runs once per tenant"));
+        }
+    }
+    Ok(statements)
+}
+
+/// What would end the transaction or leave the scope is refused in a migration as it is in a request.
+fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<()> {
+    text::read(statement.text).map(drop).map_err(|refused| {
+        let help = refused.help_text().unwrap_or_default().to_owned();
+        at(script, statement.line, refused.to_string()).help(help)
+    })
+}
+
+fn first_words(statement: &Statement<'_>) -> Vec<String> {
+    let tokens = super::lex::Lexer::new(statement.text).take(4).flatten();
+    tokens.map(|token| token.text.to_ascii_lowercase()).collect()
+}
+
+fn is_extension(statement: &Statement<'_>) -> bool {
+    matches!(first_words(statement).as_slice(), [verb, what, ..] if matches!(verb.as_str(), "create" | "alter" | "drop") && what == "extension")
+}
+
+fn changes_data(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    let verb = words.first().map_or("", String::as_str);
+    matches!(verb, "insert" | "update" | "delete" | "merge" | "with" | "truncate")
+}
+
+fn speaks_of_references(script: &Script) -> bool {
+    let words = super::lex::Lexer::new(script.sql.as_str()).flatten();
+    words.into_iter().any(|token| token.is_any(&["references", "validate"]))
+}
+
+async fn run(connection: &mut PgConnection, script: &Script, statement: &Statement<'_>) -> Result<()> {
+    let words = link::own(statement.text.to_owned());
+    connection.execute(sqlx::raw_sql(words)).await.map(drop).map_err(|cause| {
+        let hint = cause.as_database_error().and_then(|e| e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
+        let hint = hint.and_then(|e| e.hint()).map(str::to_owned);
+        let failed = at(script, statement.line, "the server refused the statement".into());
+        failed.caused_by(cause).help(hint.unwrap_or_else(|| {
+            "mend the file and run `tenantry migrate up --retry-failed`".into()
+        }))
+    })
+}
+
+fn at(script: &Script, line: usize, what: String) -> Error {
+    Error::new(ErrorKind::Migration, format!("migration {} ({}:{line}): {what}", script.version, script.file))
+}
+
+/// Puts the walls up around what the files have made, and refuses what no wall would hold.
+async fn secure(connection: &mut PgConnection, names: &Names, site: &Site, scripts: &[&Script]) -> Result<()> {
+    connection.execute(AssertSqlSafe(format!("SET LOCAL search_path = {}", path(&site.schema)))).await?;
+    match site.kind {
+        SiteKind::Shared => {
+            connection.execute(AssertSqlSafe(server::shared_grants(names))).await?;
+        }
+        SiteKind::Rows => {
+            connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
+            rules::protect(connection, &site.subject(names)?.as_ref()).await?;
+            connection.execute("SET LOCAL ROLE NONE").await?;
+        }
+        // What is made in such a schema gets its rights by default privileges.
+        SiteKind::Schema | SiteKind::Database => {}
+    }
+    let Some(rules) = site.rules() else { return Ok(()) };
+    let breaches = rules::breaches(connection, rules, &site.subject(names)?.as_ref()).await?;
+    match breaches.into_iter().next() {
+        None => Ok(()),
+        Some(breach) => Err(refused(scripts, &breach)),
+    }
+}
+
+/// The statement that speaks of the object is most likely the one to mend.
+fn refused(scripts: &[&Script], breach: &Breach) -> Error {
+    let (script, line) = scripts
+        .iter()
+        .find_map(|script| Some((*script, line_of(script, &breach.object)?)))
+        .or_else(|| scripts.last().map(|script| (*script, 1)))
+        .map_or((None, 1), |(script, line)| (Some(script), line));
+    let what = format!("`{}`: {}", breach.object, breach.reason);
+    let error = match script {
+        Some(script) => at(script, line, what),
+        None => Error::new(ErrorKind::Migration, what),
+    };
+    error.help(breach.correction.clone())
+}
+
+fn line_of(script: &Script, object: &str) -> Option<usize> {
+    let names: Vec<&str> = object.split(['.', ' ', '(', '"']).filter(|name| !name.is_empty()).collect();
+    let statements = statements::split(script.sql.as_str()).ok()?;
+    let says = |statement: &Statement<'_>, name: &str| {
+        super::lex::Lexer::new(statement.text).flatten().any(|t| t.name().as_deref() == Some(name))
+    };
+    // The most special name is the last one: a constraint behind its table.
+    let by_name = |name: &&str| statements.iter().rev().find(|s| says(s, name)).map(|s| s.line);
+    names.iter().rev().find_map(by_name)
+}
+
+/// `-- no-transaction`: a crash between the statements and the ledger row runs the file again, so it must bear that.
+async fn apply_plain(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    lock(connection, &site.target, "pg_try_advisory_lock").await?;
+    if ledger::has(connection, &site.target, script.version).await? {
+        return Ok(());
+    }
+    if script.kind == ScriptKind::Data {
+        return Err(at(script, 1, "a data file runs in a transaction".into()).help("take `-- no-transaction` away"));
+    }
+    let statements = statements_of(site, script)?;
+    prelude::drop_invalid_indexes(connection, &site.schema, script.sql.as_str()).await?;
+    let settings = format!("SET search_path = {}; SET ROLE {}", path(&site.schema), quoted(&names.owner()));
+    connection.execute(AssertSqlSafe(settings)).await?;
+    for statement in &statements {
+        run(connection, script, statement).await?;
+    }
+    connection.execute("RESET ROLE").await?;
+    connection.execute("BEGIN").await?;
+    let secured = async {
+        secure(connection, names, site, &[script]).await?;
+        ledger::write(connection, &site.target, &[script]).await
+    }
+    .await;
+    connection.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    secured
+}

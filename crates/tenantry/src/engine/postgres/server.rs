@@ -1,0 +1,167 @@
+//! What a server needs before its first tenant: roles, schemas, functions, the ledger.
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::{
+    names::{Names, SHARED, TENANT, literal, quoted},
+    scram,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+};
+
+/// One preparation at a time in a cluster: roles are the cluster's.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7463205553)";
+
+/// The oldest server whose column lists of ON DELETE SET NULL and views of the caller's rights the engine needs.
+const OLDEST: i32 = 150_000;
+
+/// What every database of ours holds.
+pub(super) const ENGINE_SCHEMA: &str = "
+CREATE SCHEMA IF NOT EXISTS tenantry;
+REVOKE ALL ON SCHEMA tenantry FROM PUBLIC;
+GRANT USAGE ON SCHEMA tenantry TO PUBLIC;
+CREATE TABLE IF NOT EXISTS tenantry.migrations (
+    target text NOT NULL,
+    version bigint NOT NULL,
+    kind text NOT NULL,
+    description text NOT NULL,
+    checksum bytea NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (target, version)
+);
+CREATE TABLE IF NOT EXISTS tenantry.place (one boolean PRIMARY KEY DEFAULT true CHECK (one), owner uuid NOT NULL);
+REVOKE ALL ON tenantry.migrations, tenantry.place FROM PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+";
+
+/// The tenant of the scope; nothing without one.
+const TENANT_OF_SCOPE: &str = "CREATE OR REPLACE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL \
+                               SAFE AS $$ SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid $$";
+
+pub(super) async fn prepare(
+    admin: &mut PgConnection,
+    names: &Names,
+    installation: TenantId,
+    password: Option<&str>,
+) -> Result<()> {
+    require_version(admin)?;
+    admin.execute("BEGIN").await?;
+    let prepared = prepare_in_tx(admin, names, installation, password).await;
+    let end = if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    admin.execute(end).await?;
+    prepared
+}
+
+fn require_version(admin: &PgConnection) -> Result<()> {
+    let version = admin.server_version_num().and_then(|v| i32::try_from(v).ok()).unwrap_or(0);
+    if version >= OLDEST {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unsupported, format!("the server is PostgreSQL {}; 15 is needed", version / 10_000))
+        .help("upgrade the server, or use `sqlite://DIRECTORY`"))
+}
+
+async fn prepare_in_tx(
+    admin: &mut PgConnection,
+    names: &Names,
+    installation: TenantId,
+    password: Option<&str>,
+) -> Result<()> {
+    admin.execute(LOCK).await?;
+    role(admin, &names.owner(), "NOLOGIN NOINHERIT", None).await?;
+    grant_to_myself(admin, &names.owner()).await?;
+    let secret = password.map(scram::secret).transpose()?;
+    for login in [names.rows_login(), names.schemas_login(0), names.shared_login(), names.reader()] {
+        login_make(admin, names, &login, secret.as_deref()).await?;
+    }
+    admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {TENANT_OF_SCOPE}"))).await.map(drop)?;
+    require_own(admin, installation).await?;
+    grants(admin, names).await
+}
+
+/// A login of ours; one that the operator has made is left as it is, and checked at every connect.
+async fn login_make(admin: &mut PgConnection, names: &Names, login: &str, secret: Option<&str>) -> Result<()> {
+    if login.starts_with(&names.prefix()) {
+        return role(admin, login, "LOGIN NOINHERIT", secret).await;
+    }
+    if role_exists(admin, login).await? {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::NotFound, format!("the server has no login `{login}`, which --app-url names"))
+        .help(format!("CREATE ROLE \"{login}\" LOGIN NOINHERIT PASSWORD '...', or leave --app-url out")))
+}
+
+/// Makes a role, or brings one that is there to these attributes.
+pub(super) async fn role(
+    admin: &mut PgConnection,
+    name: &str,
+    attributes: &str,
+    secret: Option<&str>,
+) -> Result<()> {
+    let verb = if role_exists(admin, name).await? { "ALTER" } else { "CREATE" };
+    let password = secret.map(|s| format!(" PASSWORD {}", literal(s))).unwrap_or_default();
+    let text = format!("{verb} ROLE {} {attributes}{password}", quoted(name));
+    admin.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+async fn role_exists(admin: &mut PgConnection, name: &str) -> Result<bool> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)").bind(name).fetch_one(admin).await?)
+}
+
+/// An administrator that is no superuser has to be a member of the roles that it acts as.
+pub(super) async fn grant_to_myself(admin: &mut PgConnection, role: &str) -> Result<()> {
+    let text = format!(
+        "DO $$ BEGIN IF NOT pg_has_role({}, 'MEMBER') THEN GRANT {} TO CURRENT_USER; END IF; END $$",
+        literal(role),
+        quoted(role)
+    );
+    admin.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+/// Two installations in one database would share their tables.
+async fn require_own(admin: &mut PgConnection, installation: TenantId) -> Result<()> {
+    let owner: Option<sqlx::types::Uuid> = sqlx::query_scalar(
+        "WITH mine AS (INSERT INTO tenantry.place (owner) VALUES ($1) ON CONFLICT DO NOTHING RETURNING owner)
+         SELECT owner FROM mine UNION ALL SELECT owner FROM tenantry.place LIMIT 1",
+    )
+    .bind(installation.as_uuid())
+    .fetch_optional(admin)
+    .await?;
+    if owner == Some(installation.as_uuid()) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Taken, "the database belongs to another installation of tenantry")
+        .help("name another database of the same server in the admin URL: CREATE DATABASE ..."))
+}
+
+async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
+    let (owner, reader) = (quoted(&names.owner()), quoted(&names.reader()));
+    let (rows, shared) = (quoted(&names.rows_login()), quoted(&names.shared_login()));
+    let text = format!(
+        "CREATE SCHEMA IF NOT EXISTS {TENANT} AUTHORIZATION {owner};
+         CREATE SCHEMA IF NOT EXISTS {SHARED} AUTHORIZATION {owner};
+         REVOKE ALL ON SCHEMA {TENANT}, {SHARED} FROM PUBLIC;
+         GRANT USAGE ON SCHEMA {TENANT} TO {rows};
+         GRANT USAGE ON SCHEMA {SHARED} TO {rows}, {shared}, {reader};
+         DO $$ BEGIN
+             EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+             EXECUTE format('GRANT CREATE ON DATABASE %I TO {owner}', current_database());
+         END $$"
+    );
+    admin.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+/// What the logins may do with the shared tables, said again after each file.
+pub(super) fn shared_grants(names: &Names) -> String {
+    let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_login()), quoted(&names.shared_login()));
+    format!(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA {SHARED} TO {reader}, {rows};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SHARED} TO {shared};
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SHARED} TO {shared}"
+    )
+}

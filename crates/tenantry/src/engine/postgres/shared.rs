@@ -1,0 +1,198 @@
+//! The shared tables in databases that are not their home: foreign tables that read them where they are.
+//!
+//! They have one home per installation. `postgres_fdw` shows them, for reading, in every tenant's own database and on the
+//! other servers: nothing is copied, so nothing can be stale. Extensions, enums and functions of the schema come along.
+
+use std::collections::HashMap;
+
+use sqlx::{
+    AssertSqlSafe, Executor, Row,
+    postgres::{PgConnectOptions, PgConnection},
+};
+
+use super::names::{SHARED, literal, quoted};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    secret::Secret,
+};
+
+/// Where the shared tables are at home, and how another database reads them there.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    /// The administrator's way there.
+    pub(super) admin: PgConnectOptions,
+    pub(super) reader: String,
+    pub(super) password: Option<Secret>,
+    /// The form of the shared tables as they are now: what it was made of changes with every file.
+    pub(super) form: String,
+    /// What makes them elsewhere.
+    things: Vec<Thing>,
+}
+
+/// One object of the shared schema, and the statement that makes it elsewhere.
+#[derive(Clone, Debug)]
+struct Thing {
+    /// The name and the columns of a table; none of another object.
+    table: Option<(String, String)>,
+    statement: String,
+}
+
+impl Home {
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.form
+    }
+
+    /// Reads what there is at home.
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        admin: PgConnectOptions,
+        reader: String,
+        password: Option<Secret>,
+    ) -> Result<Self> {
+        let rows = sqlx::query(AssertSqlSafe(DESCRIBE.replace("{columns}", COLUMNS))).fetch_all(connection).await?;
+        let things: Vec<Thing> = rows.iter().map(Thing::of).collect();
+        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for thing in &things {
+            digest.update(thing.statement.as_bytes());
+        }
+        let form = digest.finish().as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        Ok(Self { admin, reader, password, form, things })
+    }
+
+    fn server_options(&self) -> String {
+        let mut options = vec![
+            ("port", self.admin.get_port().to_string()),
+            ("dbname", self.admin.get_database().unwrap_or_default().to_owned()),
+            // A session of a tenant holds no second connection behind its transaction.
+            ("keep_connections", "off".to_owned()),
+            ("updatable", "false".to_owned()),
+        ];
+        match self.admin.get_socket() {
+            Some(socket) => options.push(("host", socket.display().to_string())),
+            None => options.push(("host", self.admin.get_host().to_owned())),
+        }
+        let options: Vec<String> = options.iter().map(|(k, v)| format!("{k} {}", literal(v))).collect();
+        options.join(", ")
+    }
+
+    fn mapping_options(&self) -> String {
+        let password = self.password.as_ref().map(|p| format!(", password {}", literal(p.expose())));
+        // The administrator vouches for the way: a server that trusts its own machine asks for no password.
+        format!("user {}{}, password_required 'false'", literal(&self.reader), password.unwrap_or_default())
+    }
+}
+
+impl Thing {
+    fn of(row: &sqlx::postgres::PgRow) -> Self {
+        let (name, columns): (Option<String>, Option<String>) = (row.get("name"), row.get("columns"));
+        Self { table: name.zip(columns), statement: row.get("statement") }
+    }
+}
+
+/// The columns of a table as they are declared elsewhere: a domain as the type under it, a composite as text.
+const COLUMNS: &str = "(SELECT string_agg(format('%I %s', a.attname, CASE t.typtype
+        WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) WHEN 'c' THEN 'text'
+        ELSE format_type(a.atttypid, a.atttypmod) END), ', ' ORDER BY a.attnum)
+     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
+
+/// Extensions, enums, tables and functions of the shared schema with the statements that make them elsewhere, in their
+/// order. Every name is quoted by the server.
+const DESCRIBE: &str = "
+WITH ns AS (SELECT 'shared'::regnamespace::oid AS oid),
+     extended AS (SELECT objid FROM pg_depend WHERE deptype = 'e')
+SELECT 1 AS part, e.oid::bigint AS place, NULL AS name, NULL AS columns,
+       format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA shared', e.extname) AS statement
+  FROM pg_extension e, ns WHERE e.extnamespace = ns.oid
+UNION ALL
+SELECT 2, t.oid::bigint, NULL, NULL,
+       format('DO $tn$ BEGIN IF to_regtype(%L) IS NULL THEN CREATE TYPE shared.%I AS ENUM (); END IF; END $tn$',
+              format('shared.%I', t.typname), t.typname)
+  FROM pg_type t, ns WHERE t.typnamespace = ns.oid AND t.typtype = 'e' AND t.oid NOT IN (SELECT objid FROM extended)
+UNION ALL
+SELECT 3, 1000000 * t.oid::bigint + row_number() OVER (PARTITION BY t.oid ORDER BY l.enumsortorder), NULL, NULL,
+       format('ALTER TYPE shared.%I ADD VALUE IF NOT EXISTS %L', t.typname, l.enumlabel)
+  FROM pg_type t JOIN pg_enum l ON l.enumtypid = t.oid, ns
+ WHERE t.typnamespace = ns.oid AND t.oid NOT IN (SELECT objid FROM extended)
+UNION ALL
+SELECT 4, c.oid::bigint, c.relname, {columns},
+       format('CREATE FOREIGN TABLE shared.%I (%s) SERVER tenantry_home OPTIONS (schema_name %L, table_name %L)',
+              c.relname, {columns}, 'shared', c.relname)
+  FROM pg_class c, ns WHERE c.relnamespace = ns.oid AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
+   AND c.oid NOT IN (SELECT objid FROM extended)
+UNION ALL
+SELECT 5, p.oid::bigint, NULL, NULL, pg_get_functiondef(p.oid)
+  FROM pg_proc p, ns WHERE p.pronamespace = ns.oid AND p.prokind IN ('f', 'p') AND p.oid NOT IN (SELECT objid FROM extended)
+ORDER BY 1, 2";
+
+/// Makes the shared tables of another database show what is at home now. May be run again.
+pub(super) async fn import(connection: &mut PgConnection, home: &Home) -> Result<()> {
+    let known: Option<String> =
+        sqlx::query_scalar("SELECT obj_description('shared'::regnamespace, 'pg_namespace')").fetch_one(&mut *connection).await?;
+    if known.as_deref() == Some(home.fingerprint()) {
+        return Ok(());
+    }
+    connection.execute("BEGIN").await?;
+    let imported = import_in_tx(connection, home).await;
+    connection.execute(if imported.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    imported
+}
+
+async fn import_in_tx(connection: &mut PgConnection, home: &Home) -> Result<()> {
+    if !home.things.is_empty() {
+        connection.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA tenantry").await.map_err(no_fdw)?;
+        let text = format!(
+            "SET LOCAL search_path = shared, pg_temp;
+             SET LOCAL check_function_bodies = off;
+             CREATE SERVER IF NOT EXISTS tenantry_home FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({});
+             CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER tenantry_home OPTIONS ({})",
+            home.server_options(),
+            home.mapping_options()
+        );
+        connection.execute(AssertSqlSafe(text)).await.map_err(no_fdw)?;
+    }
+    let mut there = tables(connection).await?;
+    for thing in &home.things {
+        if let Some((name, columns)) = &thing.table {
+            match there.remove(name) {
+                Some(same) if same == *columns => continue,
+                Some(_) => drop_table(connection, name).await?,
+                None => {}
+            }
+        }
+        connection.execute(AssertSqlSafe(thing.statement.clone())).await?;
+    }
+    for gone in there.keys() {
+        drop_table(connection, gone).await?;
+    }
+    let mark = format!("COMMENT ON SCHEMA {SHARED} IS {}", literal(&home.form));
+    connection.execute(AssertSqlSafe(mark)).await?;
+    Ok(())
+}
+
+/// The tables that are shown already, by name, with their columns.
+async fn tables(connection: &mut PgConnection) -> Result<HashMap<String, String>> {
+    let text = format!(
+        "SELECT c.relname, {COLUMNS} FROM pg_class c WHERE c.relnamespace = 'shared'::regnamespace AND c.relkind = 'f'"
+    );
+    let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(connection).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+async fn drop_table(connection: &mut PgConnection, name: &str) -> Result<()> {
+    let text = format!("DROP FOREIGN TABLE shared.{}", quoted(name));
+    connection.execute(AssertSqlSafe(text)).await.map(drop).map_err(|cause| {
+        Error::new(ErrorKind::Migration, format!("the shared table `{name}` has changed, and a tenant's view needs its old form"))
+            .caused_by(cause)
+            .help("drop the view in a tenant migration, change the shared table, and make the view again")
+    })
+}
+
+fn no_fdw(cause: sqlx::Error) -> Error {
+    Error::new(ErrorKind::Unsupported, "the shared tables cannot be shown in a tenant's own database")
+        .caused_by(cause)
+        .help(
+            "they reach it by postgres_fdw, which only a superuser may set up: give the server a superuser's admin URL, \
+             or use schema or row isolation",
+        )
+}

@@ -1,0 +1,54 @@
+//! What the engine reads from a URL, or writes into one.
+
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The password in a URL, in the place where the driver looks last.
+pub(super) fn password_of(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let in_query = url.query_pairs().filter(|(key, _)| key == "password").map(|(_, value)| value.into_owned()).last();
+    let decoded = |p: &str| percent_encoding::percent_decode_str(p).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+    in_query.or_else(|| url.password().and_then(decoded))
+}
+
+/// The same server and database for another login, which overrides whatever user the URL names.
+pub(super) fn for_login(text: &str, login: &str, password: &str) -> Result<String> {
+    let mut url = Url::parse(text).map_err(|e| {
+        Error::new(ErrorKind::InvalidInput, "the admin URL cannot be read")
+            .caused_by(e)
+            .help("write postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+    })?;
+    let others: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(key, _)| key != "user" && key != "password")
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair("user", login).append_pair("password", password);
+    Ok(url.into())
+}
+
+/// Whether two URLs name one database of one server, whoever signs in.
+pub(crate) fn is_same_database(one: &str, other: &str) -> bool {
+    let read = |url: &str| url.parse::<sqlx::postgres::PgConnectOptions>().ok();
+    let key = |o: &sqlx::postgres::PgConnectOptions| {
+        let host = o.get_socket().map_or_else(|| o.get_host().to_owned(), |socket| socket.display().to_string());
+        (host, o.get_port(), o.get_database().unwrap_or(o.get_username()).to_owned())
+    };
+    read(one).zip(read(other)).is_some_and(|(one, other)| key(&one) == key(&other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_login_keeps_the_rest_of_the_url() {
+        let url = for_login("postgres://a:b%21@h:5/d?host=/tmp/x&sslmode=require", "app", "secret").expect("reads");
+        assert_eq!(password_of("postgres://a:b%21@h:5/d").as_deref(), Some("b!"));
+        assert_eq!(password_of(&url).as_deref(), Some("secret"));
+        let options: sqlx::postgres::PgConnectOptions = url.parse().expect("options");
+        assert_eq!((options.get_username(), options.get_database(), options.get_port()), ("app", Some("d"), 5));
+        assert_eq!(options.get_socket().and_then(|s| s.to_str()), Some("/tmp/x"));
+    }
+}

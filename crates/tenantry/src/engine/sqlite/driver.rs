@@ -1,0 +1,110 @@
+//! SQLite's statements for the floor that gives apps their handles.
+
+use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
+use sqlx::{SqlStr, Sqlite, sqlite::SqliteTypeInfo};
+use sqlx_core::describe::Describe;
+
+use super::link::SqliteLink;
+use crate::{
+    engine::{
+        Again, Connection, Driver, Leave, Scope, SqlText, Statement,
+        driver::{Done, Item, Row, SqlxResult},
+    },
+    error::Result,
+};
+
+/// See [`Driver`].
+pub(crate) struct SqliteDriver;
+
+impl Driver for SqliteDriver {
+    type Database = Sqlite;
+    type Link = SqliteLink;
+
+    const ENGINE: &'static str = "sqlite";
+
+    fn link(connection: &mut Connection) -> Option<&mut SqliteLink> {
+        match connection {
+            Connection::Sqlite(link) => Some(link),
+            Connection::Postgres(_) => None,
+        }
+    }
+
+    fn read(statement: &Statement<Sqlite>, _: &Scope) -> Result<SqlText> {
+        SqlText::read(statement.sql.as_str())
+    }
+
+    fn enter<'l>(
+        link: &'l mut SqliteLink,
+        _: &'l Scope,
+        text: SqlText,
+        _streaming: bool,
+    ) -> BoxFuture<'l, SqlxResult<Leave>> {
+        async move {
+            link.enter(text).await?;
+            // A reading statement needs no words around it: SQLite begins and ends it.
+            Ok(if text.needs_transaction() { Leave::Commit } else { Leave::AsItIs })
+        }
+        .boxed()
+    }
+
+    fn before(link: &mut SqliteLink, text: SqlText) -> BoxFuture<'_, SqlxResult<()>> {
+        link.newest_shape(text).boxed()
+    }
+
+    fn spare(_: &Statement<Sqlite>) -> Option<Statement<Sqlite>> {
+        None
+    }
+
+    fn is_stale(_: &SqliteLink, _: &sqlx::Error) -> bool {
+        // What may change its shape is not kept prepared.
+        false
+    }
+
+    fn again(_: &SqliteLink, _: &sqlx::Error, _: &str, _: SqlText) -> Option<Again> {
+        None
+    }
+
+    fn forget(_: &mut SqliteLink) -> BoxFuture<'_, bool> {
+        async { true }.boxed()
+    }
+
+    fn stream(link: &mut SqliteLink, statement: Statement<Sqlite>, text: SqlText) -> BoxStream<'_, Item<Self>> {
+        link.stream(statement, text)
+    }
+
+    fn fetch_all(
+        link: &mut SqliteLink,
+        statement: Statement<Sqlite>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Vec<Row<Self>>>> {
+        link.fetch_all(statement, text).boxed()
+    }
+
+    fn fetch_optional(
+        link: &mut SqliteLink,
+        statement: Statement<Sqlite>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Option<Row<Self>>>> {
+        link.fetch_optional(statement, text).boxed()
+    }
+
+    fn execute(
+        link: &mut SqliteLink,
+        statement: Statement<Sqlite>,
+        text: SqlText,
+    ) -> BoxFuture<'_, SqlxResult<Done<Self>>> {
+        link.execute(statement, text).boxed()
+    }
+
+    fn prepare<'l>(
+        link: &'l mut SqliteLink,
+        sql: SqlStr,
+        _types: &'l [SqliteTypeInfo],
+    ) -> BoxFuture<'l, SqlxResult<sqlx::sqlite::SqliteStatement>> {
+        link.prepare(sql).boxed()
+    }
+
+    fn describe(link: &mut SqliteLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Sqlite>>> {
+        link.describe(sql).boxed()
+    }
+}

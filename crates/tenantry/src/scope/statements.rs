@@ -1,0 +1,275 @@
+//! Running statements for a handle or a transaction, on whatever engine: the same rules for all of them.
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use sqlx::{Database, SqlStr};
+use sqlx_core::describe::Describe;
+
+use super::{Db, Tx, subject::Subject, tx::Turn};
+use crate::{
+    engine::{Again, Connection, Done, Driver, Item, Leave, Row, SqlText, SqlxResult, Statement},
+    error::{Error, ErrorKind, Result},
+    pool::Lease,
+};
+
+/// What to do with a statement once there is a connection.
+trait Run<D: Driver, T>:
+    for<'l> Fn(&'l mut D::Link, Statement<D::Database>, SqlText) -> BoxFuture<'l, SqlxResult<T>> + Send + Sync
+{
+}
+impl<D: Driver, T, F> Run<D, T> for F where
+    F: for<'l> Fn(&'l mut D::Link, Statement<D::Database>, SqlText) -> BoxFuture<'l, SqlxResult<T>> + Send + Sync
+{
+}
+
+/// Whether the connection is at rest after this error: the database ended the statement itself.
+fn at_rest(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_))
+}
+
+/// The link of the engine that a typed view has checked before.
+fn link_of<D: Driver>(connection: &mut Connection) -> Result<&mut D::Link> {
+    D::link(connection).ok_or_else(|| Error::new(ErrorKind::Internal, "a lease of another engine"))
+}
+
+/// Ends what was begun around a one-shot statement that has ended well. The lease goes back, clean if it is.
+async fn leave(mut lease: Lease, text: SqlText, leave: Leave) -> SqlxResult<()> {
+    match leave {
+        Leave::AsItIs => {}
+        Leave::Commit => connection_of(&mut lease)?.commit_statement().await?,
+        Leave::CommitLater if text.leaves_state => connection_of(&mut lease)?.commit_statement().await?,
+        Leave::CommitLater => {
+            lease.finish_later();
+            return Ok(());
+        }
+    }
+    if !text.leaves_state {
+        lease.clean();
+    }
+    Ok(())
+}
+
+/// Undoes what was begun around a one-shot statement that has failed. `false`: the connection cannot be trusted.
+async fn roll_back(lease: &mut Lease, begun: Leave, error: &sqlx::Error) -> bool {
+    match (begun, lease.connection()) {
+        (Leave::AsItIs, _) => at_rest(error),
+        (Leave::Commit | Leave::CommitLater, Some(connection)) => connection.rollback().await.is_ok(),
+        (Leave::Commit | Leave::CommitLater, None) => false,
+    }
+}
+
+fn connection_of(lease: &mut Lease) -> SqlxResult<&mut Connection> {
+    lease.connection().ok_or(sqlx::Error::WorkerCrashed)
+}
+
+impl<S: Subject> Db<S> {
+    /// One statement as a transaction of its own.
+    async fn once<D: Driver, T>(&self, statement: Statement<D::Database>, run: impl Run<D, T>) -> SqlxResult<T> {
+        let mut text = D::read(&statement, self.scope())?;
+        let mut statement = statement;
+        let mut spare = D::spare(&statement);
+        let mut lease = self.lease().await?;
+        loop {
+            let link = link_of::<D>(self.connection(&mut lease)?)?;
+            let begun = D::enter(link, self.scope(), text, false).await?;
+            let error = match run(link, statement, text).await {
+                Ok(value) => {
+                    leave(lease, text, begun).await?;
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            let again = spare.take().and_then(|s| Some((D::again(link, &error, s.sql.as_str(), text)?, s)));
+            let ended = roll_back(&mut lease, begun, &error).await;
+            match again {
+                Some((again, spare)) if ended && self.ready_again::<D>(&mut lease, again).await => {
+                    (statement, text) = (spare, again.text);
+                }
+                _ => {
+                    if ended && !text.leaves_state {
+                        lease.clean();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn ready_again<D: Driver>(&self, lease: &mut Lease, again: Again) -> bool {
+        if !again.forget {
+            return true;
+        }
+        match lease.connection().and_then(D::link) {
+            Some(link) => D::forget(link).await,
+            None => false,
+        }
+    }
+
+    pub(crate) async fn fetch_all<D: Driver>(&self, statement: Statement<D::Database>) -> SqlxResult<Vec<Row<D>>> {
+        self.once::<D, _>(statement, D::fetch_all).await
+    }
+
+    pub(crate) async fn fetch_optional<D: Driver>(
+        &self,
+        statement: Statement<D::Database>,
+    ) -> SqlxResult<Option<Row<D>>> {
+        self.once::<D, _>(statement, D::fetch_optional).await
+    }
+
+    pub(crate) async fn execute<D: Driver>(&self, statement: Statement<D::Database>) -> SqlxResult<Done<D>> {
+        self.once::<D, _>(statement, D::execute).await
+    }
+
+    /// Rows as they come; the transaction ends with the stream, and a stream that is dropped rolls back.
+    pub(crate) fn stream<'a, D: Driver>(&self, statement: Statement<D::Database>) -> BoxStream<'a, Item<D>> {
+        let db = self.clone();
+        async_stream::try_stream! {
+            let text = D::read(&statement, db.scope())?;
+            let mut lease = db.lease().await?;
+            let link = link_of::<D>(db.connection(&mut lease)?)?;
+            let begun = D::enter(link, db.scope(), text, true).await?;
+            let mut failure = None;
+            {
+                let mut rows = D::stream(link, statement, text);
+                while let Some(item) = rows.next().await {
+                    match item {
+                        Ok(item) => yield item,
+                        Err(error) => failure = Some(error),
+                    }
+                }
+            }
+            match failure {
+                None => leave(lease, text, begun).await?,
+                Some(error) => {
+                    if roll_back(&mut lease, begun, &error).await && !text.leaves_state {
+                        lease.clean();
+                    }
+                    Err(error)?;
+                }
+            }
+        }
+        .boxed()
+    }
+
+    pub(crate) async fn prepare<D: Driver>(
+        &self,
+        sql: SqlStr,
+        types: &[<D::Database as Database>::TypeInfo],
+    ) -> SqlxResult<<D::Database as Database>::Statement> {
+        let types = types.to_vec();
+        self.once::<D, _>(Statement::to_prepare(sql), move |link, s, _| {
+            let types = types.clone();
+            async move { D::prepare(link, s.sql, &types).await }.boxed()
+        })
+        .await
+    }
+
+    pub(crate) async fn describe<D: Driver>(&self, sql: SqlStr) -> SqlxResult<Describe<D::Database>> {
+        self.once::<D, _>(Statement::to_prepare(sql), |link, s, _| D::describe(link, s.sql)).await
+    }
+}
+
+impl<S: Subject> Tx<S> {
+    async fn next<D: Driver, T>(&self, statement: Statement<D::Database>, run: impl Run<D, T>) -> SqlxResult<T> {
+        let mut turn = self.turn_served().await?;
+        let text = match D::read(&statement, self.scope()) {
+            Ok(text) => text,
+            Err(refused) => return turn.over(Err(refused.into())).await,
+        };
+        let link = link_of::<D>(turn.start(text)?)?;
+        let result = match D::before(link, text).await {
+            Ok(()) => run(link, statement, text).await,
+            Err(error) => Err(error),
+        };
+        let is_stale = result.as_ref().err().is_some_and(|error| D::is_stale(link, error));
+        if is_stale {
+            // Here it cannot be run again: the transaction has failed. The next one prepares anew.
+            turn.reset_behind();
+        }
+        turn.over(result).await
+    }
+
+    pub(crate) async fn fetch_all<D: Driver>(&self, statement: Statement<D::Database>) -> SqlxResult<Vec<Row<D>>> {
+        self.next::<D, _>(statement, D::fetch_all).await
+    }
+
+    pub(crate) async fn fetch_optional<D: Driver>(
+        &self,
+        statement: Statement<D::Database>,
+    ) -> SqlxResult<Option<Row<D>>> {
+        self.next::<D, _>(statement, D::fetch_optional).await
+    }
+
+    pub(crate) async fn execute<D: Driver>(&self, statement: Statement<D::Database>) -> SqlxResult<Done<D>> {
+        self.next::<D, _>(statement, D::execute).await
+    }
+
+    /// Rows as they come. A writing statement that is dropped half way fails the transaction; a reading one does not.
+    pub(crate) fn stream<D: Driver>(&self, statement: Statement<D::Database>) -> BoxStream<'_, Item<D>> {
+        async_stream::try_stream! {
+            let text = D::read(&statement, self.scope())?;
+            let mut turn = Reading { turn: Some(self.turn_served().await?), forgiving: text.reads_only };
+            let mut failure = None;
+            {
+                let link = link_of::<D>(turn.start(text)?)?;
+                D::before(link, text).await?;
+                let mut rows = D::stream(link, statement, text);
+                while let Some(item) = rows.next().await {
+                    match item {
+                        Ok(item) => yield item,
+                        Err(error) => failure = Some(error),
+                    }
+                }
+            }
+            turn.over(failure).await?;
+        }
+        .boxed()
+    }
+
+    pub(crate) async fn prepare<D: Driver>(
+        &self,
+        sql: SqlStr,
+        types: &[<D::Database as Database>::TypeInfo],
+    ) -> SqlxResult<<D::Database as Database>::Statement> {
+        let types = types.to_vec();
+        self.next::<D, _>(Statement::to_prepare(sql), move |link, s, _| {
+            let types = types.clone();
+            async move { D::prepare(link, s.sql, &types).await }.boxed()
+        })
+        .await
+    }
+
+    pub(crate) async fn describe<D: Driver>(&self, sql: SqlStr) -> SqlxResult<Describe<D::Database>> {
+        self.next::<D, _>(Statement::to_prepare(sql), |link, s, _| D::describe(link, s.sql)).await
+    }
+}
+
+/// A turn that a stream may be dropped in.
+struct Reading<S: Subject> {
+    turn: Option<Turn<S>>,
+    forgiving: bool,
+}
+
+impl<S: Subject> Reading<S> {
+    fn start(&mut self, text: SqlText) -> SqlxResult<&mut Connection> {
+        match &mut self.turn {
+            Some(turn) => Ok(turn.start(text)?),
+            None => Err(sqlx::Error::WorkerCrashed),
+        }
+    }
+
+    async fn over(mut self, failure: Option<sqlx::Error>) -> SqlxResult<()> {
+        match (self.turn.take(), failure) {
+            (Some(turn), Some(failure)) => turn.over(Err(failure)).await,
+            (Some(turn), None) => turn.over(Ok(())).await,
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+impl<S: Subject> Drop for Reading<S> {
+    fn drop(&mut self) {
+        if let (Some(turn), true) = (&mut self.turn, self.forgiving) {
+            turn.forgive();
+        }
+    }
+}
