@@ -24,10 +24,18 @@ end() {
     done
 }
 
+# The system keeps a segment of shared memory for a server that was killed. Line 7 names it, key and number.
+free_memory() {
+    sed -n 7p "$1" 2>/dev/null | while read -r key id; do
+        if ipcs -m | grep -qi "^0x$(printf %08x "$key") *$id "; then ipcrm -m "$id"; fi
+    done
+}
+
 stop() {
     for file in "$1/data/postmaster.pid" "$1/pgbouncer.pid"; do
         if [ -r "$file" ] && read -r pid <"$file"; then end "$pid" "$1"; fi
     done
+    free_memory "$1/data/postmaster.pid"
     # The last process of a killed server may still write.
     rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 }
@@ -40,7 +48,7 @@ is_used() {
 
 wait_until_unused() {
     idle=0
-    while [ "$idle" -lt "$3" ]; do
+    while [ "$idle" -lt "$3" ] && [ -d "$1" ]; do
         # Our input is the lock that says we live: it must not live on in a `sleep`.
         sleep 1 </dev/null
         idle=$((idle + 1))

@@ -56,6 +56,7 @@ fn socket(directory: &Path, port: u16) -> PathBuf {
 }
 
 fn start(area: &Area, directory: &Path, lock: &File) -> Result<Postgres> {
+    keeper::can_keep_for_users()?;
     // What a killed server left.
     keeper::stop(directory)?;
     area.sweep(lock)?;

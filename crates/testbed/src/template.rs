@@ -11,7 +11,7 @@ use std::{
 use crate::{During, Result, address, area::Area, programs, programs::Programs, user::ServerUser};
 
 /// Raise it with every change of what is below: other checkouts may be running their tests.
-pub(crate) const SETTINGS_VERSION: u32 = 1;
+pub(crate) const SETTINGS_VERSION: u32 = 2;
 
 /// Nothing here has to survive the machine; commits stay synchronous, so that a killed *server* loses nothing.
 const SETTINGS: &str = "
@@ -22,6 +22,8 @@ max_connections = 400
 shared_buffers = 64MB
 password_encryption = scram-sha-256
 log_min_messages = warning
+# In the data directory, where it goes with the server if that is killed.
+dynamic_shared_memory_type = mmap
 unix_socket_permissions = 0700
 ";
 

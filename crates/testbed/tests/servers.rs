@@ -5,6 +5,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
@@ -22,8 +23,12 @@ struct User {
 
 impl User {
     fn start(folder: &Path) -> Self {
+        Self::run(&[folder.to_str().unwrap(), "1"])
+    }
+
+    fn run(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_testbed"));
-        command.arg(folder).arg("1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Self { child, output }
@@ -70,8 +75,33 @@ fn runs(pid: u32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
+/// The number of the server's segment of shared memory, which the system keeps when the server is killed.
+fn memory(shared: &Path) -> String {
+    let text = fs::read_to_string(shared.join("data/postmaster.pid")).unwrap();
+    text.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap().into()
+}
+
+fn has_memory(id: &str) -> bool {
+    let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    segments.lines().any(|line| line.split_whitespace().nth(1) == Some(id))
+}
+
+/// The folder of a server's socket.
+fn home(url: &str) -> PathBuf {
+    url.split_once("?host=").unwrap().1.into()
+}
+
+fn socket(url: &str) -> PathBuf {
+    let port = url.rsplit_once(':').unwrap().1.split('/').next().unwrap();
+    home(url).join(format!(".s.PGSQL.{port}"))
+}
+
 fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    signal("-KILL", pid);
+}
+
+fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
 /// The keepers that look after something in this folder.
@@ -120,12 +150,15 @@ fn what_kill_9_left_of_a_shared_server_is_replaced() {
     let mut user = User::start(folder.path());
     let url = user.url();
     let server = pid(&folder.path().join("shared/data/postmaster.pid"));
+    let memory = memory(&folder.path().join("shared"));
     keepers(folder.path()).into_iter().for_each(kill);
     kill(server);
     user.kill();
-    assert!(folder.path().join("shared/state").exists());
+    wait_until("the killed server still answers", || UnixStream::connect(socket(&url)).is_err());
+    assert!(folder.path().join("shared/state").exists() && has_memory(&memory));
     let mut next = User::start(folder.path());
     assert_ne!(next.url(), url);
+    wait_until("the killed server's memory is still there", || !has_memory(&memory));
     assert_ne!(pid(&folder.path().join("shared/data/postmaster.pid")), server);
     drop(next);
     wait_until("the shared server is still there", || !folder.path().join("shared").exists());
@@ -147,6 +180,36 @@ fn a_shared_server_that_lost_its_keeper_gets_another() {
 }
 
 #[test]
+fn a_keeper_whose_folder_was_removed_by_hand_ends() {
+    let folder = folder();
+    let mut user = User::start(folder.path());
+    user.url();
+    assert_eq!(keepers(folder.path()).len(), 1);
+    let server = pid(&folder.path().join("shared/data/postmaster.pid"));
+    signal("-QUIT", server);
+    wait_until("the server still runs", || !runs(server));
+    drop(user);
+    fs::remove_dir_all(folder.path()).unwrap();
+    wait_until("the keeper still runs", || keepers(folder.path()).is_empty());
+}
+
+#[test]
+fn a_server_that_is_named_is_used_as_it_is() {
+    let server = Postgres::private(&[]).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_testbed"));
+    command.env("TENANTRY_TEST_POSTGRES_URL", server.tcp_url("template1")).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let url = server.tcp_url("postgres");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{url}\n{url}\n"));
+    command.env("TENANTRY_TEST_POSTGRES_URL", server.tcp_url("template1").replace("-password", ""));
+    let error = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(
+        error.contains("TENANTRY_TEST_POSTGRES_URL") && error.contains("password authentication failed"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_folder_that_others_may_write_to_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder();
@@ -162,7 +225,7 @@ fn a_database_is_empty_and_its_own_and_dropped_with_its_value() {
     one.sql("CREATE TABLE notes (text text); INSERT INTO notes VALUES ('a'), ('b')").unwrap();
     assert_eq!(one.sql("SELECT text, length(text) FROM notes ORDER BY text").unwrap(), "a|1\nb|1");
     assert_eq!(other.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").unwrap(), "0");
-    assert_eq!(server.sql_at(&one.tcp_url(), "SELECT current_user").unwrap(), "admin");
+    assert_eq!(server.sql_at(&one.tcp_url(), "SELECT current_database()").unwrap(), one.name());
     let name = one.name().to_owned();
     drop(one);
     let left = server.sql("postgres", &format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'"));
@@ -177,8 +240,8 @@ fn sql_that_fails_says_what_the_server_says() {
 }
 
 #[test]
-fn a_shared_server_has_the_settings_that_the_tests_rely_on() {
-    let server = Postgres::shared().unwrap();
+fn a_server_has_the_settings_that_the_tests_rely_on() {
+    let server = Postgres::private(&[]).unwrap();
     let names = ["server_version_num", "synchronous_commit", "password_encryption", "autovacuum"];
     let values = names.map(|name| server.sql("postgres", &format!("SHOW {name}")).unwrap());
     assert_eq!(values, [&server.version().to_string(), "on", "scram-sha-256", "on"]);
@@ -222,11 +285,6 @@ fn a_private_server_that_cannot_start_shows_its_log_and_leaves_nothing() {
     assert!(error.contains(r#"invalid value for parameter "shared_buffers": "much""#), "{error}");
 }
 
-/// The folder of a server's socket.
-fn home(url: &str) -> PathBuf {
-    url.split_once("?host=").unwrap().1.into()
-}
-
 #[test]
 fn a_private_server_goes_with_its_value() {
     let server = Postgres::private(&[]).unwrap();
@@ -235,6 +293,18 @@ fn a_private_server_goes_with_its_value() {
     drop(server);
     assert!(!home.exists() && !runs(pid));
     assert!(keepers(&home).is_empty());
+}
+
+#[test]
+fn a_private_server_goes_when_its_process_is_killed() {
+    let mut owner = User::run(&["private"]);
+    let home = home(&owner.url());
+    let server = pid(&home.join("data/postmaster.pid"));
+    assert!(runs(server));
+    owner.kill();
+    wait_until("the private server is still there", || !home.exists());
+    assert!(!runs(server));
+    wait_until("the keeper still runs", || keepers(&home).is_empty());
 }
 
 #[test]

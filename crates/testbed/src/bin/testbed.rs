@@ -1,5 +1,6 @@
 //! A server by hand: `cargo run -p tenantry-testbed` prints its URLs and uses it until the input ends.
-//! `testbed FOLDER SECONDS` shares the server of a folder, which ends so long after its last use.
+//! `testbed FOLDER SECONDS` shares the server of a folder, which ends so long after its last use; `testbed private` has one
+//! of its own.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
@@ -19,11 +20,15 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
-    let server = match args {
-        [] => Postgres::shared()?,
-        [folder, seconds] => Postgres::shared_in(Path::new(folder), Duration::from_secs(seconds.parse()?))?,
-        _ => return Err("usage: testbed [FOLDER SECONDS]".into()),
-    };
+    match args {
+        [] => show(&Postgres::shared()?),
+        [private] if private == "private" => show(&*Postgres::private(&[])?),
+        [folder, seconds] => show(&Postgres::shared_in(Path::new(folder), Duration::from_secs(seconds.parse()?))?),
+        _ => return Err("usage: testbed [private | FOLDER SECONDS]".into()),
+    }
+}
+
+fn show(server: &Postgres) -> Result<(), Box<dyn Error>> {
     println!("{}\n{}", server.url("postgres"), server.tcp_url("postgres"));
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
