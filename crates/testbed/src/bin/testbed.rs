@@ -24,7 +24,7 @@ fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         [] => show(&Postgres::shared()?),
         [private] if private == "private" => show(&*Postgres::private(&[])?),
         [folder, seconds] => show(&Postgres::shared_in(Path::new(folder), Duration::from_secs(seconds.parse()?))?),
-        _ => return Err("usage: testbed [private | FOLDER SECONDS]".into()),
+        _ => Err("usage: testbed [private | FOLDER SECONDS]".into()),
     }
 }
 
