@@ -12,7 +12,10 @@ struct Engine {
 }
 
 /// One line an engine that the project has. Its tests are those with its name in theirs.
-const ENGINES: &[Engine] = &[Engine { name: "sqlite", missing: linked_in }];
+const ENGINES: &[Engine] = &[
+    Engine { name: "sqlite", missing: linked_in },
+    Engine { name: "postgres", missing: tenantry_testbed::missing_postgres },
+];
 
 const fn linked_in() -> Option<String> {
     None
