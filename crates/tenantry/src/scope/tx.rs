@@ -258,8 +258,9 @@ impl<S: Subject> Tx<S> {
         }
     }
 
-    /// The engine on which the data lies, as in its URLs.
-    pub(crate) fn engine(&self) -> &'static str {
+    /// The engine on which the data lies, as in its URLs: `sqlite` or `postgres`.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
         self.core.db.engine()
     }
 
