@@ -353,6 +353,30 @@ fn coded(code: Option<&str>) -> (ErrorKind, &'static str) {
         Some("9") => (ErrorKind::StatementTimeout, "the statement was interrupted"),
         // SQLITE_AUTH: the guard said no.
         Some("23") => (ErrorKind::Refused, "the statement was refused: it would leave the tenant's scope"),
+        Some(code) if code.len() == 5 => sqlstate(code),
+        _ => (ErrorKind::Database, "the database refused the statement"),
+    }
+}
+
+/// SQLSTATE, as servers tell it.
+fn sqlstate(code: &str) -> (ErrorKind, &'static str) {
+    let (class, _) = code.split_at_checked(2).unwrap_or((code, ""));
+    match (class, code) {
+        (_, "57014") => (ErrorKind::StatementTimeout, "the statement ran past `pool.statement_timeout`, or was stopped"),
+        (_, "42501") => (ErrorKind::Refused, "the statement was refused: it would leave the tenant's scope"),
+        (_, "23P01") => (ErrorKind::Duplicate, "a value excludes one that is there"),
+        (_, "23001") => (ErrorKind::MissingReference, "other rows refer to this one"),
+        (_, "25P02") => (ErrorKind::TransactionFailed, "a statement in the transaction had failed"),
+        ("40", _) | (_, "55P03") => (ErrorKind::DatabaseBusy, "another transaction is in the way"),
+        // Starting up, shutting down, out of connections, or the connection broke.
+        ("08" | "53", _) | (_, "57P01" | "57P02" | "57P03") => {
+            (ErrorKind::DatabaseBusy, "the database server takes no statements now")
+        }
+        // No such role, schema or database, or no way to sign in: the tenant's place is not as it was made.
+        (_, "22023" | "3F000" | "3D000") | ("28", _) => {
+            (ErrorKind::Isolation, "the tenant's scope could not be entered: its role or schema is gone")
+        }
+        ("22", _) => (ErrorKind::RuleViolated, "a value does not fit its column"),
         _ => (ErrorKind::Database, "the database refused the statement"),
     }
 }
