@@ -1,0 +1,100 @@
+//! What makes a schema safe, and what is not safe in it, read from the database's catalog.
+//!
+//! [`protect`] and [`breaches`] belong into the transaction that applied a migration, after its last statement and as the
+//! owner of the tables. Both leave `search_path` at `pg_catalog` until that transaction ends.
+
+use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
+
+use crate::ident::Ident;
+
+#[cfg(test)]
+pub(crate) mod cases;
+mod reasons;
+
+/// Whose schema it is.
+pub(crate) struct Subject<'a> {
+    pub(crate) schema: &'a Ident,
+    /// The role that owns all tables.
+    pub(crate) owner: &'a Ident,
+    /// Who works with them: the restricted login of row isolation, a tenant's role or a tenant's own login.
+    pub(crate) role: &'a Ident,
+}
+
+/// Which rules hold in a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// The tables of all tenants.
+    Row,
+    /// One tenant's own tables, in a schema or a database.
+    Own,
+}
+
+/// Something in a schema by which tenants could meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Breach {
+    pub(crate) code: &'static str,
+    pub(crate) object: String,
+    pub(crate) reason: String,
+    /// A statement to put in place of the one that was refused.
+    pub(crate) correction: String,
+}
+
+const PROTECT: &str = include_str!("protect.sql");
+const ANY: &str = include_str!("any.sql");
+const ROW: &str = include_str!("row.sql");
+
+/// What PostgreSQL adds when it prints an expression, and may print otherwise in another version.
+const NOISE: &str = r#"[\s()]|::text| AS "?nullif"?"#;
+/// The policy's expression without it.
+const ISOLATION: &str = "tenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
+/// What changes the scope in a function's text. `UPDATE t SET role = ...` has to pass, so a bare `SET role =` counts only
+/// where a statement begins.
+const SCOPE_WORDS: &str = concat!(
+    r"(?i)set_config|row_security|session\s+authorization|tenantry\.tenant\M(?!\s*\()",
+    r#"|\mset\s+(?:local\s+|session\s+)?"?tenantry"?\s*\."#,
+    r"|\mset\s+(?:local|session)\s+role\M|\mset\s+role\s+[^=\s]",
+    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['"$])\s*set\s+role\M|\mreset\s+(?:role|all)\M"#
+);
+
+/// Row isolation: row security, policies and rights as they have to be, on every relation of the schema.
+/// Changes, and locks, only what is not so already.
+pub(crate) async fn protect(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<()> {
+    let sql = rendered(PROTECT, subject);
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}
+
+/// Everything unsafe in a schema, in one round trip; empty if nothing is.
+pub(crate) async fn breaches(
+    connection: &mut PgConnection,
+    rules: Rules,
+    subject: &Subject<'_>,
+) -> sqlx::Result<Vec<Breach>> {
+    let mut sql = rendered(ANY, subject);
+    if rules == Rules::Row {
+        sql.push_str(&rendered(ROW, subject));
+    }
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let (code, reason) = reasons::of(row.try_get("code")?);
+            let detail: Option<String> = row.try_get("detail")?;
+            Ok(Breach {
+                code,
+                object: row.try_get("object")?,
+                reason: detail.map_or_else(|| reason.to_owned(), |detail| format!("{reason} ({detail})")),
+                correction: row.try_get("correction")?,
+            })
+        })
+        .collect()
+}
+
+/// Fills in the names. An [`Ident`] needs no quotes, neither as a name nor as a text; the rest are our own constants.
+fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String {
+    let literal = |text: &str| text.replace('\'', "''");
+    sql.replace("{noise}", &literal(NOISE))
+        .replace("{isolation}", &literal(ISOLATION))
+        .replace("{scope_words}", &literal(SCOPE_WORDS))
+        .replace("{schema}", schema.as_str())
+        .replace("{owner}", owner.as_str())
+        .replace("{role}", role.as_str())
+}

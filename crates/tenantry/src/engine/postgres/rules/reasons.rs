@@ -1,0 +1,87 @@
+//! Why each breach is one.
+
+/// Code and reason, in the order of the alphabet.
+const REASONS: &[(&str, &str)] = &[
+    (
+        "child_elsewhere",
+        "parent and child of an inheritance or a partition are in different schemas; rights of the child are not asked for",
+    ),
+    ("default_privileges", "default privileges open what is made later to others"),
+    ("excess_privilege", "the tenants' role has a right that row security does not limit, or that is not for it"),
+    ("expression_scope", "an expression calls set_config, which can change the tenant in the middle of a statement"),
+    ("extension", "an extension is installed among the tenant's tables; it belongs into `migrations/shared`"),
+    ("foreign_key_match_full", "MATCH FULL cannot hold beside tenant_id, which is never null"),
+    (
+        "foreign_key_not_led",
+        "the foreign key is not led by tenant_id on both sides, so that it accepts a row of another tenant",
+    ),
+    ("foreign_key_off", "the triggers of the foreign key are switched off"),
+    ("foreign_key_on_update", "ON UPDATE SET NULL or SET DEFAULT would change tenant_id; it has no list of columns"),
+    ("foreign_key_sets_tenant", "ON DELETE SET NULL or SET DEFAULT would change tenant_id; name the columns"),
+    ("foreign_table", "a foreign table reaches another database with its owner's rights"),
+    ("function_scope", "the function's text changes the scope"),
+    ("function_search_path", "the function looks for names outside of the tenant's and the shared schema"),
+    ("function_setting", "the function changes a setting on which the isolation rests"),
+    ("granted_to_others", "somebody else than the tenants' role has a right here"),
+    (
+        "immutable_reads",
+        "an IMMUTABLE function that reads is folded into a cached plan, which is then used for another tenant",
+    ),
+    (
+        "inheritance",
+        "the table inherits without being a partition; a direct read of the child passes the parent's policies by",
+    ),
+    ("invalid_index", "an index is INVALID: its build failed, and IF NOT EXISTS skips it from then on"),
+    ("key_not_led", "the key is not led by tenant_id, so that a tenant could find out or block another's values"),
+    ("leakproof_function", "a LEAKPROOF function sees rows before row security has hidden them"),
+    ("materialized_view", "a materialized view stores the rows of all tenants, and has no row security"),
+    ("policy_altered", "the policy is not as the engine makes it"),
+    ("policy_immutable", "the policy calls an IMMUTABLE function, which is folded into a cached plan"),
+    ("reaches_other_schema", "it depends on a schema that is neither the tenant's own nor shared"),
+    ("reaches_other_tenant", "the function names the schema of another tenant"),
+    ("reads_outside", "it reads another schema with its owner's rights"),
+    ("rewrite_rule", "a rewrite rule runs with its owner's rights"),
+    ("rls_off", "row security is not enabled and forced"),
+    ("role_owns", "the tenants' role owns something; an owner may switch protection off"),
+    ("security_definer", "a SECURITY DEFINER routine runs with its owner's rights"),
+    ("tenant_column", "a tenant table needs `tenant_id uuid NOT NULL DEFAULT tenantry.tenant()`"),
+    ("trigger_function", "the trigger's function is outside of the tenant's schema and not safe"),
+    ("untrusted_language", "the function is written in a language that passes the server's rights by"),
+    ("used_from_outside", "an object of another schema is built on a tenant table"),
+    ("view_not_invoker", "the view runs with its owner's rights; it has to be security_invoker"),
+    ("wrong_owner", "it does not belong to the engine's owner role"),
+];
+
+/// The code as a constant, with its reason.
+pub(super) fn of(code: &str) -> (&'static str, &'static str) {
+    match REASONS.binary_search_by(|(known, _)| (*known).cmp(code)) {
+        Ok(at) => REASONS[at],
+        Err(_) => ("unsafe", "it breaks a rule of the isolation"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::engine::postgres::rules::{ANY, ROW};
+
+    /// The literals that stand where a query gives a code.
+    fn codes_in_sql() -> BTreeSet<&'static str> {
+        let select = |sql: &'static str| {
+            sql.split("SELECT ").filter_map(|part| {
+                let literal = part.strip_prefix("DISTINCT ").unwrap_or(part).strip_prefix('\'')?;
+                let (code, rest) = literal.split_once('\'')?;
+                (rest.starts_with(" AS code") || rest.starts_with(',')).then_some(code)
+            })
+        };
+        select(ANY).chain(select(ROW)).collect()
+    }
+
+    #[test]
+    fn every_code_of_the_queries_has_a_reason_and_every_reason_a_query() {
+        assert!(REASONS.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!(codes_in_sql(), REASONS.iter().map(|(code, _)| *code).collect());
+    }
+}

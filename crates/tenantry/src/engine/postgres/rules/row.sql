@@ -1,0 +1,193 @@
+-- What is unsafe in row isolation, beside what is unsafe everywhere: rows (code, object, detail, correction).
+SET LOCAL search_path = pg_catalog, pg_temp;
+WITH own AS MATERIALIZED (
+  SELECT '{schema}'::regnamespace::oid AS oid, 'shared'::regnamespace::oid AS shared, '{role}'::regrole::oid AS role
+),
+member AS MATERIALIZED (
+  SELECT classid, objid FROM pg_depend
+   WHERE refclassid = 'pg_namespace'::regclass AND refobjid = '{schema}'::regnamespace
+),
+rel AS MATERIALIZED (
+  SELECT c.oid, c.relname, c.relkind, c.relacl, c.relispartition, c.relrowsecurity, c.relforcerowsecurity,
+         coalesce((SELECT split_part(o, '=', 2)::bool FROM unnest(c.reloptions) o
+                    WHERE split_part(o, '=', 1) = 'security_invoker'), false) AS invoker,
+         a.attnum AS tenant, a.atttypid, a.attnotnull, a.attgenerated, a.attidentity,
+         (SELECT pg_get_expr(e.adbin, e.adrelid) FROM pg_attrdef e WHERE e.adrelid = c.oid AND e.adnum = a.attnum)
+           AS tenant_default
+    FROM member m JOIN pg_class c ON c.oid = m.objid
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+   WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+),
+tbl AS MATERIALIZED (SELECT * FROM rel WHERE relkind IN ('r', 'p')),
+fun AS MATERIALIZED (
+  SELECT p.oid, p.proname, p.provolatile, replace(p.oid::regprocedure::text, '{schema}.', '') AS name,
+         CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS body
+    FROM member m JOIN pg_proc p ON p.oid = m.objid
+   WHERE m.classid = 'pg_proc'::regclass
+),
+fk AS MATERIALIZED (
+  SELECT k.conname, t.relname, k.confdeltype, k.confupdtype, k.confmatchtype, target.oid IS NOT NULL AS of_tenants,
+         k.conkey[1] IS NOT DISTINCT FROM t.tenant AND k.confkey[1] IS NOT DISTINCT FROM target.tenant
+           AND t.tenant IS NOT NULL AS led,
+         coalesce(t.tenant = ANY (coalesce(k.confdelsetcols, k.conkey)), false) AS delete_touches,
+         coalesce(t.tenant = ANY (k.conkey), false) AS holds_tenant,
+         format('ALTER TABLE %I ADD CONSTRAINT %I FOREIGN KEY (%s) REFERENCES %s (%s)%s%s%s', t.relname, k.conname,
+           concat_ws(', ', CASE WHEN target.oid IS NOT NULL THEN 'tenant_id' END, own.columns),
+           replace(k.confrelid::regclass::text, '{schema}.', ''),
+           concat_ws(', ', CASE WHEN target.oid IS NOT NULL THEN 'tenant_id' END, own.targets),
+           CASE k.confupdtype WHEN 'c' THEN ' ON UPDATE CASCADE' WHEN 'r' THEN ' ON UPDATE RESTRICT' ELSE '' END,
+           CASE k.confdeltype WHEN 'c' THEN ' ON DELETE CASCADE' WHEN 'r' THEN ' ON DELETE RESTRICT'
+             WHEN 'n' THEN format(' ON DELETE SET NULL (%s)', own.set_columns)
+             WHEN 'd' THEN format(' ON DELETE SET DEFAULT (%s)', own.set_columns) ELSE '' END,
+           CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED'
+                WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END) AS correction
+    FROM tbl t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = 'f' AND k.conparentid = 0
+    LEFT JOIN tbl target ON target.oid = k.confrelid
+   CROSS JOIN LATERAL (
+      SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY place) FILTER (WHERE a.attname <> 'tenant_id') AS columns,
+             string_agg(quote_ident(f.attname), ', ' ORDER BY place) FILTER (WHERE f.attname <> 'tenant_id') AS targets,
+             coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY place)
+                        FILTER (WHERE a.attname <> 'tenant_id' AND a.attnum = ANY (k.confdelsetcols)),
+                      string_agg(quote_ident(a.attname), ', ' ORDER BY place)
+                        FILTER (WHERE a.attname <> 'tenant_id')) AS set_columns
+        FROM unnest(k.conkey, k.confkey) WITH ORDINALITY u(mine, theirs, place)
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine
+        JOIN pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = u.theirs) own
+),
+key AS MATERIALIZED (
+  SELECT t.relname, ic.relname AS index, k.conname, i.indisprimary, i.indisexclusion, i.indexrelid,
+         pg_get_constraintdef(k.oid) AS def,
+         (i.indkey[0] = t.tenant AND (k.contype IS DISTINCT FROM 'x'
+            OR (SELECT oprname FROM pg_operator WHERE oid = k.conexclop[1]) = '=')) IS TRUE AS led
+    FROM tbl t JOIN pg_index i ON i.indrelid = t.oid AND (i.indisunique OR i.indisexclusion)
+    JOIN pg_class ic ON ic.oid = i.indexrelid
+    LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = t.oid AND k.contype IN ('p', 'u', 'x')
+   WHERE NOT ic.relispartition
+),
+policy AS MATERIALIZED (
+  SELECT t.relname, form.polname, have.oid IS NOT NULL AS there, form.command,
+         coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
+           AND regexp_replace(pg_get_expr(have.polqual, t.oid), '{noise}', '', 'gi') = form.expression
+           AND regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.expression, false)
+           AS intact
+    FROM tbl t
+   CROSS JOIN (VALUES
+           ('tenantry_allow', true, 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
+           ('tenantry_isolation', false, '{isolation}',
+            'AS RESTRICTIVE FOR ALL TO PUBLIC'
+            ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
+            ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)')
+         ) form(polname, permissive, expression, command)
+    LEFT JOIN pg_policy have ON have.polrelid = t.oid AND have.polname = form.polname
+   WHERE t.tenant IS NOT NULL
+)
+SELECT code, object, detail, correction FROM (
+  SELECT 'tenant_column' AS code, format('%I', relname) AS object,
+         CASE WHEN tenant IS NULL THEN 'it is missing'
+              WHEN atttypid <> 'uuid'::regtype THEN 'its type is ' || format_type(atttypid, NULL)
+              WHEN attgenerated <> '' THEN 'it is generated'
+              WHEN NOT attnotnull THEN 'it may be null'
+              WHEN tenant_default IS NULL THEN 'it has no default'
+              ELSE 'its default is ' || tenant_default END AS detail,
+         format('ALTER TABLE %I ', relname) || CASE
+           WHEN tenant IS NULL THEN 'ADD COLUMN tenant_id uuid NOT NULL DEFAULT tenantry.tenant()'
+           WHEN attgenerated <> '' THEN 'DROP COLUMN tenant_id, ADD COLUMN tenant_id uuid NOT NULL'
+                                        ' DEFAULT tenantry.tenant()'
+           ELSE concat_ws(', ',
+             CASE WHEN atttypid <> 'uuid'::regtype THEN
+               concat_ws(', ', CASE WHEN tenant_default IS NOT NULL THEN 'ALTER COLUMN tenant_id DROP DEFAULT' END,
+                         'ALTER COLUMN tenant_id TYPE uuid USING tenant_id::text::uuid') END,
+             CASE WHEN NOT attnotnull THEN 'ALTER COLUMN tenant_id SET NOT NULL' END,
+             'ALTER COLUMN tenant_id SET DEFAULT tenantry.tenant()') END AS correction
+    FROM tbl
+   WHERE tenant IS NULL OR atttypid <> 'uuid'::regtype OR attgenerated <> '' OR NOT attnotnull
+      OR tenant_default IS DISTINCT FROM 'tenantry.tenant()'
+  UNION ALL
+  SELECT 'key_not_led', format('%I.%I', relname, coalesce(conname, index)), coalesce(def, 'unique index'),
+         CASE WHEN conname IS NULL THEN
+           regexp_replace(replace(pg_get_indexdef(indexrelid), '{schema}.', ''), '( USING \w+ )\(', '\1(tenant_id, ')
+         ELSE format('ALTER TABLE %I ADD CONSTRAINT %I %s', relname, conname,
+           regexp_replace(regexp_replace(def, ', tenant_id(?: WITH [^ ,)]+)?(?=[,)])|(?<=\()tenant_id WITH [^ ,)]+, ', ''),
+                          '\(', CASE WHEN indisexclusion THEN '(tenant_id WITH =, ' ELSE '(tenant_id, ' END)) END
+    FROM key WHERE NOT led
+  UNION ALL
+  SELECT 'foreign_key_not_led', format('%I.%I', relname, conname), NULL, correction FROM fk WHERE of_tenants AND NOT led
+  UNION ALL
+  SELECT 'foreign_key_sets_tenant', format('%I.%I', relname, conname), NULL, correction
+    FROM fk WHERE confdeltype IN ('n', 'd') AND delete_touches
+  UNION ALL
+  SELECT 'foreign_key_on_update', format('%I.%I', relname, conname), NULL, correction
+    FROM fk WHERE confupdtype IN ('n', 'd') AND (of_tenants OR holds_tenant)
+  UNION ALL
+  SELECT 'foreign_key_match_full', format('%I.%I', relname, conname), NULL, correction
+    FROM fk WHERE confmatchtype = 'f' AND (of_tenants OR holds_tenant)
+  UNION ALL
+  SELECT 'materialized_view', format('%I', relname), NULL,
+         format('CREATE VIEW %I WITH (security_invoker = true) AS%s', relname,
+                replace(pg_get_viewdef(oid), '{schema}.', ''))
+    FROM rel WHERE relkind = 'm'
+  UNION ALL
+  SELECT 'view_not_invoker', format('%I', relname), NULL,
+         format('CREATE VIEW %I WITH (security_invoker = true) AS%s', relname,
+                replace(pg_get_viewdef(oid), '{schema}.', ''))
+    FROM rel WHERE relkind = 'v' AND NOT invoker
+  UNION ALL
+  SELECT 'inheritance', format('%I', t.relname), 'of ' || replace(i.inhparent::regclass::text, '{schema}.', ''),
+         format('ALTER TABLE %I NO INHERIT %s', t.relname, replace(i.inhparent::regclass::text, '{schema}.', ''))
+    FROM tbl t JOIN pg_inherits i ON i.inhrelid = t.oid WHERE NOT t.relispartition
+  UNION ALL
+  SELECT 'rewrite_rule', format('%I.%I', rel.relname, w.rulename), NULL,
+         format('DROP RULE %I ON %I', w.rulename, rel.relname)
+    FROM rel JOIN pg_rewrite w ON w.ev_class = rel.oid WHERE w.rulename <> '_RETURN'
+  UNION ALL
+  -- An IMMUTABLE function is folded into a cached plan, and the plan is then used for the next tenant.
+  SELECT DISTINCT 'immutable_reads', f.name, reads.what, format('ALTER ROUTINE %s STABLE', f.name)
+    FROM fun f, LATERAL (
+      SELECT substring(f.body from '(?i)current_setting|tenantry\.tenant|\mcurrent_user\M|\msession_user\M') AS what
+      UNION ALL
+      SELECT r.relname FROM rel r
+       WHERE f.body ~* ('\m(?:from|join|update|into|table)\s+(?:only\s+)?(?:"?\w+"?\s*\.\s*)?"?'
+                        || regexp_replace(r.relname, '(\W)', '\\\1', 'g') || '\M')
+      UNION ALL
+      SELECT c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.refobjid
+       WHERE d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
+      UNION ALL
+      SELECT g.proname || '()' FROM fun g
+       WHERE g.provolatile <> 'i' AND g.oid <> f.oid
+         AND f.body ~* ('\m' || regexp_replace(g.proname, '(\W)', '\\\1', 'g') || '"?\s*\(')
+    ) reads WHERE f.provolatile = 'i' AND reads.what IS NOT NULL
+  UNION ALL
+  SELECT DISTINCT 'policy_immutable', format('%I.%I', t.relname, q.polname), p.oid::regprocedure::text,
+         format('DROP POLICY %I ON %I', q.polname, t.relname)
+    FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid
+    JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = q.oid AND d.refclassid = 'pg_proc'::regclass
+    JOIN pg_proc p ON p.oid = d.refobjid WHERE p.provolatile = 'i'
+  UNION ALL
+  SELECT 'expression_scope', format('%I.%I', t.relname, q.polname), 'policy',
+         format('DROP POLICY %I ON %I', q.polname, t.relname)
+    FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid
+   WHERE concat(q.polqual, q.polwithcheck)
+         LIKE '%:funcid ' || 'pg_catalog.set_config(text,text,bool)'::regprocedure::oid || ' %'
+  UNION ALL
+  SELECT 'rls_off', format('%I', relname), CASE WHEN relrowsecurity THEN 'not forced' ELSE 'not enabled' END,
+         format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relname)
+    FROM tbl WHERE NOT (relrowsecurity AND relforcerowsecurity)
+  UNION ALL
+  SELECT 'policy_altered', format('%I.%I', relname, polname), CASE WHEN there THEN 'altered' ELSE 'missing' END,
+         CASE WHEN there THEN format('DROP POLICY %I ON %I; ', polname, relname) ELSE '' END
+         || format('CREATE POLICY %I ON %I %s', polname, relname, command)
+    FROM policy WHERE NOT intact
+  UNION ALL
+  SELECT 'excess_privilege', format('%I', rel.relname), g.privilege_type || ' to {role}',
+         format('REVOKE %s ON %I FROM %I', g.privilege_type, rel.relname, '{role}')
+    FROM own, rel, aclexplode(rel.relacl) g
+   WHERE g.grantee = own.role
+     AND (rel.relispartition OR rel.relkind = 'm' OR g.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'USAGE')
+          OR rel.relkind = 'S' AND g.privilege_type <> 'USAGE')
+     AND g.privilege_type NOT IN ('REFERENCES', 'TRIGGER', 'MAINTAIN')
+  UNION ALL
+  SELECT 'excess_privilege', format('%I.%I', rel.relname, a.attname), g.privilege_type || ' to {role}',
+         format('REVOKE %s (%I) ON %I FROM %I', g.privilege_type, a.attname, rel.relname, '{role}')
+    FROM own, rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) g
+   WHERE g.grantee = own.role
+) breach ORDER BY code, object, detail;
