@@ -1,0 +1,61 @@
+//! The one COPY statement of a copy call.
+
+use super::{super::lex::Token, plain::group, refusal, statements};
+use crate::error::{Error, Result};
+
+/// Which way the rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CopyDirection {
+    /// `COPY ... TO STDOUT`
+    Out,
+    /// `COPY ... FROM STDIN`
+    In,
+}
+
+/// Reads the text of a copy call. It tells the direction only: what the query of `COPY (...) TO STDOUT` leaves behind is
+/// not judged, so that the lease keeps its taint.
+///
+/// # Errors
+/// If it is not exactly one COPY statement from STDIN or to STDOUT.
+pub(crate) fn copy_direction(sql: &str) -> Result<CopyDirection> {
+    let (statements, whole) = statements(sql);
+    let [statement] = &statements[..] else { return Err(not_a_copy()) };
+    match statement.first() {
+        Some(verb) if verb.is("copy") && whole => {}
+        _ => return Err(not_a_copy()),
+    }
+    direction(statement).ok_or_else(|| {
+        refusal("a COPY of a file or program of the server", "write `COPY ... TO STDOUT` or `COPY ... FROM STDIN`")
+    })
+}
+
+fn not_a_copy() -> Error {
+    refusal(
+        "what is not exactly one COPY statement",
+        "a copy call takes `COPY ... TO STDOUT` or `COPY ... FROM STDIN`; send other statements through `execute(..)`",
+    )
+}
+
+/// `COPY [BINARY] table [(columns)] | (query) FROM | TO ...`
+fn direction(statement: &[Token<'_>]) -> Option<CopyDirection> {
+    let is_name = |at: usize| statement.get(at).is_some_and(Token::is_name);
+    let is_mark = |at: usize, mark: &str| statement.get(at).is_some_and(|token| token.is_mark(mark));
+    let mut at = 1 + usize::from(statement.get(1)?.is("binary") && is_name(2) && !statement[2].is_any(&["from", "to"]));
+    if !is_mark(at, "(") {
+        at += 1;
+        while is_mark(at, ".") {
+            at += 2;
+        }
+    }
+    if is_mark(at, "(") {
+        at = group(statement, at);
+    }
+    let (way, end) = (statement.get(at)?, statement.get(at + 1)?);
+    if way.is("to") && end.is("stdout") {
+        Some(CopyDirection::Out)
+    } else if way.is("from") && end.is("stdin") {
+        Some(CopyDirection::In)
+    } else {
+        None
+    }
+}

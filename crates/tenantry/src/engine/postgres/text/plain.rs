@@ -1,0 +1,119 @@
+//! Whether one statement is plain, and whether it only reads.
+
+use super::{super::lex::Token, PgText, names};
+
+/// Reads one statement.
+pub(super) fn read(statement: &[Token<'_>]) -> PgText {
+    let [verb, rest @ ..] = statement else { return PgText::UNSURE };
+    let shape = if verb.is("show") {
+        READS
+    } else if verb.is("explain") {
+        let explained = explained(rest);
+        match query(explained.statement) {
+            WRITES if !explained.runs => READS,
+            shape => shape,
+        }
+    } else {
+        query(statement)
+    };
+    let leaves_traces = statement.iter().any(|token| match token.name() {
+        Some(name) => names::leaves_traces(&name),
+        None => token.is_escaped_name(),
+    });
+    PgText { plain: shape.plain && !leaves_traces, reads_only: shape.reads_only && !calls_unknown(statement) }
+}
+
+const READS: PgText = PgText { reads_only: true, plain: true };
+const WRITES: PgText = PgText { reads_only: false, plain: true };
+
+/// What stands behind EXPLAIN.
+pub(super) struct Explained<'a, 'b> {
+    /// Whether ANALYZE may be on.
+    runs: bool,
+    pub(super) statement: &'b [Token<'a>],
+}
+
+/// Reads what follows EXPLAIN: options as words or in parentheses, unless these hold the query itself.
+pub(super) fn explained<'a, 'b>(rest: &'b [Token<'a>]) -> Explained<'a, 'b> {
+    let analyze = ["analyze", "analyse"];
+    let words = rest.iter().take_while(|token| token.is_any(&["analyze", "analyse", "verbose"])).count();
+    let options = match rest {
+        [open, first, ..] if open.is_mark("(") && !first.is_any(QUERIES) && !first.is_mark("(") => group(rest, 0),
+        _ => words,
+    };
+    let (options, statement) = rest.split_at(options.min(rest.len()));
+    let quoted = |token: &Token<'_>| token.name().is_some_and(|name| analyze.contains(&&*name));
+    let runs = options.iter().any(|token| quoted(token) || token.is_escaped_name());
+    Explained { runs, statement }
+}
+
+const QUERIES: &[&str] = &["select", "values", "table", "with"];
+const CHANGES: &[&str] = &["insert", "update", "delete", "merge"];
+
+/// A query or change, with the queries and changes of its WITH list.
+fn query(statement: &[Token<'_>]) -> PgText {
+    let start = statement.iter().take_while(|token| token.is_mark("(")).count();
+    let statement = &statement[start..];
+    let [verb, rest @ ..] = statement else { return PgText::UNSURE };
+    if verb.is("with") {
+        return with(rest).unwrap_or(PgText::UNSURE);
+    }
+    let changes = verb.is_any(CHANGES);
+    if !changes && !verb.is_any(QUERIES) {
+        return PgText::UNSURE;
+    }
+    // `INSERT INTO` and `MERGE INTO` alone may hold an INTO; any other is a table made by SELECT.
+    let own = usize::from(verb.is_any(&["insert", "merge"]));
+    let makes_table = rest.iter().skip(own).any(|token| token.is("into"));
+    PgText { reads_only: !changes && !locks(rest), plain: !makes_table }
+}
+
+/// What follows WITH. `None` if it is not in the common form.
+fn with(rest: &[Token<'_>]) -> Option<PgText> {
+    let mut text = READS;
+    let mut at = usize::from(rest.first()?.is("recursive"));
+    loop {
+        rest.get(at)?.name()?;
+        at += 1;
+        if rest.get(at)?.is_mark("(") {
+            at = group(rest, at);
+        }
+        if !rest.get(at)?.is("as") {
+            return None;
+        }
+        at += 1 + rest[at + 1..].iter().take_while(|token| token.is_any(&["not", "materialized"])).count();
+        if !rest.get(at)?.is_mark("(") {
+            return None;
+        }
+        let end = group(rest, at);
+        let inner = query(rest.get(at + 1..end.checked_sub(1)?)?);
+        text = PgText { reads_only: text.reads_only && inner.reads_only, plain: text.plain && inner.plain };
+        at = end + 1;
+        if !rest.get(end)?.is_mark(",") {
+            let main = query(&rest[end..]);
+            return Some(PgText { reads_only: text.reads_only && main.reads_only, plain: text.plain && main.plain });
+        }
+    }
+}
+
+/// The place behind the parenthesis that closes the one at `open`.
+pub(super) fn group(tokens: &[Token<'_>], open: usize) -> usize {
+    let Some(opening) = tokens.get(open) else { return tokens.len() };
+    let closes = |token: &Token<'_>| token.is_mark(")") && token.depth == opening.depth;
+    tokens[open..].iter().position(closes).map_or(tokens.len(), |length| open + length + 1)
+}
+
+/// `FOR UPDATE | NO KEY UPDATE | SHARE | KEY SHARE`
+fn locks(tokens: &[Token<'_>]) -> bool {
+    tokens.windows(2).any(|two| two[0].is("for") && two[1].is_any(&["update", "no", "share", "key"]))
+}
+
+/// Whether a function is called that is not known to read only: one of the app's own may write.
+fn calls_unknown(tokens: &[Token<'_>]) -> bool {
+    let called = |at: &usize| tokens[*at].is_name() && tokens.get(at + 1).is_some_and(|next| next.is_mark("("));
+    (0..tokens.len()).filter(called).any(|at| {
+        let qualified = at >= 2 && tokens[at - 1].is_mark(".");
+        let builtin = !qualified || tokens[at - 2].name().is_some_and(|schema| schema == "pg_catalog");
+        !builtin || !tokens[at].name().is_some_and(|name| names::reads_only(&name))
+    })
+}

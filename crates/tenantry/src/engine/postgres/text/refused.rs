@@ -1,0 +1,109 @@
+//! Statements that are never sent as text, each with what to do instead.
+
+use super::{super::lex::Token, plain, refusal};
+use crate::error::Result;
+
+const SCOPE: &str = "a tenant's role, search path and id are set by its scope alone: take a `TenantDb` of the tenant that \
+                     you mean";
+const PREPARED: &str = "send the statement itself: the driver prepares it, and keeps it prepared";
+const OPTIONS: &str = "give a transaction its options when it begins";
+const LISTEN: &str = "notifications reach everybody who shares the connection: listen on a connection of your own, \
+                      outside of a tenant";
+const COPY: &str = "call `db.postgres()?.copy_out(..)` or `copy_in(..)`";
+const HOLD: &str = "a held cursor outlives its transaction: stream the rows, or leave out WITH HOLD";
+const TWO_PHASES: &str = "a transaction of two phases outlives its connection: call `tx.commit()` or `tx.rollback()`";
+const RESET: &str = "the pool resets a connection when it is given back";
+const STRINGS: &str = "texts are read with `standard_conforming_strings` on: write E'...' where a backslash escapes";
+const SPELLING: &str = "write the name of the setting without `U&`";
+
+/// `Err` if the statement must not be sent.
+pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
+    let [verb, rest @ ..] = statement else { return Ok(()) };
+    if verb.is("explain") {
+        return check(plain::explained(rest).statement);
+    }
+    let two_phases =
+        rest.first().is_some_and(|token| token.is(if verb.is("prepare") { "transaction" } else { "prepared" }));
+    let instead = if verb.is_any(&["prepare", "commit", "rollback"]) && two_phases {
+        Some(TWO_PHASES)
+    } else if verb.is("set") {
+        setting(rest)
+    } else if verb.is("reset") {
+        resetting(rest)
+    } else if verb.is("declare") {
+        holds(rest).then_some(HOLD)
+    } else {
+        instead_of(verb)
+    };
+    match instead {
+        Some(instead) => Err(refusal(&format!("`{}`", verb.text.to_ascii_uppercase()), instead)),
+        None => Ok(()),
+    }
+}
+
+fn instead_of(verb: &Token<'_>) -> Option<&'static str> {
+    let table: [(&[&str], &str); 8] = [
+        (&["begin", "start"], "call `db.begin()`: the transaction it gives is bound to the tenant"),
+        (&["commit", "end"], "call `tx.commit()`: it fails if anything in the transaction has failed"),
+        (&["rollback", "abort"], "call `tx.rollback()`, or drop the transaction"),
+        (&["savepoint", "release"], "call `tx.begin()`: a transaction inside a transaction is a savepoint"),
+        (&["prepare", "execute", "deallocate"], PREPARED),
+        (&["listen", "unlisten"], LISTEN),
+        (&["copy"], COPY),
+        (&["discard"], RESET),
+    ];
+    table.into_iter().find(|(verbs, _)| verb.is_any(verbs)).map(|(_, instead)| instead)
+}
+
+/// What follows SET: `[SESSION | LOCAL] name ...`
+fn setting(mut rest: &[Token<'_>]) -> Option<&'static str> {
+    let special = |rest: &[Token<'_>]| match rest {
+        [session, what, ..] if session.is("session") && what.is("authorization") => Some(SCOPE),
+        [session, what, ..] if session.is("session") && what.is("characteristics") => Some(OPTIONS),
+        [first, ..] if first.is("transaction") => Some(OPTIONS),
+        [first, ..] if first.is_any(&["role", "schema"]) => Some(SCOPE),
+        _ => None,
+    };
+    let refused = special(rest);
+    if let [extent, name, ..] = rest
+        && extent.is_any(&["session", "local"])
+        && !name.is_mark(".")
+    {
+        rest = &rest[1..];
+    }
+    refused.or_else(|| special(rest)).or_else(|| named(rest))
+}
+
+/// What follows RESET.
+fn resetting(rest: &[Token<'_>]) -> Option<&'static str> {
+    match rest {
+        [all, ..] if all.is("all") => Some(RESET),
+        [session, what, ..] if session.is("session") && what.is("authorization") => Some(SCOPE),
+        _ => named(rest),
+    }
+}
+
+/// A setting by its name, in any spelling: the server compares without case even what is quoted, and `"a.b"` is `a.b`.
+fn named(rest: &[Token<'_>]) -> Option<&'static str> {
+    let mut name = String::new();
+    for token in rest {
+        match token.name() {
+            _ if token.is_mark(".") => name.push('.'),
+            Some(part) if name.is_empty() || name.ends_with('.') => name.push_str(&part),
+            None if token.is_escaped_name() => return Some(SPELLING),
+            _ => break,
+        }
+    }
+    name.make_ascii_lowercase();
+    match name.as_str() {
+        "role" | "search_path" | "session_authorization" | "row_security" => Some(SCOPE),
+        "standard_conforming_strings" => Some(STRINGS),
+        name if name.starts_with("tenantry.") => Some(SCOPE),
+        _ => None,
+    }
+}
+
+/// `DECLARE name CURSOR WITH HOLD`
+fn holds(rest: &[Token<'_>]) -> bool {
+    rest.windows(3).any(|three| three[0].is("cursor") && three[1].is("with") && three[2].is("hold"))
+}

@@ -1,0 +1,318 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const READS: PgText = PgText { reads_only: true, plain: true };
+const WRITES: PgText = PgText { reads_only: false, plain: true };
+
+fn all(expected: PgText, texts: &[&str]) {
+    for sql in texts {
+        assert_eq!(read(sql).expect(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn a_plain_read_may_run_read_only() {
+    all(
+        READS,
+        &[
+            "SELECT 1",
+            "  -- c\n select a from b where c = $1 and d in (1, 2) order by lower(e) limit 1;",
+            "/*/**/*/ VALUES (1), (2)",
+            "TABLE users",
+            "(SELECT 1) UNION (SELECT 2)",
+            "WITH a AS (SELECT 1), b AS NOT MATERIALIZED (VALUES (1)) SELECT count(*) FROM a, b",
+            "WITH RECURSIVE insert AS (SELECT 1) SELECT pg_catalog.now() FROM insert",
+            "SELECT 'x; COMMIT', E'\\'; COMMIT --', $$; COMMIT$$, \"commit\" FROM t -- ; COMMIT",
+            "SELECT substring(a FROM 1 FOR 2), b::numeric(10,2) FROM t",
+            "SHOW search_path",
+            "EXPLAIN INSERT INTO t VALUES (1)",
+            "EXPLAIN (COSTS OFF, VERBOSE) DELETE FROM t",
+            "EXPLAIN ANALYZE SELECT 1",
+            "EXPLAIN (SELECT 1)",
+        ],
+    );
+}
+
+#[test]
+fn a_plain_change_leaves_nothing_but_its_rows() {
+    all(
+        WRITES,
+        &[
+            "INSERT INTO t (a) VALUES ($1) ON CONFLICT (tenant_id, a) DO NOTHING RETURNING id",
+            "insert into t with x as (select 1) select * from x",
+            "UPDATE t SET role = 'x', search_path = 'y' WHERE id = 1",
+            "delete from only t using u where t.a = u.a;;",
+            "MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED THEN INSERT (a) VALUES (u.a)",
+            "WITH x AS (INSERT INTO t VALUES (1) RETURNING a) SELECT a FROM x",
+            "with x as (select 1) insert into t select * from x",
+            "WITH x AS (WITH y AS (SELECT 1) DELETE FROM t RETURNING 1) TABLE x",
+            "SELECT a FROM t FOR UPDATE",
+            "SELECT a FROM t FOR NO KEY UPDATE SKIP LOCKED",
+            "SELECT nextval('s'), setval('s', 1)",
+            "SELECT pg_notify('a', 'b')",
+            "SELECT create_order($1)",
+            "SELECT mine.count(1)",
+            "WITH a (b) AS (SELECT 1) SELECT b FROM a",
+            "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
+            "EXPLAIN (ANALYZE false) UPDATE t SET a = 1",
+        ],
+    );
+}
+
+#[test]
+fn what_may_outlive_its_transaction_keeps_the_taint() {
+    for sql in [
+        "SET statement_timeout = 0",
+        "SET LOCAL work_mem TO '1MB'",
+        "SET TIME ZONE 'UTC'",
+        "SET local.x = 1",
+        "SET CONSTRAINTS ALL DEFERRED",
+        "CREATE TEMP TABLE x (a int)",
+        "DO $$ BEGIN NULL; END $$",
+        "CALL p()",
+        "LOCK TABLE t",
+        "SELECT 1; SELECT 2",
+        "SELECT * INTO TEMP x FROM t",
+        "SELECT 1 insert INTO TEMP x",
+        "SELECT (1) insert INTO TEMP x",
+        "WITH a AS (SELECT 1) SELECT (1) insert INTO TEMP x",
+        "WITH a AS (SELECT 1) SELECT 1 INTO x",
+        "WITH a AS (SELECT 1 INTO x) SELECT 1",
+        "INSERT INTO t SELECT 1 INTO x",
+        "SELECT set_config('role', 'x', false)",
+        "SELECT SET_CONFIG('a.b', 'x', false)",
+        "SELECT pg_catalog.\"set_config\"('a.b', 'x', false)",
+        "SELECT U&\"\\0073et_config\"('a.b', 'x', false)",
+        "UPDATE pg_settings SET setting = 'x' WHERE name = 'role'",
+        "select pg_advisory_lock(1)",
+        "select pg_try_advisory_xact_lock(1)",
+        "select * from dblink('', '') as t(a int)",
+        "select lo_create(0)",
+        "select query_to_xml('select 1', true, true, '')",
+        "select * from ts_stat('select 1')",
+        "select ts_rewrite('a', 'select 1')",
+        "FETCH ALL FROM c",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "NOTIFY a",
+        "SELECT 'x",
+        "SELECT 1 /*",
+        "EXPLAIN CREATE TABLE x AS SELECT 1",
+        "WITH RECURSIVE a AS (SELECT 1) CYCLE x SET y USING z SELECT 1",
+        "with",
+        "with a",
+        "with a as",
+        "with a as (",
+        "explain",
+        "explain (",
+        "",
+        ";",
+        "gibberish",
+        "'x'",
+    ] {
+        let text = read(sql).expect(sql);
+        assert!(!text.plain, "{sql}");
+    }
+}
+
+/// Each is refused; any of its words may be put apart by comments.
+const REFUSED: &[&str] = &[
+    "BEGIN",
+    "START TRANSACTION READ ONLY",
+    "COMMIT",
+    "COMMIT AND CHAIN",
+    "END",
+    "ROLLBACK",
+    "ROLLBACK TO SAVEPOINT a",
+    "ABORT",
+    "SAVEPOINT a",
+    "RELEASE a",
+    "PREPARE TRANSACTION 'x'",
+    "COMMIT PREPARED 'x'",
+    "ROLLBACK PREPARED 'x'",
+    "SET ROLE x",
+    "SET SESSION ROLE x",
+    "SET LOCAL ROLE NONE",
+    "SET role TO x",
+    "SET \"role\" TO 'x'",
+    "SET \"ROLE\" = 'x'",
+    "RESET ROLE",
+    "SET SESSION AUTHORIZATION x",
+    "SET LOCAL SESSION AUTHORIZATION DEFAULT",
+    "SET SESSION SESSION AUTHORIZATION x",
+    "SET session_authorization = x",
+    "RESET SESSION AUTHORIZATION",
+    "RESET ALL",
+    "DISCARD ALL",
+    "DISCARD PLANS",
+    "SET search_path = x",
+    "SET \"search_path\" TO x",
+    "SET LOCAL \"Search_Path\" TO x",
+    "SET SCHEMA 'x'",
+    "SET LOCAL SCHEMA 'x'",
+    "RESET search_path",
+    "SET LOCAL tenantry . tenant TO 'x'",
+    "SET \"tenantry\" . tenant = 'x'",
+    "SET \"tenantry.tenant\" = 'x'",
+    "RESET TENANTRY . tenant",
+    "SET row_security = off",
+    "SET standard_conforming_strings = off",
+    "SET U&\"search\\005fpath\" = x",
+    "SET TRANSACTION READ WRITE",
+    "SET LOCAL TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "LISTEN a",
+    "UNLISTEN *",
+    "PREPARE a AS SELECT 1",
+    "EXECUTE a",
+    "EXPLAIN ANALYZE EXECUTE a",
+    "EXPLAIN ( ANALYZE ) EXECUTE a",
+    "DEALLOCATE ALL",
+    "COPY t FROM STDIN",
+    "COPY ( SELECT 1 ) TO STDOUT",
+    "DECLARE cursor BINARY CURSOR WITH HOLD FOR SELECT 1",
+];
+
+fn refused(sql: &str) -> bool {
+    read(sql).is_err_and(|error| error.is_refused() && error.help_text().is_some())
+}
+
+#[test]
+fn what_steers_the_transaction_or_the_scope_is_refused_with_the_call_to_use_instead() {
+    for sql in REFUSED {
+        for whole in [sql.to_string(), format!("SELECT 1; {sql}"), format!("{sql}; SELECT 1"), format!("(; {sql}; '")] {
+            assert!(refused(&whole), "{whole}");
+        }
+    }
+    let error = read("commit").expect_err("it is refused");
+    assert_eq!(error.to_string(), "`COMMIT` cannot be sent as text");
+    assert!(error.help_text().is_some_and(|help| help.contains("tx.commit()")));
+    assert!(read("SELECT '\0'").is_err() && read("COMMIT\0'").is_err());
+}
+
+#[test]
+fn a_commit_hides_in_nothing() {
+    for sql in [
+        "select 1; commit",
+        "select E'\\''; commit --'",
+        "select '\\'; commit --'",
+        "select $$'$$; commit; select $$'$$",
+        "select a$b$; commit; select $b$",
+        "-- x\rcommit",
+        "/*/**/*/ commit",
+        "create function f() returns int begin atomic select 1 as case; end; commit",
+        "create function f() returns int begin atomic select 1; end; end",
+        "create rule r as on insert to t do (select 1; commit)",
+        "\u{a0}a; commit",
+        "select 'a'\n'b'; commit",
+        "select 'a' -- '\n'b'; commit",
+    ] {
+        assert!(refused(sql), "{sql}");
+    }
+    for sql in [
+        "select 'a' -- b\n '; commit'",
+        "select 1 /* /* */ ; commit */",
+        "select $é$; commit $$ $é$",
+        "create function f() returns int begin atomic select case when true then 1 end; end",
+        "select U&'\\0027; commit'",
+        "commits",
+        "\"commit\"",
+    ] {
+        assert!(read(sql).is_ok(), "{sql}");
+    }
+}
+
+#[test]
+fn a_copy_call_takes_one_copy_of_the_clients_own_stream() {
+    use CopyDirection::{In, Out};
+    for (sql, way) in [
+        ("COPY t FROM STDIN", In),
+        ("copy a.\"B\" (c, d) from stdin with (format csv);", In),
+        ("COPY (SELECT a FROM (SELECT 1) b) TO STDOUT", Out),
+        ("/* x */ COPY t /* to */ TO stdout (FORMAT binary)", Out),
+        ("COPY BINARY t TO STDOUT", Out),
+        ("COPY binary TO STDOUT", Out),
+    ] {
+        assert_eq!(copy_direction(sql).expect(sql), way, "{sql}");
+    }
+    for sql in [
+        "COPY t TO '/tmp/x'",
+        "COPY t FROM PROGRAM 'id'",
+        "COPY t TO PROGRAM $$id$$",
+        "COPY t TO STDIN",
+        "COPY t FROM STDOUT",
+        "COPY t FROM STDIN; COMMIT",
+        "COPY t FROM STDIN; COPY t FROM STDIN",
+        "SELECT 1",
+        "COPY",
+        "COPY (",
+        "COPY t FROM STDIN '",
+        "",
+    ] {
+        assert!(copy_direction(sql).is_err_and(|error| error.help_text().is_some()), "{sql}");
+    }
+}
+
+#[test]
+fn a_text_seen_before_is_judged_the_same() {
+    for _ in 0..2 {
+        assert_eq!(cached("SELECT a_text_seen_before()").expect("it is plain"), WRITES);
+        assert!(cached("COMMIT").is_err());
+    }
+    for n in 0..=MOST_KEPT {
+        assert_eq!(cached(&format!("SELECT {n}")).expect("it is plain"), READS);
+    }
+    assert!(SEEN.read().expect("nobody panicked").len() <= MOST_KEPT);
+    let long = format!("SELECT '{}'", "x".repeat(LONGEST_KEPT));
+    assert_eq!(cached(&long).expect("it is plain"), READS);
+    assert!(!SEEN.read().expect("nobody panicked").contains_key(long.as_str()));
+}
+
+fn gap() -> impl Strategy<Value = String> {
+    prop::collection::vec(
+        prop_oneof![
+            Just(" "),
+            Just("\n"),
+            Just("\t"),
+            Just("\r"),
+            Just("/* ' ; $$ */"),
+            Just("/*/**/*/"),
+            Just("-- \" ' /*\n")
+        ],
+        1..4,
+    )
+    .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(sql in ".{0,200}") {
+        let _ = (read(&sql), copy_direction(&sql));
+    }
+
+    #[test]
+    fn no_order_of_words_makes_it_panic(words in prop::collection::vec(prop_oneof![
+        Just("with"), Just("as"), Just("("), Just(")"), Just(","), Just("select"), Just("explain"), Just("copy"), Just("set"),
+        Just("session"), Just("."), Just("into"), Just("insert"), Just("to"), Just("\"a\""), Just("["), Just("declare"), Just(";"),
+    ], 0..12)) {
+        let _ = (read(&words.join(" ")), copy_direction(&words.join(" ")));
+    }
+
+    #[test]
+    fn neither_comments_nor_case_change_a_refusal(which in 0..REFUSED.len(), gaps in prop::collection::vec(gap(), 16), upper in any::<u32>()) {
+        let case = |(at, word): (usize, &str)| match (upper >> at & 1, word.starts_with("U&") || word.starts_with('\'')) {
+            (_, true) => word.to_owned(),
+            (1, _) => word.to_uppercase(),
+            _ => word.to_lowercase(),
+        };
+        let words: Vec<_> = REFUSED[which].split(' ').enumerate().map(case).collect();
+        let sql: String = words.iter().zip(&gaps).map(|(word, gap)| format!("{gap}{word}")).collect();
+        prop_assert!(refused(&sql), "{sql}");
+    }
+
+    #[test]
+    fn a_commit_behind_any_text_is_seen(inside in "[^'\0]{0,40}") {
+        let sql = format!("SELECT '{inside}'; COMMIT");
+        prop_assert!(refused(&sql));
+    }
+}
