@@ -185,6 +185,25 @@ impl Installation {
     }
 }
 
+/// What a whole server has in common outlives the test's database: the tenants' databases, and the roles.
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if let Some(database) = &self.database {
+            // A test may have stopped the server.
+            drop(database.sql(&CLEAN_UP.replace("{database}", database.name())));
+        }
+    }
+}
+
+/// By the mark that all names of an installation bear.
+const CLEAN_UP: &str = r"
+SELECT 'tn_' || substr(replace(owner::text, '-', ''), 21) || '_' AS mark FROM tenantry.place \gset
+\c postgres
+SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE starts_with(datname, :'mark') \gexec
+DROP DATABASE {database} WITH (FORCE);
+SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE starts_with(rolname, :'mark') \gexec
+";
+
 pub async fn open(dir: PathBuf, change: impl FnOnce(Config) -> Config, tenant: &[(&str, &str)]) -> TenantryBuilder {
     let key_file = dir.join("tenantry.key");
     SecretKey::create_if_missing(&key_file).unwrap();
