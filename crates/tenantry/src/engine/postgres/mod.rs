@@ -36,6 +36,7 @@ pub(crate) use driver::PgDriver;
 pub(crate) use link::PgLink;
 pub(crate) use scope::PgScope;
 pub(crate) use scram::new_password;
+pub(crate) use text::{CopyDirection, copy_direction};
 pub(crate) use url::is_same_database;
 
 /// The app URL of a server for which the operator has given none: a restricted login of ours, with a new password.
