@@ -362,7 +362,9 @@ fn coded(code: Option<&str>) -> (ErrorKind, &'static str) {
 fn sqlstate(code: &str) -> (ErrorKind, &'static str) {
     let (class, _) = code.split_at_checked(2).unwrap_or((code, ""));
     match (class, code) {
-        (_, "57014") => (ErrorKind::StatementTimeout, "the statement ran past `pool.statement_timeout`, or was stopped"),
+        (_, "57014") => {
+            (ErrorKind::StatementTimeout, "the statement ran past `pool.statement_timeout`, or was stopped")
+        }
         (_, "42501") => (ErrorKind::Refused, "the statement was refused: it would leave the tenant's scope"),
         (_, "23P01") => (ErrorKind::Duplicate, "a value excludes one that is there"),
         (_, "23001") => (ErrorKind::MissingReference, "other rows refer to this one"),

@@ -32,7 +32,8 @@ pub use migrate::{Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, 
 pub use operate::{NewTenant, Recovered};
 pub use pool::{PoolLimits, PoolStats};
 pub use scope::{
-    Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope, TenantTx, Tx,
+    Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope,
+    TenantTx, Tx,
 };
 pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};

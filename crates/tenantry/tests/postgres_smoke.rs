@@ -19,11 +19,13 @@ async fn smoke(kind: Kind) {
     sqlx::query("INSERT INTO users (username) VALUES ('x')").execute(tx.postgres().unwrap()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(users(&acme).await, ["ann", "x"]);
-    let plans: i64 = sqlx::query_scalar("SELECT count(*) FROM plans").fetch_one(acme.postgres().unwrap()).await.unwrap();
+    let plans: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM plans").fetch_one(acme.postgres().unwrap()).await.unwrap();
     assert_eq!(plans, 0);
     let shared = place.tenancy.shared().await.unwrap();
     sqlx::query("INSERT INTO plans (name) VALUES ('free')").execute(shared.postgres().unwrap()).await.unwrap();
-    let plans: i64 = sqlx::query_scalar("SELECT count(*) FROM plans").fetch_one(acme.postgres().unwrap()).await.unwrap();
+    let plans: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM plans").fetch_one(acme.postgres().unwrap()).await.unwrap();
     assert_eq!(plans, 1);
     eprintln!("{:?} {:?}", t.elapsed(), place.tenancy.stats());
     place.tenancy.tenant_delete("globex").await.unwrap();
@@ -32,6 +34,15 @@ async fn smoke(kind: Kind) {
     let report = place.tenancy.doctor(tenantry::DoctorOptions::new()).await.unwrap();
     eprintln!("doctor {:?} {report:#?}", t.elapsed());
 }
-#[tokio::test(flavor = "multi_thread")] async fn postgres_row() { smoke(Kind::PostgresRow).await }
-#[tokio::test(flavor = "multi_thread")] async fn postgres_schema() { smoke(Kind::PostgresSchema).await }
-#[tokio::test(flavor = "multi_thread")] async fn postgres_database() { smoke(Kind::PostgresDatabase).await }
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_row() {
+    smoke(Kind::PostgresRow).await
+}
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_schema() {
+    smoke(Kind::PostgresSchema).await
+}
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_database() {
+    smoke(Kind::PostgresDatabase).await
+}

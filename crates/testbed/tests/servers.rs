@@ -181,7 +181,7 @@ fn a_shared_server_that_lost_its_keeper_gets_another() {
     kill_keeper(folder.path());
     let mut next = User::start(folder.path());
     assert_eq!(next.url(), url);
-    assert!(!keepers(folder.path()).is_empty());
+    wait_until("there is no keeper", || !keepers(folder.path()).is_empty());
     drop(user);
     drop(next);
     wait_until("the shared server is still there", || !folder.path().join("shared").exists());
@@ -192,7 +192,7 @@ fn a_keeper_whose_folder_was_removed_by_hand_ends() {
     let folder = folder();
     let mut user = User::start(folder.path());
     user.url();
-    assert!(!keepers(folder.path()).is_empty());
+    wait_until("there is no keeper", || !keepers(folder.path()).is_empty());
     let server = pid(&folder.path().join("shared/data/postmaster.pid"));
     signal("-QUIT", server);
     wait_until("the server still runs", || !runs(server));

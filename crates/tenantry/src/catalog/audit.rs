@@ -38,14 +38,20 @@ pub(super) struct Entry<'a> {
     pub(super) tenant: Option<TenantId>,
     pub(super) names: Vec<Name>,
     pub(super) detail: String,
+    /// It may concern every tenant.
+    pub(super) is_of_all: bool,
 }
+
+/// Stands in the log of changes for every name.
+const OF_ALL: &str = "*";
 
 /// Writes the entry with the next epoch, in the transaction of what it tells about.
 pub(super) async fn record(tx: &CatalogTx, actor: &str, entry: Entry<'_>) -> Result<i64> {
     let epoch = schema::epoch_raise(&tx.tx).await?;
     let mut names = entry.names;
     names.extend(entry.tenant.map(Name::Id));
-    let logged: Vec<String> = names.iter().map(Name::to_log).collect();
+    let mut logged: Vec<String> = names.iter().map(Name::to_log).collect();
+    logged.extend(entry.is_of_all.then(|| OF_ALL.to_owned()));
     let row = audit::ActiveModel {
         epoch: Set(epoch),
         at: Set(clock::now(tx).await?),
@@ -57,7 +63,12 @@ pub(super) async fn record(tx: &CatalogTx, actor: &str, entry: Entry<'_>) -> Res
         detail: Set(entry.detail),
     };
     audit::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
-    tx.announce(Change { epoch: u64::try_from(epoch).unwrap_or(0), tenant: entry.tenant, names });
+    tx.announce(Change {
+        epoch: u64::try_from(epoch).unwrap_or(0),
+        tenant: entry.tenant,
+        names,
+        is_of_all: entry.is_of_all,
+    });
     Ok(epoch)
 }
 
@@ -79,6 +90,7 @@ fn change_of(row: audit::Model) -> Change {
         epoch: u64::try_from(row.epoch).unwrap_or(0),
         tenant: row.tenant_id.and_then(|id| id.parse().ok()),
         names: row.names.split(' ').filter_map(Name::from_log).collect(),
+        is_of_all: row.names.split(' ').any(|name| name == OF_ALL),
     }
 }
 

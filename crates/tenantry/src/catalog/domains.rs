@@ -59,7 +59,14 @@ impl Catalog {
 
     async fn domain_audit(&self, tx: &CatalogTx, action: &str, id: TenantId, host: Box<str>) -> Result<()> {
         let detail = host.to_string();
-        let entry = audit::Entry { action, outcome: "ok", tenant: Some(id), names: vec![Name::Domain(host)], detail };
+        let entry = audit::Entry {
+            action,
+            outcome: "ok",
+            tenant: Some(id),
+            names: vec![Name::Domain(host)],
+            detail,
+            is_of_all: false,
+        };
         audit::record(tx, &self.0.actor, entry).await?;
         Ok(())
     }

@@ -61,6 +61,11 @@ impl Freshness {
     }
 
     pub(super) fn apply(&self, change: &Change) {
+        if change.is_of_all {
+            for slot in &self.changed {
+                slot.fetch_max(change.epoch, Ordering::AcqRel);
+            }
+        }
         for name in &change.names {
             self.slot(name).fetch_max(change.epoch, Ordering::AcqRel);
         }

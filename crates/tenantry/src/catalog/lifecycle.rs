@@ -1,8 +1,10 @@
 //! Changes of a tenant's state: each with its audit entry and the new epoch, in one transaction.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
+    sea_query::{Expr, ExprTrait},
 };
 
 use super::{
@@ -17,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
     key::TenantKey,
-    tenant::{Tenant, TenantState, Transition},
+    tenant::{Isolation, Tenant, TenantState, Transition},
 };
 
 /// What came of asking for a key.
@@ -267,7 +269,12 @@ impl Catalog {
             .await
             .map_err(unavailable)?;
         tenant::Entity::delete_by_id(id.to_string()).exec(&tx.tx).await.map_err(unavailable)?;
-        audit::record(tx, &self.0.actor, audit::Entry { action, outcome, tenant: Some(id), names, detail }).await?;
+        audit::record(
+            tx,
+            &self.0.actor,
+            audit::Entry { action, outcome, tenant: Some(id), names, detail, is_of_all: false },
+        )
+        .await?;
         Ok(())
     }
 
@@ -329,7 +336,14 @@ impl Catalog {
         row.state = Set(after.as_str().into());
         let names = names_of(tx, &before).await?;
         let tenant = Tenant::try_from(row.update(&tx.tx).await.map_err(unavailable)?)?;
-        let entry = audit::Entry { action, outcome: "ok", tenant: Some(tenant.id), names, detail: String::new() };
+        let entry = audit::Entry {
+            action,
+            outcome: "ok",
+            tenant: Some(tenant.id),
+            names,
+            detail: String::new(),
+            is_of_all: false,
+        };
         audit::record(tx, &self.0.actor, entry).await?;
         Ok(tenant)
     }
@@ -358,9 +372,72 @@ impl Catalog {
                 let tenant = Tenant::try_from(row.update(&tx.tx).await.map_err(unavailable)?)?;
                 names.push(Name::Key(key));
                 let detail = format!("{} -> {}", before.key, tenant.key);
-                let entry = audit::Entry { action: "tenant.rename", outcome: "ok", tenant: Some(id), names, detail };
+                let entry = audit::Entry {
+                    action: "tenant.rename",
+                    outcome: "ok",
+                    tenant: Some(id),
+                    names,
+                    detail,
+                    is_of_all: false,
+                };
                 audit::record(tx, &me.0.actor, entry).await?;
                 Ok(tenant)
+            })
+        })
+        .await
+    }
+
+    /// Writes down the version of the tables that tenants of row isolation have in common, for all of them but those
+    /// whose data could not be changed.
+    pub(crate) async fn rows_migrated(
+        &self,
+        server: String,
+        version: i64,
+        failed: Vec<(TenantId, String)>,
+    ) -> Result<()> {
+        let me = self.clone();
+        self.write(Durability::Progress, move |tx| {
+            Box::pin(async move {
+                let in_rows = |change: UpdateMany<tenant::Entity>| {
+                    change
+                        .filter(tenant::Column::Server.eq(&server))
+                        .filter(tenant::Column::Isolation.eq(Isolation::Row.as_str()))
+                };
+                let ids = failed.iter().map(|(id, _)| id.to_string());
+                let mut changed = in_rows(tenant::Entity::update_many())
+                    .col_expr(tenant::Column::Version, Expr::value(version))
+                    .col_expr(tenant::Column::Failure, Expr::value(Option::<String>::None))
+                    .filter(tenant::Column::Id.is_not_in(ids))
+                    .filter(tenant::Column::State.ne(TenantState::Provisioning.as_str()))
+                    .filter(tenant::Column::Version.ne(version).or(tenant::Column::Failure.is_not_null()))
+                    .exec(&tx.tx)
+                    .await
+                    .map_err(unavailable)?
+                    .rows_affected;
+                for (id, why) in &failed {
+                    changed += in_rows(tenant::Entity::update_many())
+                        .col_expr(tenant::Column::Failure, Expr::value(why.as_str()))
+                        .filter(tenant::Column::Id.eq(id.to_string()))
+                        .exec(&tx.tx)
+                        .await
+                        .map_err(unavailable)?
+                        .rows_affected;
+                }
+                if changed == 0 {
+                    return Ok(());
+                }
+                let outcome = if failed.is_empty() { "ok" } else { "failed" };
+                let detail = format!("server {server}, version {version}, {} tenants failed", failed.len());
+                let entry = audit::Entry {
+                    action: "rows.migrate",
+                    outcome,
+                    tenant: None,
+                    names: Vec::new(),
+                    detail,
+                    is_of_all: true,
+                };
+                audit::record(tx, &me.0.actor, entry).await?;
+                Ok(())
             })
         })
         .await
@@ -391,6 +468,7 @@ impl Catalog {
                     tenant: Some(id),
                     names,
                     detail: failure.unwrap_or_else(|| format!("version {version}")),
+                    is_of_all: false,
                 };
                 audit::record(tx, &me.0.actor, entry).await?;
                 Ok(())

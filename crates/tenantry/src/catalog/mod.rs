@@ -45,6 +45,8 @@ pub(crate) struct Change {
     pub(crate) epoch: u64,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) names: Vec<Name>,
+    /// It may concern every name there is.
+    pub(crate) is_of_all: bool,
 }
 
 /// The central database. Cheap to clone.

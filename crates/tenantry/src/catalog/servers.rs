@@ -160,7 +160,14 @@ impl Catalog {
     }
 
     async fn server_audit(&self, tx: &CatalogTx, action: &str, name: &str) -> Result<()> {
-        let entry = audit::Entry { action, outcome: "ok", tenant: None, names: Vec::new(), detail: name.to_owned() };
+        let entry = audit::Entry {
+            action,
+            outcome: "ok",
+            tenant: None,
+            names: Vec::new(),
+            detail: name.to_owned(),
+            is_of_all: false,
+        };
         audit::record(tx, &self.0.actor, entry).await?;
         Ok(())
     }

@@ -67,7 +67,9 @@ async fn try_isolation(
         remove(tenantry, first.id).await?;
         remove(tenantry, second?.id).await?;
         let tried = outcome?;
-        report.checks.push(format!("canaries: {tried} attacks between two tenants of {isolation} isolation on server `{server}`"));
+        report.checks.push(format!(
+            "canaries: {tried} attacks between two tenants of {isolation} isolation on server `{server}`"
+        ));
     }
     Ok(())
 }
@@ -75,7 +77,10 @@ async fn try_isolation(
 async fn canary(tenantry: &Tenantry, server: &str, isolation: Isolation) -> Result<Tenant> {
     let id = TenantId::new().as_uuid().as_u128();
     let number = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
-    tenantry.operator().tenant_create(NewTenant::with_key(TenantKey::canary(number)).server(server).isolation(isolation)).await
+    tenantry
+        .operator()
+        .tenant_create(NewTenant::with_key(TenantKey::canary(number)).server(server).isolation(isolation))
+        .await
 }
 
 /// How many attacks were tried.

@@ -20,7 +20,7 @@ pub(crate) mod sqlite;
 pub(crate) use connection::{Begin, Connection, Level, Scope};
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, Row, SqlxResult, Statement};
 pub(crate) use place::{Place, Placement, Target};
-pub(crate) use script::{Applied, Script, ScriptKind};
+pub(crate) use script::{Applied, Ledger, Script, ScriptKind};
 pub(crate) use sql_text::SqlText;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -128,14 +128,18 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Destroys the tenant's place once nobody has it open; may be run again.
     fn tenant_place_drop<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>>;
 
-    /// Brings what a tenant's place knows of the shared tables to their newest form.
-    fn shared_refresh<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>>;
+    /// The form of the shared tables as other databases show them now; `None` where nothing else shows them.
+    fn shared_form(&self) -> BoxFuture<'_, Result<Option<String>>>;
+
+    /// Brings what a tenant's own place, or without one the server's common database, shows of the shared tables to
+    /// their newest form.
+    fn shared_refresh<'a>(&'a self, placement: Option<&'a Placement>) -> BoxFuture<'a, Result<()>>;
 
     /// The names of all tenant places that are there, to find orphans.
     fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>>;
 
-    /// What was applied to a target, oldest first.
-    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Vec<Applied>>>;
+    /// What was applied to a target.
+    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Ledger>>;
 
     /// Applies one file and writes its ledger row, in one transaction where the engine can. Applied already: nothing.
     fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>>;

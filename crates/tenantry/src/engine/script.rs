@@ -33,3 +33,18 @@ pub(crate) struct Applied {
     pub(crate) description: String,
     pub(crate) checksum: Vec<u8>,
 }
+
+/// What a target has seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    /// The files that were applied, oldest first.
+    pub(crate) applied: Vec<Applied>,
+    /// The form of the shared tables that it shows, where it shows them.
+    pub(crate) shared_form: Option<String>,
+}
+
+impl From<Vec<Applied>> for Ledger {
+    fn from(applied: Vec<Applied>) -> Self {
+        Self { applied, shared_form: None }
+    }
+}

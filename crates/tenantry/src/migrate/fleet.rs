@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::{Migrations, plan};
 use crate::{
     catalog::{Catalog, TenantFilter},
-    engine::{Engine, Script, Target},
+    engine::{Engine, Script, ScriptKind, Target},
     error::{Error, ErrorKind, Result},
     failpoint::Failpoints,
-    scope::Servers,
-    tenant::{Tenant, TenantState},
+    scope::{ServerHandle, Servers},
+    tenant::{Isolation, Tenant, TenantState},
 };
 
 /// How to go through a fleet.
@@ -160,9 +160,13 @@ struct Job {
     engine: Arc<dyn Engine>,
     target: Target,
     tenant: Option<Tenant>,
+    /// The tenants that have the target's tables in common.
+    rows: Vec<Tenant>,
     server: String,
     version: i64,
     pending: Vec<Arc<Script>>,
+    /// It shows the shared tables in an older form.
+    refresh: bool,
 }
 
 impl Fleet {
@@ -175,7 +179,9 @@ impl Fleet {
         if options.only.is_none() && !options.retry_failed {
             jobs.push(self.shared_job().await?);
         }
-        let tenants = self.tenants(options).await?;
+        let (in_rows, tenants): (Vec<_>, Vec<_>) =
+            self.tenants(options).await?.into_iter().partition(|t| t.isolation == Isolation::Row);
+        jobs.extend(self.rows_jobs(options, &in_rows).await?);
         let mut planned = stream::iter(tenants).map(|t| self.tenant_job(t)).buffered(options.parallel);
         while let Some(job) = planned.next().await {
             jobs.extend(job?);
@@ -190,15 +196,49 @@ impl Fleet {
             self.catalog.tenant_list(&TenantFilter::all()).await?
         };
         let wanted = |t: &Tenant| options.only.as_ref().is_none_or(|glob| glob.is_match(t.key.as_str()));
-        let there = |t: &Tenant| !matches!(t.state, TenantState::Provisioning | TenantState::Purging);
-        Ok(all.into_iter().filter(|t| there(t) && wanted(t)).collect())
+        Ok(all.into_iter().filter(|t| is_there(t) && wanted(t)).collect())
     }
 
     async fn shared_job(&self) -> Result<Job> {
         let home = self.servers.home().await?;
         let scripts = self.migrations.shared(home.engine.capabilities().engine);
-        let engine = Arc::clone(&home.engine);
-        self.job("shared".into(), engine, Target::Shared, None, home.name.clone(), &scripts).await
+        self.job("shared".into(), &home, Target::Shared, &scripts).await
+    }
+
+    /// One for each server that has tables which tenants of row isolation have in common. They are migrated for all of
+    /// these tenants or for none.
+    async fn rows_jobs(&self, options: &MigrateOptions, wanted: &[Tenant]) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        for server in self.catalog.server_list().await? {
+            let handle = self.servers.get(&server.name).await?;
+            let capabilities = handle.engine.capabilities();
+            if !capabilities.isolations.contains(&Isolation::Row) {
+                continue;
+            }
+            let filter = TenantFilter::all().server(&server.name).isolation(Isolation::Row);
+            let rows: Vec<_> = self.catalog.tenant_list(&filter).await?.into_iter().filter(is_there).collect();
+            let chosen = wanted.iter().filter(|t| t.server == server.name).count();
+            let is_part = options.only.is_some() || options.retry_failed;
+            if is_part && chosen == 0 {
+                continue;
+            }
+            let scripts = self.migrations.tenant(capabilities.engine);
+            let name = format!("rows of {}", server.name);
+            let job = self.job(name, &handle, Target::Rows, &scripts).await?;
+            if job.version == 0 && rows.is_empty() {
+                // The first tenant makes the tables.
+                continue;
+            }
+            if options.only.is_some() && chosen < rows.len() && !job.pending.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::Migration,
+                    format!("{chosen} of the chosen tenants share their tables with {} others", rows.len() - chosen),
+                )
+                .help("leave `--only` out, or choose no tenants of row isolation"));
+            }
+            jobs.push(Job { rows, ..job });
+        }
+        Ok(jobs)
     }
 
     /// `None`: the tenant was purged in the meantime.
@@ -206,9 +246,9 @@ impl Fleet {
         let server = self.servers.get(&tenant.server).await?;
         let scripts = self.migrations.tenant(server.engine.capabilities().engine);
         let target = Target::Tenant(tenant.placement());
-        let (name, id, home) = (tenant.key.to_string(), tenant.id, tenant.server.clone());
-        match self.job(name, Arc::clone(&server.engine), target, Some(tenant), home, &scripts).await {
-            Ok(job) => Ok(Some(job)),
+        let id = tenant.id;
+        match self.job(tenant.key.to_string(), &server, target, &scripts).await {
+            Ok(job) => Ok(Some(Job { tenant: Some(tenant), ..job })),
             Err(error) => match self.catalog.tenant_find(&crate::catalog::Name::Id(id)).await? {
                 Some(t) if t.state != TenantState::Purging => Err(error),
                 _ => Ok(None),
@@ -216,19 +256,14 @@ impl Fleet {
         }
     }
 
-    async fn job(
-        &self,
-        name: String,
-        engine: Arc<dyn Engine>,
-        target: Target,
-        tenant: Option<Tenant>,
-        server: String,
-        scripts: &[Arc<Script>],
-    ) -> Result<Job> {
-        let applied = engine.ledger(&target).await?;
-        let pending = plan::pending(&name, scripts, &applied)?;
-        let version = applied.last().map_or(0, |a| a.version);
-        Ok(Job { name, engine, target, tenant, server, version, pending })
+    async fn job(&self, name: String, server: &ServerHandle, target: Target, scripts: &[Arc<Script>]) -> Result<Job> {
+        let ledger = server.engine.ledger(&target).await?;
+        let pending = plan::pending(&name, scripts, &ledger.applied)?;
+        let version = ledger.applied.last().map_or(0, |a| a.version);
+        let shown = ledger.shared_form;
+        let refresh = shown.is_some() && shown != server.engine.shared_form().await?;
+        let (engine, server) = (Arc::clone(&server.engine), server.name.clone());
+        Ok(Job { name, engine, target, tenant: None, rows: Vec::new(), server, version, pending, refresh })
     }
 
     /// What [`Fleet::up`] would do.
@@ -255,9 +290,12 @@ impl Fleet {
     pub async fn up(&self, options: &MigrateOptions, mut on: impl FnMut(MigrateEvent)) -> Result<FleetReport> {
         let mut report = FleetReport::default();
         let mut todo = Vec::new();
-        for job in self.jobs(options).await? {
-            if job.pending.is_empty() {
-                self.note(&job, job.version, None).await?;
+        let jobs = self.jobs(options).await?;
+        let shared_changes = jobs.first().is_some_and(|job| job.target == Target::Shared && !job.pending.is_empty());
+        for mut job in jobs {
+            job.refresh |= shared_changes && job.tenant.as_ref().is_some_and(|t| t.isolation == Isolation::Database);
+            if job.pending.is_empty() && !job.refresh {
+                self.note(&job, job.version, None, &[]).await?;
                 report.up_to_date += 1;
             } else {
                 todo.push(job);
@@ -272,6 +310,9 @@ impl Fleet {
                 report.not_tried = todo.len();
                 return Ok(report);
             }
+        }
+        for server in self.catalog.server_list().await? {
+            self.servers.get(&server.name).await?.engine.shared_refresh(None).await?;
         }
         self.waves(todo, options, &mut report, &mut on).await?;
         Ok(report)
@@ -312,11 +353,12 @@ impl Fleet {
         let mut left = wave.len();
         let mut running = stream::iter(wave).map(|job| self.run(job)).buffer_unordered(options.parallel);
         while let Some(done) = running.next().await {
-            let done = done?;
             left -= 1;
-            report.failed += usize::from(done.error.is_some());
-            on(MigrateEvent::Done(done.clone()));
-            report.targets.push(done);
+            for done in done? {
+                report.failed += usize::from(done.error.is_some());
+                on(MigrateEvent::Done(done.clone()));
+                report.targets.push(done);
+            }
             if options.stop_after.is_some_and(|most| report.failed >= most) {
                 report.not_tried += left;
                 break;
@@ -325,19 +367,24 @@ impl Fleet {
         Ok(())
     }
 
-    async fn run(&self, job: Job) -> Result<TargetReport> {
+    async fn run(&self, job: Job) -> Result<Vec<TargetReport>> {
         let fleet = self.clone();
         // A task of its own: a caller that goes away leaves no target between its database and the catalog.
         let task = tokio::spawn(async move { fleet.run_to_end(job).await });
         task.await.map_err(|e| Error::new(ErrorKind::Internal, "a migration was cut off").caused_by(e))?
     }
 
-    async fn run_to_end(&self, job: Job) -> Result<TargetReport> {
+    async fn run_to_end(&self, job: Job) -> Result<Vec<TargetReport>> {
         let mut report = TargetReport { target: job.name.clone(), version: job.version, applied: 0, error: None };
-        for script in &job.pending {
+        let mut failed = Vec::new();
+        if let (true, Some(tenant)) = (job.refresh, &job.tenant) {
+            let refreshed = job.engine.shared_refresh(Some(&tenant.placement())).await;
+            report.error = refreshed.err().map(|error| full_text(&error));
+        }
+        for script in job.pending.iter().take_while(|_| report.error.is_none()) {
             let applied = async {
                 self.failpoints.hit("migrate.before").await?;
-                job.engine.apply(&job.target, script).await?;
+                failed = self.apply(&job, script).await?;
                 self.failpoints.hit("migrate.applied").await
             }
             .await;
@@ -345,22 +392,61 @@ impl Fleet {
                 report.error = Some(full_text(&error));
                 break;
             }
+            if !failed.is_empty() {
+                let file = &script.file;
+                report.error = Some(format!("{file} could not be applied to {} tenants", failed.len()));
+                break;
+            }
             report.version = script.version;
             report.applied += 1;
         }
-        self.note(&job, report.version, report.error.clone()).await?;
+        self.note(&job, report.version, report.error.clone(), &failed).await?;
         self.failpoints.hit("migrate.noted").await?;
-        Ok(report)
+        let version = report.version;
+        let each = failed.into_iter().map(|(tenant, error)| TargetReport {
+            target: tenant.key.to_string(),
+            version,
+            applied: 0,
+            error: Some(error),
+        });
+        Ok(std::iter::once(report).chain(each).collect())
     }
 
-    async fn note(&self, job: &Job, version: i64, failure: Option<String>) -> Result<()> {
-        match &job.tenant {
-            Some(tenant) if tenant.version == version && failure.is_none() => {
+    /// Applies a file to a target. In tables in common a file of data is applied for one tenant after the other, each in
+    /// its own scope; one that fails does not stop the others, but the file counts as applied only when all have it.
+    async fn apply(&self, job: &Job, script: &Script) -> Result<Vec<(Tenant, String)>> {
+        if job.target != Target::Rows || script.kind != ScriptKind::Data {
+            job.engine.apply(&job.target, script).await?;
+            return Ok(Vec::new());
+        }
+        let mut failed = Vec::new();
+        for tenant in &job.rows {
+            if let Err(error) = job.engine.apply(&Target::Tenant(tenant.placement()), script).await {
+                failed.push((tenant.clone(), full_text(&error)));
+            }
+        }
+        if failed.is_empty() {
+            job.engine.stamp(&job.target, script).await?;
+        }
+        Ok(failed)
+    }
+
+    async fn note(&self, job: &Job, version: i64, failure: Option<String>, failed: &[(Tenant, String)]) -> Result<()> {
+        match (&job.target, &job.tenant) {
+            (Target::Rows, _) => {
+                let failed = match failure {
+                    // The tables themselves could not be changed: that is every tenant's failure.
+                    Some(why) if failed.is_empty() => job.rows.iter().map(|t| (t.id, why.clone())).collect(),
+                    _ => failed.iter().map(|(t, why)| (t.id, why.clone())).collect(),
+                };
+                self.catalog.rows_migrated(job.server.clone(), version, failed).await
+            }
+            (_, Some(tenant)) if tenant.version == version && failure.is_none() => {
                 // Nothing new, unless an earlier failure is over.
                 self.catalog.tenant_migrated_if_failed(tenant.id, version).await
             }
-            Some(tenant) => self.catalog.tenant_migrated(tenant.id, version, failure).await,
-            None => self.catalog.server_shared_migrated(job.server.clone(), version).await,
+            (_, Some(tenant)) => self.catalog.tenant_migrated(tenant.id, version, failure).await,
+            (_, None) => self.catalog.server_shared_migrated(job.server.clone(), version).await,
         }
     }
 
@@ -378,8 +464,15 @@ impl Fleet {
             Err(error) => found.push(full_text(&error)),
         };
         check(self.shared_job().await.map(Some));
-        for tenant in self.tenants(&MigrateOptions::new()).await? {
-            check(self.tenant_job(tenant).await);
+        let all = MigrateOptions::new();
+        match self.rows_jobs(&all, &[]).await {
+            Ok(jobs) => jobs.into_iter().for_each(|job| check(Ok(Some(job)))),
+            Err(error) => check(Err(error)),
+        }
+        for tenant in self.tenants(&all).await? {
+            if tenant.isolation != Isolation::Row {
+                check(self.tenant_job(tenant).await);
+            }
         }
         Ok(found)
     }
@@ -391,20 +484,25 @@ impl Fleet {
     pub async fn stamp(&self, version: i64, options: &MigrateOptions) -> Result<usize> {
         let jobs = self.jobs(options).await?;
         let known = |job: &Job| job.version == version || job.pending.iter().any(|s| s.version == version);
-        if !jobs.iter().any(|job| job.tenant.is_some() && known(job)) {
+        if !jobs.iter().any(|job| job.target != Target::Shared && known(job)) {
             return Err(Error::new(ErrorKind::Migration, format!("no tenant has a pending migration {version}"))
                 .help("tenantry migrate status"));
         }
         let mut stamped = 0;
-        for job in jobs.into_iter().filter(|job| job.tenant.is_some()) {
+        for job in jobs.into_iter().filter(|job| job.target != Target::Shared) {
             for script in job.pending.iter().filter(|s| s.version <= version) {
                 job.engine.stamp(&job.target, script).await?;
-                self.note(&job, script.version, None).await?;
+                self.note(&job, script.version, None, &[]).await?;
                 stamped += 1;
             }
         }
         Ok(stamped)
     }
+}
+
+/// Whether it has tables to migrate.
+const fn is_there(tenant: &Tenant) -> bool {
+    !matches!(tenant.state, TenantState::Provisioning | TenantState::Purging)
 }
 
 /// An error with its causes, for the operator.

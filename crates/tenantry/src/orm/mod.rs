@@ -77,9 +77,7 @@ where
 macro_rules! on_engine {
     ($self:ident, $call:ident($statement:expr), $failed:path) => {
         match $self.backend() {
-            DbBackend::Postgres => {
-                $self.$call::<PgDriver>($statement).await.map(IntoOrm::into_orm).map_err($failed)
-            }
+            DbBackend::Postgres => $self.$call::<PgDriver>($statement).await.map(IntoOrm::into_orm).map_err($failed),
             _ => $self.$call::<SqliteDriver>($statement).await.map(IntoOrm::into_orm).map_err($failed),
         }
     };

@@ -174,7 +174,11 @@ pub(crate) fn app_url_new(catalog: &Catalog, name: &str, admin_url: &str) -> Res
 }
 
 /// The sealed password of a tenant that gets a login of its own.
-pub(crate) fn tenant_password_new(catalog: &Catalog, engine: &dyn Engine, isolation: Isolation) -> Result<Option<String>> {
+pub(crate) fn tenant_password_new(
+    catalog: &Catalog,
+    engine: &dyn Engine,
+    isolation: Isolation,
+) -> Result<Option<String>> {
     if engine.capabilities().engine != "postgres" || isolation != Isolation::Database {
         return Ok(None);
     }

@@ -29,7 +29,11 @@ pub(super) async fn tenant_places(admin: &mut PgConnection, names: &Names) -> Re
 }
 
 fn finding(breach: rules::Breach, of: &str) -> Finding {
-    Finding { code: breach.code, what: format!("{of}: `{}`: {}", breach.object, breach.reason), repair: breach.correction }
+    Finding {
+        code: breach.code,
+        what: format!("{of}: `{}`: {}", breach.object, breach.reason),
+        repair: breach.correction,
+    }
 }
 
 /// The tables of row isolation, and what all tenants of the server have in common.

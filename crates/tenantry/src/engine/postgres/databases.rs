@@ -10,9 +10,9 @@ use super::{
     control::{Admin, Fresh},
     ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
-    schemas,
+    schemas, scram,
     scripts::{self, Site},
-    scram, server,
+    server,
     shared::{self, Home},
 };
 use crate::{
@@ -229,11 +229,12 @@ async fn publish(admin: &mut PgConnection, half: &str, name: &str) -> Result<()>
 /// Templates of other migrations are of no use any more; one that a process is still making bears a longer name.
 async fn sweep(door: &Door, admin: &mut PgConnection, newest: &str) -> Result<()> {
     let pattern = format!("{}________________", door.names.template("").replace('_', "\\_"));
-    let old: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE $1 AND datname <> $2")
-        .bind(pattern)
-        .bind(newest)
-        .fetch_all(&mut *admin)
-        .await?;
+    let old: Vec<String> =
+        sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE $1 AND datname <> $2")
+            .bind(pattern)
+            .bind(newest)
+            .fetch_all(&mut *admin)
+            .await?;
     for name in old {
         if let Err(error) = admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {}", quoted(&name)))).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "an old template stays");

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Again, Begin, Connection, Done, Driver, Item, Leave, Row, Scope, SqlText, SqlxResult, Statement, postgres::PgScope,
+        Again, Begin, Connection, Done, Driver, Item, Leave, Row, Scope, SqlText, SqlxResult, Statement,
+        postgres::PgScope,
     },
     error::{Error, ErrorKind, Result},
 };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Applied, Attacks, BoxFuture, Capabilities, Connection, Engine, EngineSpec, Finding, Place, Placement, Scope, Script,
+    Attacks, BoxFuture, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement, Scope, Script,
     Target, sealed,
 };
 use crate::{error::Result, id::TenantId, secret::Secret, tenant::Isolation};
@@ -197,13 +197,14 @@ impl PostgresEngine {
         Ok(())
     }
 
-    async fn ledger_of(&self, target: &Target) -> Result<Vec<Applied>> {
+    async fn ledger_of(&self, target: &Target) -> Result<Ledger> {
         let site = self.site(target);
         if let Some(database) = self.database_of(target) {
             let mut own = self.control.admin_of(Some(&database)).await?;
             let applied = ledger::read(&mut own.connection, &site.target).await?;
+            let shared_form = shared::form(&mut own.connection).await?;
             own.close().await;
-            return Ok(applied);
+            return Ok(Ledger { applied, shared_form });
         }
         let mut admin = self.control.admin().await?;
         let in_rows = matches!(target, Target::Tenant(at) if at.isolation == Isolation::Row);
@@ -213,7 +214,7 @@ impl PostgresEngine {
             ledger::read(&mut admin, &site.target).await?
         };
         admin.done();
-        Ok(applied)
+        Ok(applied.into())
     }
 
     async fn apply_to(&self, target: &Target, script: &Script) -> Result<()> {
@@ -231,10 +232,12 @@ impl PostgresEngine {
         stamped
     }
 
-    async fn refresh(&self, placement: &Placement) -> Result<()> {
-        if placement.isolation != Isolation::Database {
-            return Ok(());
-        }
+    async fn refresh(&self, placement: Option<&Placement>) -> Result<()> {
+        let placement = match placement {
+            None => return self.refresh_main().await,
+            Some(placement) if placement.isolation == Isolation::Database => placement,
+            Some(_) => return Ok(()),
+        };
         let home = self.home().await?;
         let mut own = self.control.admin_of(Some(&self.door.names.of_tenant(&placement.physical))).await?;
         let refreshed = shared::import(&mut own.connection, &home).await;
@@ -341,7 +344,11 @@ impl Engine for PostgresEngine {
         Box::pin(self.remove(placement))
     }
 
-    fn shared_refresh<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>> {
+    fn shared_form(&self) -> BoxFuture<'_, Result<Option<String>>> {
+        Box::pin(async { Ok(Some(self.home().await?.fingerprint().to_owned())) })
+    }
+
+    fn shared_refresh<'a>(&'a self, placement: Option<&'a Placement>) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.refresh(placement))
     }
 
@@ -354,7 +361,7 @@ impl Engine for PostgresEngine {
         })
     }
 
-    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Vec<Applied>>> {
+    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Ledger>> {
         Box::pin(self.ledger_of(target))
     }
 

@@ -21,8 +21,10 @@ pub(super) async fn create(
 ) -> Result<()> {
     let tables = Site::rows(names);
     let applied = ledger::read(connection, &tables.target).await?;
-    let missing: Vec<_> =
-        scripts.iter().filter(|s| s.kind == ScriptKind::Schema && !applied.iter().any(|a| a.version == s.version)).collect();
+    let missing: Vec<_> = scripts
+        .iter()
+        .filter(|s| s.kind == ScriptKind::Schema && !applied.iter().any(|a| a.version == s.version))
+        .collect();
     if let (Some(first), false) = (missing.first(), applied.is_empty()) {
         // To migrate them here would change the tables under all other tenants, without a canary.
         return Err(Error::new(

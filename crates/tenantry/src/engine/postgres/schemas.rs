@@ -48,12 +48,7 @@ pub(super) async fn create(
     Ok(())
 }
 
-async fn make(
-    connection: &mut PgConnection,
-    names: &Names,
-    placement: &Placement,
-    secret: Option<&str>,
-) -> Result<()> {
+async fn make(connection: &mut PgConnection, names: &Names, placement: &Placement, secret: Option<&str>) -> Result<()> {
     let number = placement.login.unwrap_or(0);
     let login = names.schemas_login(number);
     if number > 0 {

@@ -54,8 +54,7 @@ impl PgScope {
             settings.push(set("statement_timeout", &limit.as_millis().to_string()));
             settings.push("pg_backend_pid() AS pid".into());
         }
-        let enter =
-            if settings.is_empty() { String::new() } else { format!("; SELECT {}", settings.join(", ")) };
+        let enter = if settings.is_empty() { String::new() } else { format!("; SELECT {}", settings.join(", ")) };
         Self {
             read: format!("BEGIN READ ONLY{enter}").into(),
             write: format!("BEGIN READ WRITE{enter}").into(),
@@ -111,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_scope_of_each_isolation_is_local_to_one_transaction() {
-        let of = |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE).to_string();
+        let of =
+            |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE).to_string();
         assert_eq!(
             of(Isolation::Row),
             "BEGIN READ WRITE; SELECT set_config('search_path','\"tenant\",shared,pg_temp',true), \

@@ -134,12 +134,7 @@ impl Site {
 }
 
 /// Applies one file and writes it down, in one transaction unless it asks for none. Applied already: nothing.
-pub(super) async fn apply(
-    connection: &mut PgConnection,
-    names: &Names,
-    site: &Site,
-    script: &Script,
-) -> Result<()> {
+pub(super) async fn apply(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
     let started = Instant::now();
     loop {
         let tried = if script.no_transaction {
@@ -308,9 +303,9 @@ async fn run(connection: &mut PgConnection, script: &Script, statement: &Stateme
         let hint = cause.as_database_error().and_then(|e| e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
         let hint = hint.and_then(|e| e.hint()).map(str::to_owned);
         let failed = at(script, statement.line, "the server refused the statement".into());
-        failed.caused_by(cause).help(hint.unwrap_or_else(|| {
-            "mend the file and run `tenantry migrate up --retry-failed`".into()
-        }))
+        failed
+            .caused_by(cause)
+            .help(hint.unwrap_or_else(|| "mend the file and run `tenantry migrate up --retry-failed`".into()))
     })
 }
 

@@ -94,12 +94,7 @@ async fn login_make(admin: &mut PgConnection, names: &Names, login: &str, secret
 }
 
 /// Makes a role, or brings one that is there to these attributes.
-pub(super) async fn role(
-    admin: &mut PgConnection,
-    name: &str,
-    attributes: &str,
-    secret: Option<&str>,
-) -> Result<()> {
+pub(super) async fn role(admin: &mut PgConnection, name: &str, attributes: &str, secret: Option<&str>) -> Result<()> {
     let verb = if role_exists(admin, name).await? { "ALTER" } else { "CREATE" };
     let password = secret.map(|s| format!(" PASSWORD {}", literal(s))).unwrap_or_default();
     let text = format!("{verb} ROLE {} {attributes}{password}", quoted(name));
@@ -108,7 +103,10 @@ pub(super) async fn role(
 }
 
 async fn role_exists(admin: &mut PgConnection, name: &str) -> Result<bool> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)").bind(name).fetch_one(admin).await?)
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
+        .bind(name)
+        .fetch_one(admin)
+        .await?)
 }
 
 /// An administrator that is no superuser has to be a member of the roles that it acts as.

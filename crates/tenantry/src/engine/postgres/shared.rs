@@ -125,11 +125,15 @@ SELECT 5, p.oid::bigint, NULL, NULL, pg_get_functiondef(p.oid)
   FROM pg_proc p, ns WHERE p.pronamespace = ns.oid AND p.prokind IN ('f', 'p') AND p.oid NOT IN (SELECT objid FROM extended)
 ORDER BY 1, 2";
 
+/// The form of the shared tables that a database shows.
+pub(super) async fn form(connection: &mut PgConnection) -> Result<Option<String>> {
+    let query = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'shared'";
+    Ok(sqlx::query_scalar(query).fetch_optional(connection).await?.flatten())
+}
+
 /// Makes the shared tables of another database show what is at home now. May be run again.
 pub(super) async fn import(connection: &mut PgConnection, home: &Home) -> Result<()> {
-    let known: Option<String> =
-        sqlx::query_scalar("SELECT obj_description('shared'::regnamespace, 'pg_namespace')").fetch_one(&mut *connection).await?;
-    if known.as_deref() == Some(home.fingerprint()) {
+    if form(connection).await?.as_deref() == Some(home.fingerprint()) {
         return Ok(());
     }
     connection.execute("BEGIN").await?;
@@ -182,9 +186,12 @@ async fn tables(connection: &mut PgConnection) -> Result<HashMap<String, String>
 async fn drop_table(connection: &mut PgConnection, name: &str) -> Result<()> {
     let text = format!("DROP FOREIGN TABLE shared.{}", quoted(name));
     connection.execute(AssertSqlSafe(text)).await.map(drop).map_err(|cause| {
-        Error::new(ErrorKind::Migration, format!("the shared table `{name}` has changed, and a tenant's view needs its old form"))
-            .caused_by(cause)
-            .help("drop the view in a tenant migration, change the shared table, and make the view again")
+        Error::new(
+            ErrorKind::Migration,
+            format!("the shared table `{name}` has changed, and a tenant's view needs its old form"),
+        )
+        .caused_by(cause)
+        .help("drop the view in a tenant migration, change the shared table, and make the view again")
     })
 }
 

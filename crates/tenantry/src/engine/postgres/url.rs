@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) fn password_of(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let in_query = url.query_pairs().filter(|(key, _)| key == "password").map(|(_, value)| value.into_owned()).last();
-    let decoded = |p: &str| percent_encoding::percent_decode_str(p).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+    let decoded =
+        |p: &str| percent_encoding::percent_decode_str(p).decode_utf8().ok().map(std::borrow::Cow::into_owned);
     in_query.or_else(|| url.password().and_then(decoded))
 }
 

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Applied, Attacks, BoxFuture, Capabilities, Connection, Engine, Finding, Place, Placement, Scope, Script, Target, sealed,
+    Attacks, BoxFuture, Capabilities, Connection, Engine, Finding, Ledger, Place, Placement, Scope, Script, Target,
+    sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -143,7 +144,11 @@ impl Engine for SqliteEngine {
         Box::pin(place::drop_fenced(&self.directory, placement, self.drain))
     }
 
-    fn shared_refresh<'a>(&'a self, _: &'a Placement) -> BoxFuture<'a, Result<()>> {
+    fn shared_form(&self) -> BoxFuture<'_, Result<Option<String>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn shared_refresh<'a>(&'a self, _: Option<&'a Placement>) -> BoxFuture<'a, Result<()>> {
         // The shared file itself is attached to every connection.
         Box::pin(async { Ok(()) })
     }
@@ -152,8 +157,8 @@ impl Engine for SqliteEngine {
         Box::pin(async { self.directory.tenant_names() })
     }
 
-    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Vec<Applied>>> {
-        Box::pin(async move { scripts::ledger(&self.file(target)?).await })
+    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Ledger>> {
+        Box::pin(async move { Ok(scripts::ledger(&self.file(target)?).await?.into()) })
     }
 
     fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
