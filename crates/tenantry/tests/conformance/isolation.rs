@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use tenantry::{Error, TenantFilter};
 
-use crate::support::{Installation, user_add, users};
+use crate::{
+    on,
+    support::{Installation, Kind, number, run, texts, user_add, users},
+};
 
 pub async fn a_tenant_reads_and_writes_its_own_rows_only(place: Installation) {
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
     user_add(&acme, "ann").await;
     user_add(&globex, "gus").await;
-    let changed = sqlx::query("UPDATE users SET username = 'mine'").execute(acme.sqlite().unwrap()).await.unwrap();
-    assert_eq!(changed.rows_affected(), 1);
+    assert_eq!(run(&acme, "UPDATE users SET username = 'mine'").await.unwrap(), 1);
     assert_eq!((users(&acme).await, users(&globex).await), (vec!["mine".into()], vec!["gus".into()]));
-    sqlx::query("DELETE FROM users").execute(acme.sqlite().unwrap()).await.unwrap();
+    assert_eq!(run(&acme, "DELETE FROM users").await.unwrap(), 1);
     assert_eq!(users(&globex).await, ["gus"]);
 }
 
@@ -21,21 +23,32 @@ pub async fn a_unique_value_of_a_neighbour_is_free(place: Installation) {
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
     user_add(&acme, "ann").await;
     user_add(&globex, "ann").await;
-    let twice = sqlx::query("INSERT INTO users (username) VALUES ('ann')").execute(acme.sqlite().unwrap()).await;
+    let twice = run(&acme, "INSERT INTO users (username) VALUES ('ann')").await;
     assert!(Error::from(twice.unwrap_err()).is_duplicate());
+}
+
+pub async fn an_upsert_meets_rows_of_its_own_tenant_only(place: Installation) {
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    user_add(&globex, "ann").await;
+    let key = if place.kind == Kind::SqliteDatabase { "username" } else { "tenant_id, username" };
+    let insert = format!("INSERT INTO users (username) VALUES ('ann') ON CONFLICT ({key})");
+    let update = format!("{insert} DO UPDATE SET username = 'met' RETURNING username");
+    assert_eq!(texts(&acme, &update).await.unwrap(), ["ann"], "a neighbour's is no conflict");
+    assert_eq!(texts(&acme, &update).await.unwrap(), ["met"]);
+    assert_eq!(run(&globex, &format!("{insert} DO NOTHING")).await.unwrap(), 0);
+    assert_eq!((users(&acme).await, users(&globex).await), (vec!["met".into()], vec!["ann".into()]));
 }
 
 pub async fn a_reference_to_a_neighbours_row_is_a_missing_reference(place: Installation) {
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
-    sqlx::query("INSERT INTO items (id, description, price) VALUES (7, 'x', 1)")
-        .execute(globex.sqlite().unwrap())
-        .await
-        .unwrap();
-    for id in [7, 8] {
-        let order = sqlx::query("INSERT INTO orders (item_id, quantity) VALUES (?, 1)").bind(id);
-        let error = Error::from(order.execute(acme.sqlite().unwrap()).await.unwrap_err());
+    run(&globex, "INSERT INTO items (id, description, price) VALUES (7, 'x', 1)").await.unwrap();
+    for id in [7_i64, 8] {
+        let order = "INSERT INTO orders (item_id, quantity) VALUES ($1, 1)";
+        let refused = on!(acme, view => sqlx::query(order).bind(id).execute(view).await.map(drop));
+        let error = Error::from(refused.unwrap_err());
         assert!(error.is_missing_reference(), "the same answer whether a neighbour has it: {error:?}");
     }
+    run(&globex, "INSERT INTO orders (item_id, quantity) VALUES (7, 1)").await.unwrap();
 }
 
 pub async fn a_spawned_task_keeps_the_tenant_of_its_handle(place: Installation) {
@@ -49,21 +62,27 @@ pub async fn a_spawned_task_keeps_the_tenant_of_its_handle(place: Installation) 
     for task in tasks {
         task.await.unwrap();
     }
-    assert!(users(&acme).await.iter().all(|name| name.starts_with("acme")));
-    assert!(users(&globex).await.iter().all(|name| name.starts_with("globex")));
+    for (db, name) in [(&acme, "acme"), (&globex, "globex")] {
+        let found = users(db).await;
+        assert!(found.len() == 20 && found.iter().all(|user| user.starts_with(name)), "{found:?}");
+    }
 }
 
 pub async fn nested_work_on_two_tenants_never_mixes(place: Installation) {
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
     let mut outer = acme.begin().await.unwrap();
-    sqlx::query("INSERT INTO users (username) VALUES ('outer')").execute(outer.sqlite().unwrap()).await.unwrap();
+    let insert = |name| format!("INSERT INTO users (username) VALUES ('{name}')");
+    let outer_insert = sqlx::AssertSqlSafe(insert("outer"));
+    on!(outer, view => sqlx::query(outer_insert).execute(view).await.map(drop)).unwrap();
     {
         let mut inner = globex.begin().await.unwrap();
-        sqlx::query("INSERT INTO users (username) VALUES ('inner')").execute(inner.sqlite().unwrap()).await.unwrap();
-        assert!(sqlx::query("INSERT INTO nowhere VALUES (1)").execute(inner.sqlite().unwrap()).await.is_err());
+        let inner_insert = sqlx::AssertSqlSafe(insert("inner"));
+        on!(inner, view => sqlx::query(inner_insert).execute(view).await.map(drop)).unwrap();
+        let failed = on!(inner, view => sqlx::query("INSERT INTO nowhere VALUES (1)").execute(view).await.map(drop));
+        assert!(failed.is_err());
     }
     let seen: Vec<String> =
-        sqlx::query_scalar("SELECT username FROM users").fetch_all(outer.sqlite().unwrap()).await.unwrap();
+        on!(outer, view => sqlx::query_scalar("SELECT username FROM users").fetch_all(view).await.unwrap());
     assert_eq!(seen, ["outer"]);
     outer.commit().await.unwrap();
     assert_eq!((users(&acme).await.len(), users(&globex).await.len()), (1, 0));
@@ -96,21 +115,20 @@ pub async fn many_tenants_on_few_connections_never_meet(place: Installation) {
 pub async fn shared_tables_are_read_by_all_and_written_by_none_of_the_tenants(place: Installation) {
     let acme = place.tenant("acme").await;
     let shared = place.tenancy.shared().await.unwrap();
-    sqlx::query("INSERT INTO shared.plans (name) VALUES ('free')").execute(shared.sqlite().unwrap()).await.unwrap();
+    let insert = "INSERT INTO shared.plans (name) VALUES ('free')";
+    on!(shared, view => sqlx::query(insert).execute(view).await.map(drop)).unwrap();
     for text in ["SELECT name FROM shared.plans", "SELECT name FROM plans"] {
-        let by_tenant: Vec<String> = sqlx::query_scalar(text).fetch_all(acme.sqlite().unwrap()).await.unwrap();
-        let by_shared: Vec<String> = sqlx::query_scalar(text).fetch_all(shared.sqlite().unwrap()).await.unwrap();
-        assert_eq!((by_tenant, by_shared), (vec!["free".into()], vec!["free".into()]), "{text}");
+        let by_shared: Vec<String> = on!(shared, view => sqlx::query_scalar(text).fetch_all(view).await.unwrap());
+        assert_eq!((texts(&acme, text).await.unwrap(), by_shared), (vec!["free".into()], vec!["free".into()]), "{text}");
     }
     for text in
         ["INSERT INTO shared.plans (name) VALUES ('x')", "UPDATE plans SET name = 'x'", "DELETE FROM shared.plans"]
     {
-        assert!(sqlx::query(text).execute(acme.sqlite().unwrap()).await.is_err(), "{text}");
+        assert!(run(&acme, text).await.is_err(), "{text}");
     }
-    assert!(sqlx::query("SELECT * FROM users").fetch_all(shared.sqlite().unwrap()).await.is_err());
-    let names: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM plans").fetch_all(acme.sqlite().unwrap()).await.unwrap();
-    assert_eq!(names, ["free"]);
+    let of_a_tenant = on!(shared, view => sqlx::query("SELECT * FROM users").fetch_all(view).await.map(drop));
+    assert!(of_a_tenant.is_err());
+    assert_eq!(texts(&acme, "SELECT name FROM plans").await.unwrap(), ["free"]);
 }
 
 pub async fn an_app_cannot_change_the_schema(place: Installation) {
@@ -120,12 +138,20 @@ pub async fn an_app_cannot_change_the_schema(place: Installation) {
         "DROP TABLE users",
         "ALTER TABLE users ADD COLUMN x TEXT",
         "CREATE INDEX i ON users (id)",
+        "CREATE TEMP TABLE users (id INTEGER)",
+        "CREATE VIEW mine AS SELECT 1 AS a",
     ] {
-        let error = Error::from(sqlx::query(text).execute(acme.sqlite().unwrap()).await.unwrap_err());
+        let error = Error::from(run(&acme, text).await.unwrap_err());
         assert!(error.is_refused(), "{text}: {error:?}");
     }
     user_add(&acme, "ann").await;
 }
+
+/// Words that tell a client something of the database or of its rows.
+const SECRETS: &[&str] = &[
+    "canary", "users", "items", "orders", "SELECT", "INSERT", "UNIQUE", "sqlite", "postgres", "constraint", "duplicate key",
+    "relation", "column", "tn_", "t_0", "syntax",
+];
 
 pub async fn the_client_text_of_an_error_names_no_value_and_no_table(place: Installation) {
     let acme = place.tenant("acme").await;
@@ -134,14 +160,16 @@ pub async fn the_client_text_of_an_error_names_no_value_and_no_table(place: Inst
         "INSERT INTO users (username) VALUES ('canary-value')",
         "INSERT INTO orders (item_id, quantity) VALUES (99, 1)",
         "INSERT INTO items (description, price) VALUES ('canary-value', -1)",
+        "INSERT INTO items (description, price) VALUES (NULL, 1)",
         "SELECT canary_value FROM users",
         "SELECT * FROM canary_value",
         "CREATE TABLE canary_value (a)",
         "canary_value",
+        "COMMIT",
     ] {
-        let error = Error::from(sqlx::query(text).execute(acme.sqlite().unwrap()).await.unwrap_err());
+        let error = Error::from(run(&acme, text).await.unwrap_err());
         let shown = format!("{} {}", error.client_text(), error.code());
-        for secret in ["canary", "users", "items", "orders", "SELECT", "INSERT", "UNIQUE", "sqlite"] {
+        for secret in SECRETS {
             assert!(!shown.contains(secret), "{text}: {shown}");
         }
     }
@@ -156,10 +184,8 @@ pub async fn each_visits_every_served_tenant_once(place: Installation) {
     let visited = place
         .tenancy
         .each(TenantFilter::all(), 3, async |db| {
-            if db.tenant().key.as_str() == "t5" {
-                return Ok(sqlx::query_scalar("SELECT 1 FROM nowhere").fetch_one(db.sqlite()?).await?);
-            }
-            Ok(sqlx::query_scalar::<_, i64>("SELECT count(*) FROM users").fetch_one(db.sqlite()?).await?)
+            let table = if db.tenant().key.as_str() == "t5" { "nowhere" } else { "users" };
+            Ok(number(&db, &format!("SELECT count(*) FROM {table}")).await?)
         })
         .await
         .unwrap();
@@ -168,4 +194,29 @@ pub async fn each_visits_every_served_tenant_once(place: Installation) {
     assert_eq!(keys, ["t0", "t1", "t2", "t4", "t5", "t6"]);
     let failed: Vec<_> = visited.iter().filter(|(_, r)| r.is_err()).map(|(key, _)| key.as_str()).collect();
     assert_eq!(failed, ["t5"], "one that fails does not stop the others");
+}
+
+pub async fn a_place_that_has_vanished_is_an_error_and_never_another_table(place: Installation) {
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    user_add(&acme, "ann").await;
+    // Where the names of the tenant's tables lead when these are not there.
+    let users = "CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT NOT NULL)";
+    let wider = place.neighbour_with(&[], &[("0002_users.sql", users)]).await;
+    let shared = wider.shared().await.unwrap();
+    let insert = "INSERT INTO users VALUES (1, 'another table')";
+    on!(shared, view => sqlx::query(insert).execute(view).await.map(drop)).unwrap();
+    assert_eq!(texts(&acme, "SELECT username FROM users").await.unwrap(), ["ann"]);
+    place.make_vanish(&acme);
+    for _ in 0..3 {
+        for text in ["SELECT username FROM users", "UPDATE users SET username = username RETURNING username"] {
+            assert!(texts(&acme, text).await.is_err(), "{text}");
+        }
+        if let Ok(mut tx) = acme.begin().await {
+            let read = on!(tx, view => sqlx::query("SELECT username FROM users").fetch_all(view).await.map(drop));
+            assert!(read.is_err());
+        }
+    }
+    if place.kind != Kind::PostgresRow {
+        user_add(&globex, "gus").await;
+    }
 }

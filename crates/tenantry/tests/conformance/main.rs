@@ -13,11 +13,12 @@ mod transactions;
 
 /// One behaviour as a test of the engine in whose module it stands.
 macro_rules! behaviours {
-    ($($module:ident: $($behaviour:ident),+;)+) => {
+    ($kind:ident $($module:ident: $($behaviour:ident),+;)+) => {
         $($(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $behaviour() {
-                crate::$module::$behaviour(crate::support::Installation::new().await).await;
+                let place = crate::support::Installation::on(crate::support::Kind::$kind).await;
+                crate::$module::$behaviour(place).await;
             }
         )+)+
     };
@@ -25,12 +26,14 @@ macro_rules! behaviours {
 
 /// The list.
 macro_rules! conformance {
-    ($engine:ident) => {
+    ($engine:ident: $kind:ident) => {
         mod $engine {
             behaviours! {
+                $kind
                 isolation:
                     a_tenant_reads_and_writes_its_own_rows_only,
                     a_unique_value_of_a_neighbour_is_free,
+                    an_upsert_meets_rows_of_its_own_tenant_only,
                     a_reference_to_a_neighbours_row_is_a_missing_reference,
                     a_spawned_task_keeps_the_tenant_of_its_handle,
                     nested_work_on_two_tenants_never_mixes,
@@ -38,7 +41,8 @@ macro_rules! conformance {
                     shared_tables_are_read_by_all_and_written_by_none_of_the_tenants,
                     an_app_cannot_change_the_schema,
                     the_client_text_of_an_error_names_no_value_and_no_table,
-                    each_visits_every_served_tenant_once;
+                    each_visits_every_served_tenant_once,
+                    a_place_that_has_vanished_is_an_error_and_never_another_table;
                 statements:
                     a_write_is_durable_when_it_is_answered,
                     a_returning_write_whose_commit_fails_is_not_answered_with_a_row,
@@ -48,6 +52,7 @@ macro_rules! conformance {
                     a_prepared_statement_follows_a_migration,
                     a_failed_statement_leaves_the_next_borrower_alone,
                     values_of_every_kind_come_back_as_they_went,
+                    a_value_that_the_engine_cannot_store_is_an_error_of_its_statement,
                     a_statement_past_its_limit_is_stopped;
                 transactions:
                     a_commit_keeps_and_a_rollback_or_a_drop_does_not,
@@ -56,9 +61,10 @@ macro_rules! conformance {
                     a_dropped_savepoint_rolls_back_before_the_next_statement,
                     a_commit_under_an_open_savepoint_is_refused,
                     a_read_transaction_sees_one_snapshot,
+                    a_read_transaction_writes_nothing,
                     a_dropped_stream_of_reads_does_not_fail_the_transaction,
                     a_savepoint_for_a_caller_who_went_away_is_taken_for_no_other,
-                    a_transaction_that_the_database_ended_unseen_takes_no_more_statements,
+                    a_transaction_that_the_database_ended_unseen_stores_nothing_more,
                     a_suspended_tenants_open_transaction_goes_no_further,
                     random_nesting_ends_as_the_model_says;
                 orm:
@@ -70,4 +76,7 @@ macro_rules! conformance {
     };
 }
 
-conformance!(sqlite_database);
+conformance!(sqlite_database: SqliteDatabase);
+conformance!(postgres_row: PostgresRow);
+conformance!(postgres_schema: PostgresSchema);
+conformance!(postgres_database: PostgresDatabase);

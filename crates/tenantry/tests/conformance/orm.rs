@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, StreamTrait, TransactionTrait, entity::prelude::*,
 };
 
-use crate::support::Installation;
+use crate::support::{Installation, Kind};
 
 mod user {
     use sea_orm::entity::prelude::*;
@@ -84,5 +84,9 @@ pub async fn a_stream_of_models_gives_all_rows(place: Installation) {
     assert_eq!(models.len(), 120);
     tx.commit().await.unwrap();
     let backend = StreamTrait::get_database_backend(&acme);
-    assert_eq!(backend, sea_orm::DbBackend::Sqlite);
+    let expected = match place.kind {
+        Kind::SqliteDatabase => sea_orm::DbBackend::Sqlite,
+        Kind::PostgresRow | Kind::PostgresSchema | Kind::PostgresDatabase => sea_orm::DbBackend::Postgres,
+    };
+    assert_eq!(backend, expected);
 }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use sqlx::AssertSqlSafe;
 use tenantry::{
     CatalogConfig, Config, Isolation, Migrations, NewServer, NewTenant, SecretKey, TenantDb, Tenantry, TenantryBuilder,
 };
@@ -139,6 +140,37 @@ impl Installation {
         open(self.dir.path().into(), |c| c, TENANT).await.open().await.unwrap()
     }
 
+    /// Another process that knows further files, and has applied them.
+    pub async fn neighbour_with(&self, tenant: &[(&str, &str)], shared: &[(&str, &str)]) -> Tenantry {
+        let (tenant, shared) = (TENANT.iter().chain(tenant).copied(), SHARED.iter().chain(shared).copied());
+        let migrations = Migrations::embedded(tenant, shared).unwrap();
+        let opened = open(self.dir.path().into(), |c| c, TENANT).await.migrations(migrations);
+        let tenancy = opened.open().await.unwrap();
+        let report = tenancy.migrations().up(&tenantry::MigrateOptions::new(), |_| ()).await.unwrap();
+        assert_eq!(report.failed, 0, "{report:?}");
+        tenancy
+    }
+
+    /// Takes away where the tenant's tables are, by somebody who does not ask tenantry.
+    pub fn make_vanish(&self, db: &TenantDb) {
+        let physical = format!("t_{}", db.tenant().id.as_uuid().as_simple());
+        let sql = |text: String| self.database.as_ref().unwrap().sql(&text).unwrap();
+        match self.kind {
+            Kind::SqliteDatabase => {
+                std::fs::remove_file(self.dir.path().join(format!("data/tenants/{physical}.db"))).unwrap();
+            }
+            Kind::PostgresRow => drop(sql("ALTER SCHEMA tenant RENAME TO gone".into())),
+            Kind::PostgresSchema => drop(sql(format!("ALTER SCHEMA {physical} RENAME TO gone"))),
+            Kind::PostgresDatabase => drop(sql(format!("DROP DATABASE {} WITH (FORCE)", self.database_of(&physical)))),
+        }
+    }
+
+    /// The name of a tenant's own database, which is that of its login too.
+    fn database_of(&self, physical: &str) -> String {
+        let query = format!("SELECT datname FROM pg_database WHERE datname LIKE '%{physical}'");
+        self.database.as_ref().unwrap().sql(&query).unwrap()
+    }
+
     pub async fn tenant(&self, key: &str) -> TenantDb {
         let new = NewTenant::new(key).unwrap().isolation(self.kind.isolation());
         self.tenancy.tenant_create(new).await.unwrap();
@@ -160,6 +192,24 @@ pub async fn open(dir: PathBuf, change: impl FnOnce(Config) -> Config, tenant: &
     let config = Config { catalog: CatalogConfig { url, key_file, ..Default::default() }, ..Default::default() };
     let migrations = Migrations::embedded(tenant.iter().copied(), SHARED.iter().copied()).unwrap();
     Tenantry::builder().config(change(config)).migrations(migrations)
+}
+
+/// Runs one statement without parameters and gives the number of its rows.
+pub async fn run(db: &TenantDb, sql: &str) -> Result<u64, sqlx::Error> {
+    let query = AssertSqlSafe(sql.to_owned());
+    on!(db, view => sqlx::query(query).execute(view).await.map(|done| done.rows_affected()))
+}
+
+/// The one number that a query gives.
+pub async fn number(db: &TenantDb, sql: &str) -> Result<i64, sqlx::Error> {
+    let query = AssertSqlSafe(sql.to_owned());
+    on!(db, view => sqlx::query_scalar(query).fetch_one(view).await)
+}
+
+/// The one column of texts that a query gives.
+pub async fn texts(db: &TenantDb, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+    let query = AssertSqlSafe(sql.to_owned());
+    on!(db, view => sqlx::query_scalar(query).fetch_all(view).await)
 }
 
 /// Adds a user and gives the id.
