@@ -1,15 +1,10 @@
-//! What `doctor` looks at on a server, and what its canaries try.
+//! What `doctor` looks at on a server.
 
 use sqlx::{Row, postgres::PgConnection};
 
-use super::{
-    control::Control,
-    names::{Names, literal},
-    rules,
-    scripts::Site,
-};
+use super::{control::Control, names::Names, rules, scripts::Site};
 use crate::{
-    engine::{Attacks, Finding, Placement},
+    engine::{Finding, Placement},
     error::Result,
     tenant::Isolation,
 };
@@ -66,23 +61,5 @@ pub(super) async fn place(control: &Control, names: &Names, placement: &Placemen
             own.close().await;
             found
         }
-    }
-}
-
-/// What one canary tries against another.
-pub(super) fn attacks(names: &Names, victim: &Placement) -> Attacks {
-    let (schema, role) = (&victim.physical, names.of_tenant(&victim.physical));
-    Attacks {
-        refused: vec![
-            format!("SET ROLE {role}"),
-            format!("SET LOCAL tenantry.tenant = {}", literal(&victim.id.to_string())),
-            "RESET ROLE".into(),
-            format!("SELECT * FROM {schema}.no_such_table"),
-            "CREATE TABLE tenant.tenantry_canary (a int)".into(),
-            "CREATE TEMP TABLE tenantry_canary (a int)".into(),
-            "SELECT * FROM tenantry.migrations".into(),
-            "LISTEN tenantry_canary".into(),
-        ],
-        whose: "SELECT tenantry.tenant()::text",
     }
 }

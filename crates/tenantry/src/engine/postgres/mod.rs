@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Attacks, BoxFuture, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement, Scope, Script,
-    Target, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement,
+    Scope, Script, Target, sealed,
 };
 use crate::{error::Result, id::TenantId, secret::Secret, tenant::Isolation};
 
 mod audit;
+mod canary;
 mod connect;
 mod control;
 mod databases;
@@ -387,7 +388,15 @@ impl Engine for PostgresEngine {
         Box::pin(audit::place(&self.control, &self.door.names, placement))
     }
 
-    fn attacks(&self, victim: &Placement) -> Result<Attacks> {
-        Ok(audit::attacks(&self.door.names, victim))
+    fn canary_prepare<'a>(&'a self, canaries: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>> {
+        Box::pin(canary::prepare(&self.control, &self.door.names, canaries))
+    }
+
+    fn canary_clean<'a>(&'a self, tables: &'a CanaryTables) -> BoxFuture<'a, Result<()>> {
+        Box::pin(canary::clean(&self.control, tables))
+    }
+
+    fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks> {
+        Ok(canary::attacks(&self.door.names, victim, tables))
     }
 }
