@@ -17,7 +17,6 @@ mod driver;
 mod ledger;
 pub(crate) mod lex;
 mod link;
-mod login;
 mod names;
 mod prelude;
 mod rows;

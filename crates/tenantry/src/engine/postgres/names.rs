@@ -49,8 +49,13 @@ impl Names {
     }
 
     /// Whether one login of the operator's is both that of the rows and the first one of the schemas.
-    pub(super) const fn is_login_of_schemas(&self) -> bool {
+    pub(super) const fn has_own_login(&self) -> bool {
         self.own_login.is_some()
+    }
+
+    /// The beginning of the roles of schema isolation's tenants.
+    pub(super) fn tenants(&self) -> Result<Ident> {
+        Ident::new(format!("{}t_", self.prefix()))
     }
 
     /// Reaches tenants of schema isolation, some hundreds each.

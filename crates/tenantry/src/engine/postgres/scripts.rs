@@ -118,7 +118,7 @@ impl Site {
 
     pub(super) const fn rules(&self) -> Option<Rules> {
         match self.kind {
-            SiteKind::Shared => None,
+            SiteKind::Shared => Some(Rules::Shared),
             SiteKind::Rows => Some(Rules::Row),
             SiteKind::Schema | SiteKind::Database => Some(Rules::Own),
         }
@@ -340,7 +340,12 @@ async fn secure(connection: &mut PgConnection, names: &Names, site: &Site, scrip
         SiteKind::Schema | SiteKind::Database => {}
     }
     let Some(rules) = site.rules() else { return Ok(()) };
-    let mut breaches = rules::breaches(connection, rules, &site.subject(names)?.as_ref()).await?;
+    let subject = site.subject(names)?;
+    let mut breaches = match rules {
+        // Asked at each creation of a tenant.
+        Rules::Own => rules::breaches_of_new(connection, &subject.as_ref()).await?,
+        Rules::Row | Rules::Shared => rules::breaches(connection, rules, &subject.as_ref()).await?,
+    };
     // A table that lacks its tenant lacks everything that hangs on it too: that is said first.
     breaches.sort_by_key(|breach| breach.code != "tenant_column");
     if breaches.is_empty() { Ok(()) } else { Err(refused(scripts, &breaches)) }

@@ -16,12 +16,15 @@ mod audit;
 pub(crate) mod cases;
 mod login;
 mod reasons;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 pub(crate) use audit::{Roles, audit_database, audit_roles};
 pub(crate) use login::{Expect, login_breaches};
 
 /// Whose schema it is.
+#[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) schema: &'a Ident,
     /// The role that owns all tables.
