@@ -30,7 +30,8 @@ impl Names {
     }
 
     fn of_server(&self, what: &str) -> String {
-        format!("tn_{}_{}_{what}", self.mark, self.server)
+        // `on` keeps them apart from tenants' names, whatever the server is called.
+        format!("tn_{}_on_{}_{what}", self.mark, self.server)
     }
 
     /// The prefix of all names of this installation.
