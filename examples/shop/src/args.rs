@@ -8,9 +8,16 @@ use clap::{
 };
 use tenantry::Isolation;
 
-/// The example app of tenantry: a small shop for many companies, each with a database of its own.
+const EXAMPLES: &str = "\
+Examples:
+  shop                                                      SQLite, a file per tenant, all in ./data
+  shop --server postgres://admin:secret@db.example/shop     PostgreSQL, a schema per tenant
+  shop --server 'postgres:///shop?host=/run/postgresql' --isolation row
+  shop --catalog postgres://admin:secret@db.example/shop --server postgres://admin:secret@db.example/shop";
+
+/// The example app of tenantry: a small shop for many companies, whose data the database keeps apart.
 #[derive(Parser)]
-#[command(version, args_override_self = true)]
+#[command(version, args_override_self = true, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, env = "SHOP_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -25,15 +32,19 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOP_JWT_SECRET", value_name = "S", hide_env_values = true)]
     pub(crate) jwt_secret: Option<String>,
 
-    /// How new tenants are kept apart; the default is the engine's own, on SQLite `database`.
+    /// How new tenants are kept apart: rows of common tables, a schema or a database each. The default is `schema` on
+    /// PostgreSQL and `database` on SQLite, which has nothing else.
     #[arg(long, env = "SHOP_ISOLATION", value_parser = isolations())]
     pub(crate) isolation: Option<Isolation>,
 
-    /// The admin URL of the server where tenants live, read at the first start. The default is `DATA/local` on SQLite.
+    /// Where tenants live, and how to administer it: `postgres://USER:PASSWORD@HOST/DATABASE` or `sqlite://DIRECTORY`.
+    /// Read at the first start; the default is `sqlite://DATA/local`. On PostgreSQL tenants of row and schema isolation
+    /// live in the database that it names, and apps sign in by restricted logins that are made there.
     #[arg(long, env = "SHOP_SERVER", value_name = "URL", hide_env_values = true)]
     pub(crate) server: Option<String>,
 
-    /// Where the catalog is; the default is `DATA/catalog.db` on SQLite.
+    /// Where the catalog of tenants is: a `postgres://` URL, or a file as `sqlite://FILE`. The default is
+    /// `sqlite://DATA/catalog.db`.
     #[arg(long, env = "SHOP_CATALOG", value_name = "URL", hide_env_values = true)]
     pub(crate) catalog: Option<String>,
 

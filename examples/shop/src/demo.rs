@@ -1,7 +1,7 @@
 //! The demo: four companies and two people who sign in.
 
 use futures_util::future::{try_join, try_join_all};
-use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait};
+use sea_orm::{ActiveValue::Set, DbErr, EntityTrait, PaginatorTrait, sea_query::OnConflict};
 use tenantry::{Isolation, NewTenant, SharedDb, Tenant, TenantDb, TenantFilter, TenantTx, Tenantry};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     money::Money,
 };
 
-/// A demo tenant with its rows, whose ids count from 1.
+/// A demo tenant with its rows, whose ids the database counts from 1.
 struct Company {
     key: &'static str,
     users: &'static [&'static str],
@@ -103,30 +103,34 @@ async fn open_company(tenancy: &Tenantry, company: &Company, isolation: Option<I
 /// All of a company's rows in one transaction: they are there, or they are not.
 async fn furnish(db: &TenantDb, company: &Company) -> tenantry::Result<()> {
     let tx = db.begin().await?;
-    if user::Entity::find().count(&tx).await? == 0 {
-        insert_rows(&tx, company).await?;
+    if user::Entity::find().count(&tx).await? > 0 {
+        return tx.commit().await;
     }
-    tx.commit().await
+    match insert_rows(&tx, company).await.map_err(tenantry::Error::from) {
+        Ok(()) => tx.commit().await,
+        // Another shop on the same installation was faster.
+        Err(error) if error.is_duplicate() => tx.rollback().await,
+        Err(error) => Err(error),
+    }
 }
 
-async fn insert_rows(tx: &TenantTx, company: &Company) -> tenantry::Result<()> {
-    let ids = || 1_i64..;
+async fn insert_rows(tx: &TenantTx, company: &Company) -> Result<(), DbErr> {
     let users =
-        ids().zip(company.users).map(|(id, &name)| user::ActiveModel { id: Set(id), username: Set(name.into()) });
-    let products = ids().zip(company.products).map(|(id, &(name, price))| product::ActiveModel {
-        id: Set(id),
+        company.users.iter().map(|&name| user::ActiveModel { username: Set(name.into()), ..Default::default() });
+    let products = company.products.iter().map(|&(name, price)| product::ActiveModel {
         name: Set(name.into()),
         price: Set(price),
+        ..Default::default()
     });
-    let items = ids().zip(company.items).map(|(id, &(description, price))| item::ActiveModel {
-        id: Set(id),
+    let items = company.items.iter().map(|&(description, price)| item::ActiveModel {
         description: Set(description.into()),
         price: Set(price),
+        ..Default::default()
     });
-    let orders = ids().zip(company.orders).map(|(id, &(item_id, quantity))| order::ActiveModel {
-        id: Set(id),
+    let orders = company.orders.iter().map(|&(item_id, quantity)| order::ActiveModel {
         item_id: Set(item_id),
         quantity: Set(quantity),
+        ..Default::default()
     });
     user::Entity::insert_many(users).exec(tx).await?;
     product::Entity::insert_many(products).exec(tx).await?;
@@ -145,10 +149,8 @@ async fn add_people(shared: &SharedDb, companies: &[Tenant], hashes: &[String]) 
             ..Default::default()
         })
     });
-    let tx = shared.begin().await?;
-    // Another shop on the same directory may have been faster.
-    if account::Entity::find().count(&tx).await? == 0 {
-        account::Entity::insert_many(people).exec(&tx).await?;
-    }
-    tx.commit().await
+    // Another shop on the same installation may have been faster.
+    let once = OnConflict::column(account::Column::Email).do_nothing().to_owned();
+    account::Entity::insert_many(people).on_conflict(once).exec_without_returning(shared).await?;
+    Ok(())
 }

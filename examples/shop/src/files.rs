@@ -22,9 +22,12 @@ pub(crate) fn keep_equal(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes the text unless there is such a file: what its owner changed in it stays.
-pub(crate) fn write_if_missing(path: &Path, text: impl FnOnce() -> String) -> io::Result<()> {
-    if path.try_exists()? { Ok(()) } else { replace(path, &text()) }
+/// Writes the text unless there is such a file: what its owner changed in it stays. Says whether it was written.
+pub(crate) fn write_if_missing(path: &Path, text: impl FnOnce() -> String) -> io::Result<bool> {
+    if path.try_exists()? {
+        return Ok(false);
+    }
+    replace(path, &text()).map(|()| true)
 }
 
 /// Another name first, then the right one: a reader sees the old text or the new one.

@@ -1,6 +1,8 @@
 //! The shop's own installation of tenantry: everything under one directory, made at the first start.
 
-use tenantry::{Config, MigrateOptions, NewServer, SecretKey, Tenantry};
+use std::path::Path;
+
+use tenantry::{Config, MigrateOptions, NewServer, SecretKey, Server, Tenantry};
 
 use crate::{args::Args, failure::Failure, files, migrations};
 
@@ -23,31 +25,39 @@ pub(crate) const OWN_SEGMENTS: &[&str] = &[
 
 /// Opens the installation, at the version of this program. Killed half way, it goes on from there at the next start.
 pub(crate) async fn open(args: &Args) -> Result<Tenantry, Failure> {
-    require_sqlite("--server", args.server.as_deref())?;
-    require_sqlite("--catalog", args.catalog.as_deref())?;
-    let config = configuration(args)?;
-    SecretKey::create_if_missing(&config.catalog.key_file)?;
-    let tenancy = Tenantry::builder().config(config).migrations(migrations::embedded()?).actor("shop").open().await?;
+    require_engine("--server", args.server.as_deref())?;
+    require_engine("--catalog", args.catalog.as_deref())?;
+    let tenancy = open_catalog(args).await?;
     add_server(&tenancy, args).await?;
     migrate(&tenancy).await?;
     Ok(tenancy)
 }
 
-/// The operator's program reads the same file, so both work on one installation.
-fn configuration(args: &Args) -> Result<Config, Failure> {
+/// The operator's program reads the same `tenantry.toml`, so both work on one installation.
+async fn open_catalog(args: &Args) -> Result<Tenantry, Failure> {
     let data = &args.data;
     let failed = |e| Failure::new(format!("cannot write to `{}`", data.display())).caused_by(e);
     files::make_directory(data).map_err(failed)?;
     migrations::export(&data.join("migrations"))?;
     let file = data.join("tenantry.toml");
     let catalog = args.catalog.as_deref().map(from_here);
-    files::write_if_missing(&file, || tenantry_toml(catalog.as_deref())).map_err(failed)?;
-    let mut config = Config::load(&file)?;
+    let is_new = files::write_if_missing(&file, || tenantry_toml(catalog.as_deref())).map_err(failed)?;
+    let opened = open_configured(&file, catalog).await;
+    if is_new && opened.is_err() {
+        // The next start must not believe in a catalog that could not be opened.
+        std::fs::remove_file(&file).map_err(failed)?;
+    }
+    opened
+}
+
+async fn open_configured(file: &Path, catalog: Option<String>) -> Result<Tenantry, Failure> {
+    let mut config = Config::load(file)?;
     if let Some(url) = catalog {
         config.catalog.url = url;
     }
     config.tenants.reserved_keys.extend(OWN_SEGMENTS.iter().map(|&word| word.to_owned()));
-    Ok(config)
+    SecretKey::create_if_missing(&config.catalog.key_file)?;
+    Ok(Tenantry::builder().config(config).migrations(migrations::embedded()?).actor("shop").open().await?)
 }
 
 /// A relative path on the command line starts at the current directory, and not at that of `tenantry.toml`.
@@ -79,30 +89,57 @@ fn tenantry_toml(catalog: Option<&str>) -> String {
 
 /// The first server is the home of the shared tables too. Later starts find it in the catalog.
 async fn add_server(tenancy: &Tenantry, args: &Args) -> Result<(), Failure> {
-    let own = || format!("sqlite://{}", args.data.join("local").display());
-    let url = args.server.clone().unwrap_or_else(own);
     if tenancy.server_list().await?.is_empty() {
-        match tenancy.server_add(NewServer::new("local", url)).await {
-            // Another shop on the same directory was faster.
+        let new = match &args.server {
+            Some(url) => NewServer::new("main", url),
+            None => NewServer::new("local", format!("sqlite://{}", args.data.join("local").display())),
+        };
+        match tenancy.server_add(new).await {
+            // Another shop on the same catalog was faster.
             Err(error) if error.is_taken() => {}
             added => added?,
         }
     }
-    let Some(isolation) = args.isolation else { return Ok(()) };
-    let servers = tenancy.server_list().await?;
-    if let Some(first) = servers.first() {
+    if let Some(first) = tenancy.server_list().await?.first() {
+        check_server(tenancy, first, args).await?;
+    }
+    Ok(())
+}
+
+/// Whether what the command line asks for is what the installation has had since its first start.
+async fn check_server(tenancy: &Tenantry, first: &Server, args: &Args) -> Result<(), Failure> {
+    if let Some(asked) = args.server.as_deref().and_then(engine_of).filter(|asked| *asked != first.engine) {
+        let (data, has) = (args.data.display(), &first.engine);
+        return Err(Failure::new(format!(
+            "`--server` asks for {asked}, but the tenants of the installation in `{data}` live on {has}"
+        ))
+        .help("choose another directory, which is a new installation: --data DIR"));
+    }
+    if let Some(isolation) = args.isolation {
         tenancy.server_capabilities(&first.name).await?.require(isolation)?;
     }
     Ok(())
 }
 
+/// The engine that a URL names, as the catalog calls it.
+fn engine_of(url: &str) -> Option<&'static str> {
+    match url.split_once("://")?.0 {
+        "sqlite" => Some("sqlite"),
+        "postgres" | "postgresql" => Some("postgres"),
+        _ => None,
+    }
+}
+
 /// Before anything is written, and also when the catalog knows its servers already. The URL is not shown: it may hold a
 /// password.
-fn require_sqlite(flag: &str, url: Option<&str>) -> Result<(), Failure> {
-    let Some(url) = url.filter(|url| !url.starts_with("sqlite://")) else { return Ok(()) };
-    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    Err(Failure::new(format!("`{flag} {scheme}://...` is not supported by this version"))
-        .help(format!("write `{flag} sqlite://PATH`, or leave it out")))
+fn require_engine(flag: &str, url: Option<&str>) -> Result<(), Failure> {
+    match url {
+        Some(url) if engine_of(url).is_none() => {
+            Err(Failure::new(format!("`{flag}` names no database that the shop knows"))
+                .help(format!("write `{flag} postgres://USER:PASSWORD@HOST/DATABASE` or `{flag} sqlite://PATH`")))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn migrate(tenancy: &Tenantry) -> Result<(), Failure> {
@@ -130,8 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_supported_is_refused_without_its_password() {
-        let text = require_sqlite("--server", Some("postgres://admin:hunter2@db")).expect_err("is refused").to_string();
-        assert!(text.contains("postgres") && text.contains("help:") && !text.contains("hunter2"), "{text}");
+    fn what_is_no_url_of_an_engine_is_refused_without_its_password() {
+        for url in ["mysql://admin:hunter2@db/x", "admin:hunter2@db", "host=db password=hunter2", "://hunter2", ""] {
+            let text = require_engine("--server", Some(url)).expect_err(url).to_string();
+            assert!(text.contains("`--server`") && text.contains("help:") && !text.contains("hunter2"), "{text}");
+        }
+        for url in ["postgres://admin@db/x", "postgresql:///x?host=/run/postgresql", "sqlite://data"] {
+            assert!(require_engine("--server", Some(url)).is_ok(), "{url}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! shop: the example app of tenantry. One program, many companies, and each one's data in a database of its own.
+//! shop: the example app of tenantry. One program, many companies, and a database that keeps each one's data apart.
 //!
 //! Start reading at [`app`], which says what answers where, and then at one of the [`routes`].
 

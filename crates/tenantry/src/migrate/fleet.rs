@@ -514,5 +514,10 @@ fn full_text(error: &Error) -> String {
         text.push_str(&next.to_string());
         cause = next.source();
     }
+    // A file that was refused says what to write instead.
+    if let Some(help) = error.help_text().filter(|_| error.is_migration()) {
+        text.push_str("; ");
+        text.push_str(help);
+    }
     text
 }

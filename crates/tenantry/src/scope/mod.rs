@@ -1,5 +1,6 @@
 //! From a tenant to a handle that reaches this tenant only: lease a connection, enter, verify.
 
+mod copy;
 mod db;
 mod servers;
 mod statements;

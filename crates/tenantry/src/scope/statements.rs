@@ -27,7 +27,7 @@ fn at_rest(error: &sqlx::Error) -> bool {
 }
 
 /// The link of the engine that a typed view has checked before.
-fn link_of<D: Driver>(connection: &mut Connection) -> Result<&mut D::Link> {
+pub(super) fn link_of<D: Driver>(connection: &mut Connection) -> Result<&mut D::Link> {
     D::link(connection).ok_or_else(|| Error::new(ErrorKind::Internal, "a lease of another engine"))
 }
 

@@ -264,6 +264,10 @@ impl<S: Subject> Tx<S> {
         self.core.db.engine()
     }
 
+    pub(super) fn db(&self) -> &Db<S> {
+        &self.core.db
+    }
+
     pub(super) fn scope(&self) -> &Scope {
         self.core.db.scope()
     }

@@ -22,7 +22,7 @@ macro_rules! view {
     ($(#[$doc:meta])* $view:ident, $life:lifetime, $inner:ident: $of:ident) => {
         $(#[$doc])*
         pub struct $view<$life, S: Subject> {
-            $inner: &$life $of<S>,
+            pub(super) $inner: &$life $of<S>,
         }
 
         impl<S: Subject> fmt::Debug for $view<'_, S> {

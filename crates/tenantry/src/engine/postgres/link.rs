@@ -48,7 +48,7 @@ impl PgLink {
     }
 
     /// The connection, for a statement that counts as running until [`PgLink::over`].
-    pub(super) fn start(&mut self) -> (&mut PgConnection, &mut bool) {
+    pub(crate) fn start(&mut self) -> (&mut PgConnection, &mut bool) {
         self.busy = true;
         (&mut self.connection, &mut self.busy)
     }

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Attacks, BoxFuture, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement, Scope, Script,
-    Target, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement,
+    Scope, Script, Target, sealed,
 };
 use crate::{error::Result, id::TenantId, secret::Secret, tenant::Isolation};
 
 mod audit;
+mod canary;
 mod connect;
 mod control;
 mod databases;
@@ -16,7 +17,6 @@ mod driver;
 mod ledger;
 pub(crate) mod lex;
 mod link;
-mod login;
 mod names;
 mod prelude;
 mod rows;
@@ -36,6 +36,7 @@ pub(crate) use driver::PgDriver;
 pub(crate) use link::PgLink;
 pub(crate) use scope::PgScope;
 pub(crate) use scram::new_password;
+pub(crate) use text::{CopyDirection, copy_direction};
 pub(crate) use url::is_same_database;
 
 /// The app URL of a server for which the operator has given none: a restricted login of ours, with a new password.
@@ -386,7 +387,15 @@ impl Engine for PostgresEngine {
         Box::pin(audit::place(&self.control, &self.door.names, placement))
     }
 
-    fn attacks(&self, victim: &Placement) -> Result<Attacks> {
-        Ok(audit::attacks(&self.door.names, victim))
+    fn canary_prepare<'a>(&'a self, canaries: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>> {
+        Box::pin(canary::prepare(&self.control, &self.door.names, canaries))
+    }
+
+    fn canary_clean<'a>(&'a self, tables: &'a CanaryTables) -> BoxFuture<'a, Result<()>> {
+        Box::pin(canary::clean(&self.control, tables))
+    }
+
+    fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks> {
+        Ok(canary::attacks(&self.door.names, victim, tables))
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct PgScope {
     write: Arc<str>,
     /// Whose schema a connection grows by.
     pub(super) schema_of: Option<crate::id::TenantId>,
-    pub(super) isolation: Option<Isolation>,
+    isolation: Option<Isolation>,
     /// Whether the place is the tenant's own, so that a statement needs no scope around it.
     pub(super) own: bool,
     /// Whether a pooler may give each transaction another connection.
@@ -64,6 +64,10 @@ impl PgScope {
             own,
             pooled: pooled.is_some(),
         }
+    }
+
+    pub(crate) const fn isolation(&self) -> Option<Isolation> {
+        self.isolation
     }
 
     /// The text that begins a transaction and enters the scope: one round trip.

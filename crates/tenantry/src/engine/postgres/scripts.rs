@@ -118,7 +118,7 @@ impl Site {
 
     pub(super) const fn rules(&self) -> Option<Rules> {
         match self.kind {
-            SiteKind::Shared => None,
+            SiteKind::Shared => Some(Rules::Shared),
             SiteKind::Rows => Some(Rules::Row),
             SiteKind::Schema | SiteKind::Database => Some(Rules::Own),
         }
@@ -299,14 +299,25 @@ fn speaks_of_references(script: &Script) -> bool {
 
 async fn run(connection: &mut PgConnection, script: &Script, statement: &Statement<'_>) -> Result<()> {
     let words = link::own(statement.text.to_owned());
-    connection.execute(sqlx::raw_sql(words)).await.map(drop).map_err(|cause| {
-        let hint = cause.as_database_error().and_then(|e| e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
-        let hint = hint.and_then(|e| e.hint()).map(str::to_owned);
-        let failed = at(script, statement.line, "the server refused the statement".into());
-        failed
+    let done = connection.execute(sqlx::raw_sql(words)).await;
+    done.map(drop).map_err(|cause| refused_by_server(script, statement, cause))
+}
+
+fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Error) -> Error {
+    let server = cause.as_database_error().and_then(|e| e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
+    let reads_rows = server.is_some_and(|e| e.code() == "42501" && e.message().contains("row-level security"));
+    let hint = server.and_then(|e| e.hint()).map(str::to_owned);
+    if reads_rows {
+        // The server's own advice would take the wall down.
+        return at(script, statement.line, "the statement would read or store rows of all tenants".into())
             .caused_by(cause)
-            .help(hint.unwrap_or_else(|| "mend the file and run `tenantry migrate up --retry-failed`".into()))
-    })
+            .help(
+                "change data in a file that ends in `.data.sql`; write no materialized view and no CREATE TABLE AS over \
+                 tenant tables: what they store has no wall",
+            );
+    }
+    let help = hint.unwrap_or_else(|| "mend the file and run `tenantry migrate up --retry-failed`".into());
+    at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(help)
 }
 
 fn at(script: &Script, line: usize, what: String) -> Error {
@@ -329,26 +340,42 @@ async fn secure(connection: &mut PgConnection, names: &Names, site: &Site, scrip
         SiteKind::Schema | SiteKind::Database => {}
     }
     let Some(rules) = site.rules() else { return Ok(()) };
-    let breaches = rules::breaches(connection, rules, &site.subject(names)?.as_ref()).await?;
-    match breaches.into_iter().next() {
-        None => Ok(()),
-        Some(breach) => Err(refused(scripts, &breach)),
+    let subject = site.subject(names)?;
+    let mut breaches = match rules {
+        // Asked at each creation of a tenant.
+        Rules::Own => rules::breaches_of_new(connection, &subject.as_ref()).await?,
+        Rules::Row | Rules::Shared => rules::breaches(connection, rules, &subject.as_ref()).await?,
+    };
+    // A table that lacks its tenant lacks everything that hangs on it too: that is said first.
+    breaches.sort_by_key(|breach| breach.code != "tenant_column");
+    if breaches.is_empty() { Ok(()) } else { Err(refused(scripts, &breaches)) }
+}
+
+/// What is unsafe, each with its place and with the statement to write instead.
+fn refused(scripts: &[&Script], breaches: &[Breach]) -> Error {
+    let mut found = breaches.iter().map(|breach| {
+        let (script, line) = place_of(scripts, &breach.object);
+        let what = format!("`{}`: {}", breach.object, breach.reason);
+        let error = match script {
+            Some(script) => at(script, line, what),
+            None => Error::new(ErrorKind::Migration, what),
+        };
+        (error, breach.correction.as_str())
+    });
+    let Some((first, correction)) = found.next() else {
+        return Error::new(ErrorKind::Internal, "nothing unsafe was refused");
+    };
+    let mut help = format!("write: {correction}");
+    for (also, correction) in found {
+        help.push_str(&format!("\nand {also}; write: {correction}"));
     }
+    first.help(help)
 }
 
 /// The statement that speaks of the object is most likely the one to mend.
-fn refused(scripts: &[&Script], breach: &Breach) -> Error {
-    let (script, line) = scripts
-        .iter()
-        .find_map(|script| Some((*script, line_of(script, &breach.object)?)))
-        .or_else(|| scripts.last().map(|script| (*script, 1)))
-        .map_or((None, 1), |(script, line)| (Some(script), line));
-    let what = format!("`{}`: {}", breach.object, breach.reason);
-    let error = match script {
-        Some(script) => at(script, line, what),
-        None => Error::new(ErrorKind::Migration, what),
-    };
-    error.help(breach.correction.clone())
+fn place_of<'s>(scripts: &[&'s Script], object: &str) -> (Option<&'s Script>, usize) {
+    let found = scripts.iter().rev().find_map(|script| Some((*script, line_of(script, object)?)));
+    found.map_or((scripts.last().copied(), 1), |(script, line)| (Some(script), line))
 }
 
 fn line_of(script: &Script, object: &str) -> Option<usize> {

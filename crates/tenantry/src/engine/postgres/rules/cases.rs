@@ -315,6 +315,26 @@ pub(crate) const DRIFT: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Refused in the shared schema.
+pub(crate) const SHARED: &[(&str, &str, &str)] = &[
+    (
+        "a shared function with its owner's rights",
+        "CREATE FUNCTION shared.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "security_definer",
+    ),
+    (
+        "a shared view of a tenant's table",
+        "CREATE VIEW shared.names AS SELECT username FROM tenant.users",
+        "reads_outside",
+    ),
+    (
+        "a shared table that refers to a tenant's",
+        "CREATE TABLE shared.pointers (tenant_id uuid, id bigint,
+           FOREIGN KEY (tenant_id, id) REFERENCES tenant.users (tenant_id, id))",
+        "reaches_other_schema",
+    ),
+];
+
 /// Drift that no refusal is needed for: `protect` puts it right in the same transaction. Row isolation.
 pub(crate) const REPAIRED: &[(&str, &str)] = &[
     ("a dropped policy", "DROP POLICY tenantry_isolation ON users"),
@@ -382,7 +402,7 @@ pub(crate) const ACCEPTED: &[(&str, &str)] = &[
         "ALTER TABLE users ADD COLUMN role text;
          CREATE FUNCTION promote() RETURNS void LANGUAGE sql AS $$UPDATE users SET role = 'admin'$$;
          CREATE FUNCTION demote() RETURNS void LANGUAGE plpgsql AS
-           $$BEGIN UPDATE users u SET role = NULL; INSERT INTO users (username, role) VALUES ('a', 'b')
+           $$BEGIN UPDATE \"users\" SET role = 'guest'; UPDATE users u SET role = NULL; INSERT INTO users (username, role) VALUES ('a', 'b')
              ON CONFLICT (tenant_id, username) DO UPDATE SET role = EXCLUDED.role; END$$",
     ),
     (

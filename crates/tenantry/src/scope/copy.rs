@@ -1,0 +1,182 @@
+//! COPY, which has a protocol of its own: rows out of a tenant's tables everywhere, rows in where no row security is.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::BoxStream};
+use tokio::io::AsyncRead;
+
+use super::{
+    Db, Tx,
+    statements::link_of,
+    subject::Subject,
+    views::{PostgresDb, PostgresTx},
+};
+use crate::{
+    engine::{
+        Begin, SqlText,
+        postgres::{CopyDirection, PgDriver, PgLink, copy_direction},
+    },
+    error::{Error, ErrorKind, Result},
+    tenant::Isolation,
+};
+
+/// Pieces of what COPY writes; they do not end where rows end.
+type Pieces<'a> = BoxStream<'a, Result<Bytes>>;
+
+/// What such a statement may leave behind is not known: the connection is reset behind it.
+const COPY: SqlText = SqlText { reads_only: false, shape_follows_schema: false, leaves_state: true };
+
+fn require(statement: &str, wanted: CopyDirection) -> Result<()> {
+    if copy_direction(statement)? == wanted {
+        return Ok(());
+    }
+    let (call, direction) = match wanted {
+        CopyDirection::Out => ("copy_in", "COPY ... FROM STDIN"),
+        CopyDirection::In => ("copy_out", "COPY ... TO STDOUT"),
+    };
+    Err(Error::new(ErrorKind::Refused, format!("`{direction}` goes the other way")).help(format!("call `{call}`")))
+}
+
+/// PostgreSQL has no COPY FROM under row security.
+fn require_in(statement: &str, isolation: Option<Isolation>) -> Result<()> {
+    require(statement, CopyDirection::In)?;
+    if isolation != Some(Isolation::Row) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unsupported, "COPY FROM does not work in row isolation: the rows would pass no filter")
+        .help("send arrays: INSERT INTO t (a, b) SELECT * FROM UNNEST($1::bigint[], $2::text[])"))
+}
+
+/// Whatever happens on the way, the link is busy until the end was read.
+async fn copy_in(link: &mut PgLink, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
+    let (connection, busy) = link.start();
+    let mut copy = connection.copy_in_raw(statement).await?;
+    let rows = match copy.read_from(source).await {
+        Ok(_) => copy.finish().await?,
+        Err(error) => {
+            copy.abort("the source failed").await?;
+            return Err(error.into());
+        }
+    };
+    *busy = false;
+    Ok(rows)
+}
+
+fn copy_out<'l>(link: &'l mut PgLink, statement: &'l str) -> Pieces<'l> {
+    async_stream::try_stream! {
+        let (connection, busy) = link.start();
+        let mut pieces = connection.copy_out_raw(statement).await?;
+        while let Some(piece) = pieces.next().await {
+            yield piece?;
+        }
+        drop(pieces);
+        *busy = false;
+    }
+    .boxed()
+}
+
+impl<S: Subject> Db<S> {
+    fn postgres_isolation(&self) -> Option<Isolation> {
+        match self.scope() {
+            crate::engine::Scope::Postgres(scope) => scope.isolation(),
+            crate::engine::Scope::None => None,
+        }
+    }
+
+    fn copy_out(&self, statement: String) -> Pieces<'static> {
+        let db = self.clone();
+        async_stream::try_stream! {
+            require(&statement, CopyDirection::Out)?;
+            let mut lease = db.lease().await?;
+            let link = link_of::<PgDriver>(db.connection(&mut lease)?)?;
+            link.begin(db.scope(), Begin { read_only: true, level: None }).await?;
+            {
+                let mut pieces = copy_out(link, &statement);
+                while let Some(piece) = pieces.next().await {
+                    yield piece?;
+                }
+            }
+            link.commit().await?;
+        }
+        .boxed()
+    }
+
+    async fn copy_in(&self, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
+        require_in(statement, self.postgres_isolation())?;
+        let mut lease = self.lease().await?;
+        let link = link_of::<PgDriver>(self.connection(&mut lease)?)?;
+        link.begin(self.scope(), Begin::WRITE).await?;
+        let rows = copy_in(link, statement, source).await?;
+        link.commit().await?;
+        Ok(rows)
+    }
+}
+
+impl<S: Subject> Tx<S> {
+    fn copy_out(&self, statement: String) -> Pieces<'_> {
+        async_stream::try_stream! {
+            require(&statement, CopyDirection::Out)?;
+            let mut turn = self.turn_served().await?;
+            let mut failure = None;
+            {
+                let mut pieces = copy_out(link_of::<PgDriver>(turn.start(COPY)?)?, &statement);
+                while let Some(piece) = pieces.next().await {
+                    match piece {
+                        Ok(piece) => yield piece,
+                        Err(error) => failure = Some(error),
+                    }
+                }
+            }
+            turn.over(failure.map_or(Ok(()), |error| Err(error.into()))).await?;
+        }
+        .boxed()
+    }
+
+    async fn copy_in(&self, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
+        require_in(statement, self.db().postgres_isolation())?;
+        let mut turn = self.turn_served().await?;
+        let rows = copy_in(link_of::<PgDriver>(turn.start(COPY)?)?, statement, source).await;
+        Ok(turn.over(rows.map_err(Into::into)).await?)
+    }
+}
+
+impl<'c, S: Subject> PostgresDb<'c, S> {
+    /// Runs `COPY ... TO STDOUT` and gives what it writes as it comes. A stream that is dropped stops it.
+    ///
+    /// ```no_run
+    /// # async fn example(db: tenantry::TenantDb) -> tenantry::Result<()> {
+    /// use futures_util::TryStreamExt;
+    /// let mut csv = db.postgres()?.copy_out("COPY (SELECT username FROM users) TO STDOUT (FORMAT csv)");
+    /// while let Some(piece) = csv.try_next().await? {
+    ///     print!("{}", String::from_utf8_lossy(&piece));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn copy_out(self, statement: &str) -> Pieces<'static> {
+        self.db.copy_out(statement.to_owned())
+    }
+
+    /// Runs `COPY ... FROM STDIN` on everything that the source gives, and tells how many rows there were. All of it is
+    /// stored, or nothing. Dropped before it has answered, its outcome is unknown.
+    ///
+    /// # Errors
+    /// In row isolation, where PostgreSQL has no COPY FROM: the help names what to use instead.
+    pub async fn copy_in(self, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
+        self.db.copy_in(statement, source).await
+    }
+}
+
+impl<'t, S: Subject> PostgresTx<'t, S> {
+    /// As [`PostgresDb::copy_out`], in the transaction.
+    pub fn copy_out(self, statement: &str) -> Pieces<'t> {
+        self.tx.copy_out(statement.to_owned())
+    }
+
+    /// As [`PostgresDb::copy_in`], in the transaction.
+    ///
+    /// # Errors
+    /// As [`PostgresDb::copy_in`].
+    pub async fn copy_in(self, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
+        self.tx.copy_in(statement, source).await
+    }
+}
