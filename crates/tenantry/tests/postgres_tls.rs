@@ -42,7 +42,10 @@ async fn every_connection_to_postgres_verifies_the_server_to_the_full() {
         assert_eq!(users(&db).await, ["ann"]);
     }
     let plain = server
-        .sql("app", "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE NOT ssl AND client_port > 0")
+        .sql(
+            "app",
+            "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE NOT ssl AND client_port > 0",
+        )
         .unwrap();
     assert_eq!(plain.trim(), "0", "no connection over TCP goes without TLS");
 }

@@ -6,11 +6,7 @@ use futures_util::TryStreamExt;
 use sqlx::AssertSqlSafe;
 
 use super::{DoctorReport, canary::bled};
-use crate::{
-    engine::CanaryTables,
-    error::Result,
-    scope::TenantDb,
-};
+use crate::{engine::CanaryTables, error::Result, scope::TenantDb};
 
 /// How often the same text is sent for both tenants in turn, and how often a request is given up.
 const TURNS: usize = 20;

@@ -94,6 +94,7 @@ impl fmt::Display for Unterminated {
 impl std::error::Error for Unterminated {}
 
 /// All tokens of a text.
+#[cfg(test)]
 pub(crate) fn lex(sql: &str) -> Result<Vec<Token<'_>>, Unterminated> {
     Lexer::new(sql).collect()
 }

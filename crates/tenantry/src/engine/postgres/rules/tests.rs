@@ -70,7 +70,10 @@ async fn every_unsafe_migration_is_found_by_its_code_with_a_correction() {
     for (name, sql, code) in CASES {
         let found = place.found(sql, Rules::Row, true, false).await;
         assert!(codes(&found).contains(code), "{name}: {found:?}");
-        assert!(found.iter().all(|breach| !breach.correction.is_empty() && breach.code != "unsafe"), "{name}: {found:?}");
+        assert!(
+            found.iter().all(|breach| !breach.correction.is_empty() && breach.code != "unsafe"),
+            "{name}: {found:?}"
+        );
         // The smaller query for new tenants says the same as the whole one.
         place.found(sql, Rules::Own, false, false).await;
     }
