@@ -33,7 +33,11 @@ SELECT reason FROM (
      LIMIT 3) member
   UNION ALL
   SELECT reason FROM (
-    SELECT 'it is a member of ' || pg_catalog.pg_get_userbyid(m.roleid) || ' through '
-           || pg_catalog.pg_get_userbyid(m.member) AS reason
-      FROM direct JOIN pg_catalog.pg_auth_members m ON m.member = direct.roleid LIMIT 3) indirect
+    -- What a tenant's role belongs to in its turn, as far as that may be, has nothing above it and can do nothing more.
+    SELECT 'it is a member of ' || b.rolname || ' through ' || pg_catalog.pg_get_userbyid(m.member) AS reason
+      FROM direct JOIN pg_catalog.pg_auth_members m ON m.member = direct.roleid
+      JOIN pg_catalog.pg_roles b ON b.oid = m.roleid
+     WHERE NOT {behind} OR m.admin_option OR b.rolsuper OR b.rolbypassrls OR b.rolcreaterole OR b.rolcreatedb
+        OR b.rolreplication OR EXISTS (SELECT FROM pg_catalog.pg_auth_members a WHERE a.member = b.oid)
+     LIMIT 3) indirect
 ) breach
