@@ -166,7 +166,8 @@ async fn enums_of_many_tenants_are_bound_on_one_connection(kind: Kind) {
             sqlx::query(insert).bind(Mood::Sad).execute(db.postgres().unwrap()).await.unwrap();
             let found = sqlx::query_scalar::<_, Mood>(read).bind(Mood::Sad).fetch_all(db.postgres().unwrap()).await;
             assert!(found.unwrap().iter().all(|mood| *mood == Mood::Sad));
-            let none = sqlx::query_scalar::<_, Mood>(read).bind(Mood::Glad).fetch_optional(db.postgres().unwrap()).await;
+            let none =
+                sqlx::query_scalar::<_, Mood>(read).bind(Mood::Glad).fetch_optional(db.postgres().unwrap()).await;
             assert_eq!(none.unwrap(), None);
         }
     }
