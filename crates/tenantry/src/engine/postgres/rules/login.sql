@@ -35,5 +35,11 @@ SELECT reason FROM (
   SELECT reason FROM (
     SELECT 'it is a member of ' || pg_catalog.pg_get_userbyid(m.roleid) || ' through '
            || pg_catalog.pg_get_userbyid(m.member) AS reason
-      FROM direct JOIN pg_catalog.pg_auth_members m ON m.member = direct.roleid LIMIT 3) indirect
+      FROM (SELECT roleid AS oid FROM direct
+            UNION ALL SELECT oid FROM pg_catalog.pg_roles WHERE rolname = '{reader}') held
+      JOIN pg_catalog.pg_auth_members m ON m.member = held.oid
+      JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
+     -- Tenants' roles read the shared tables as members of one role, which itself may nothing else.
+     WHERE r.rolname <> '{reader}' OR r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
+     LIMIT 3) indirect
 ) breach
