@@ -152,24 +152,8 @@ pub async fn an_app_cannot_change_the_schema(place: Installation) {
 }
 
 /// Words that tell a client something of the database or of its rows.
-const SECRETS: &[&str] = &[
-    "canary",
-    "users",
-    "items",
-    "orders",
-    "SELECT",
-    "INSERT",
-    "UNIQUE",
-    "sqlite",
-    "postgres",
-    "constraint",
-    "duplicate key",
-    "relation",
-    "column",
-    "tn_",
-    "t_0",
-    "syntax",
-];
+const SECRETS: &str = "canary users items orders SELECT INSERT UNIQUE sqlite postgres constraint duplicate relation column \
+                       syntax tn_ t_0";
 
 pub async fn the_client_text_of_an_error_names_no_value_and_no_table(place: Installation) {
     let acme = place.tenant("acme").await;
@@ -187,7 +171,7 @@ pub async fn the_client_text_of_an_error_names_no_value_and_no_table(place: Inst
     ] {
         let error = Error::from(run(&acme, text).await.unwrap_err());
         let shown = format!("{} {}", error.client_text(), error.code());
-        for secret in SECRETS {
+        for secret in SECRETS.split_whitespace() {
             assert!(!shown.contains(secret), "{text}: {shown}");
         }
     }

@@ -42,6 +42,9 @@ impl Door {
         let pooled = self.is_pooled(place);
         let mut connection = self.options(place)?.connect().await.map_err(|e| cannot_open(place, e))?;
         let pid = self.prove(&mut connection, place).await?;
+        if matches!(place, Place::Schemas(_)) {
+            self.control.own_types.look(&mut connection).await.map_err(|e| cannot_open(place, e))?;
+        }
         Ok(PgLink::new(connection, Arc::clone(&self.control), (!pooled).then_some(pid)))
     }
 

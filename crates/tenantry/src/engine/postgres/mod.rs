@@ -29,6 +29,7 @@ mod server;
 mod shared;
 pub(crate) mod statements;
 mod text;
+mod types;
 mod url;
 
 pub(crate) use connect::PASSWORD_PURPOSE;
