@@ -96,12 +96,12 @@ impl Door {
             .await
             .map_err(|e| cannot_open(place, e))?;
         let (pid, login): (i32, String) = (row.get("pid"), row.get("login"));
-        let (tenants, reader) = (self.names.tenants()?, Ident::new(self.names.reader())?);
-        let tenant_roles = rules::Expect::TenantRoles { prefix: &tenants, reader: &reader };
+        let (prefix, reader) = (self.names.tenants()?, Ident::new(self.names.reader())?);
+        let tenants = rules::Expect::TenantRoles { prefix: &prefix, reader: &reader };
         let expect = match place {
-            Place::Schemas(_) => tenant_roles,
+            Place::Schemas(_) => tenants,
             // One login of the operator's may serve row and schema isolation: then tenants' roles hang on it.
-            Place::Rows if self.names.has_own_login() => tenant_roles,
+            Place::Rows if self.names.has_own_login() => tenants,
             Place::Rows | Place::Shared | Place::Tenant(_) => rules::Expect::Alone,
         };
         let breaches = rules::login_breaches(connection, expect).await.map_err(|e| cannot_open(place, e))?;

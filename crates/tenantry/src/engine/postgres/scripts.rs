@@ -294,7 +294,10 @@ fn is_extension(statement: &Statement<'_>) -> bool {
 fn makes_routine(statement: &Statement<'_>) -> bool {
     let words = first_words(statement);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    matches!(words[..], ["create", "function" | "procedure", ..] | ["create", "or", "replace", "function" | "procedure"])
+    matches!(
+        words[..],
+        ["create", "function" | "procedure", ..] | ["create", "or", "replace", "function" | "procedure"]
+    )
 }
 
 fn changes_data(statement: &Statement<'_>) -> bool {

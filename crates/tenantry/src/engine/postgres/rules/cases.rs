@@ -261,9 +261,9 @@ pub(crate) const CASES: &[(&str, &str, &str)] = &[
 
 /// What an administrator did behind the engine's back, found by `doctor` in row isolation: `protect` does not run.
 pub(crate) const DRIFT: &[(&str, &str, &str)] = &[
-    ("a table of another owner", "ALTER TABLE users OWNER TO postgres", "wrong_owner"),
+    ("a table of another owner", "ALTER TABLE users OWNER TO CURRENT_USER", "wrong_owner"),
     ("a function of another owner", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "wrong_owner"),
-    ("a schema of another owner", "ALTER SCHEMA tenant OWNER TO postgres", "wrong_owner"),
+    ("a schema of another owner", "ALTER SCHEMA tenant OWNER TO CURRENT_USER", "wrong_owner"),
     ("a table that the login owns", "ALTER TABLE users OWNER TO {role}", "role_owns"),
     ("row security switched off", "ALTER TABLE users DISABLE ROW LEVEL SECURITY", "rls_off"),
     ("row security not forced", "ALTER TABLE users NO FORCE ROW LEVEL SECURITY", "rls_off"),

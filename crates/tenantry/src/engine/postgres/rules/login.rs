@@ -9,7 +9,7 @@ use crate::ident::Ident;
 pub(crate) enum Expect<'a> {
     /// None: the login of row isolation, of the shared tables, or of one tenant's own database.
     Alone,
-    /// Tenants' roles, whose names begin like this, and nothing else; these may read the shared tables.
+    /// Tenants' roles, whose names begin like this, and nothing else; these read the shared tables as members of `reader`.
     TenantRoles { prefix: &'a Ident, reader: &'a Ident },
 }
 
@@ -23,13 +23,13 @@ pub(crate) async fn login_breaches(connection: &mut PgConnection, expect: Expect
         Some(version) if version >= MEMBERSHIP_INHERITS => " OR m.inherit_option",
         _ => "",
     };
-    let (expected, behind) = match expect {
-        Expect::Alone => ("false".to_owned(), "false".to_owned()),
+    let (expected, reader) = match expect {
+        Expect::Alone => ("false".to_owned(), ""),
         Expect::TenantRoles { prefix, reader } => {
-            (format!("pg_catalog.starts_with(r.rolname::text, '{prefix}')"), format!("b.rolname = '{reader}'"))
+            (format!("pg_catalog.starts_with(r.rolname::text, '{prefix}')"), reader.as_str())
         }
     };
-    let sql = LOGIN.replace("{inherits}", inherits).replace("{expected}", &expected).replace("{behind}", &behind);
+    let sql = LOGIN.replace("{inherits}", inherits).replace("{expected}", &expected).replace("{reader}", reader);
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
     rows.iter().map(|row| sqlx::Row::try_get(row, 0)).collect()
 }

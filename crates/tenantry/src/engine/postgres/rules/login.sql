@@ -33,11 +33,13 @@ SELECT reason FROM (
      LIMIT 3) member
   UNION ALL
   SELECT reason FROM (
-    -- What a tenant's role belongs to in its turn, as far as that may be, has nothing above it and can do nothing more.
-    SELECT 'it is a member of ' || b.rolname || ' through ' || pg_catalog.pg_get_userbyid(m.member) AS reason
-      FROM direct JOIN pg_catalog.pg_auth_members m ON m.member = direct.roleid
-      JOIN pg_catalog.pg_roles b ON b.oid = m.roleid
-     WHERE NOT {behind} OR m.admin_option OR b.rolsuper OR b.rolbypassrls OR b.rolcreaterole OR b.rolcreatedb
-        OR b.rolreplication OR EXISTS (SELECT FROM pg_catalog.pg_auth_members a WHERE a.member = b.oid)
+    SELECT 'it is a member of ' || pg_catalog.pg_get_userbyid(m.roleid) || ' through '
+           || pg_catalog.pg_get_userbyid(m.member) AS reason
+      FROM (SELECT roleid AS oid FROM direct
+            UNION ALL SELECT oid FROM pg_catalog.pg_roles WHERE rolname = '{reader}') held
+      JOIN pg_catalog.pg_auth_members m ON m.member = held.oid
+      JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
+     -- Tenants' roles read the shared tables as members of one role, which itself may nothing else.
+     WHERE r.rolname <> '{reader}' OR r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
      LIMIT 3) indirect
 ) breach

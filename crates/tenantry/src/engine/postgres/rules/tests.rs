@@ -40,6 +40,7 @@ impl Place {
         let connection = &mut self.connection;
         let enter = format!("BEGIN; SET LOCAL ROLE {}; SET LOCAL search_path = tenant, shared", self.owner);
         connection.execute(AssertSqlSafe(enter)).await.expect("enters");
+        connection.execute("CREATE TABLE shared.plans (id int PRIMARY KEY)").await.expect("a shared table");
         connection.execute(PRELUDE).await.expect("the prelude");
         protect(connection, &of_tables).await.expect("protects");
         if as_admin {
