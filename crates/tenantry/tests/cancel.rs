@@ -66,9 +66,8 @@ impl Witness {
             }
             Self::Postgres(raw) => {
                 let own = format!("SELECT * FROM {}.users WHERE tenant_id = '{tenant}'", place.schema_of(db));
-                let query = format!(
-                    "WITH own AS ({own}) SELECT id, (SELECT count(*) FROM own) FROM own WHERE username = $1"
-                );
+                let query =
+                    format!("WITH own AS ({own}) SELECT id, (SELECT count(*) FROM own) FROM own WHERE username = $1");
                 let query = sqlx::query(AssertSqlSafe(query)).bind(name);
                 let row = query.fetch_one(raw).await.expect("an acknowledged write is stored");
                 (row.get(0), row.get(1))
@@ -104,10 +103,7 @@ impl Scene {
     /// One connection: the next borrower gets what the last one left, and on a server so does the neighbour.
     async fn new(kind: Kind) -> Self {
         let connections = if kind == Kind::SqliteDatabase { 8 } else { 1 };
-        let one = |config: Config| Config {
-            pool: PoolLimits { connections, per_tenant: 1, ..config.pool },
-            ..config
-        };
+        let one = |config: Config| Config { pool: PoolLimits { connections, per_tenant: 1, ..config.pool }, ..config };
         let place = Installation::on_with(kind, one, TENANT).await;
         let (db, neighbour) = (place.tenant("acme").await, place.tenant("globex").await);
         user_add(&neighbour, "canary").await;
@@ -133,7 +129,8 @@ impl Scene {
             return;
         }
         let left = "SELECT current_setting('search_path') || current_setting('role') || tenantry.tenant()
-             UNION ALL SELECT name FROM pg_cursors UNION ALL SELECT pg_listening_channels()
+             UNION ALL SELECT name FROM pg_cursors WHERE name <> ''
+             UNION ALL SELECT pg_listening_channels()
              UNION ALL SELECT locktype FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
              UNION ALL SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'";
         let role = match self.place.kind {
@@ -284,7 +281,7 @@ grid! {
             drop(tx.commit().await);
         }
         a_savepoint_that_is_rolled_back: |_, db, n| {
-            let Ok(mut tx) = db.begin().await else { return };
+            let Ok(tx) = db.begin().await else { return };
             if let Ok(mut inner) = tx.begin().await {
                 on!(inner, view => drop(sqlx::query(NOTE).bind(n.to_string()).execute(view).await));
                 on!(inner, view => drop(sqlx::query("nonsense").execute(view).await));
@@ -315,6 +312,7 @@ mod an_abandoned_statement_is_stopped_within_a_second {
 
     async fn run(kind: Kind) {
         let scene = Scene::new(kind).await;
+        number(&scene.db, "SELECT count(*) FROM users").await.unwrap();
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT (i + 1) % 9 FROM n) SELECT count(*) FROM n";
         for round in 0..5 {
             let query = number(&scene.db, endless);

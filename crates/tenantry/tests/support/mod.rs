@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry::{
-    CatalogConfig, Config, Isolation, Migrations, NewServer, NewTenant, SecretKey, TenantDb, Tenantry, TenantryBuilder,
+    CatalogConfig, Config, Isolation, Migrations, NewServer, NewTenant, PoolLimits, SecretKey, TenantDb, Tenantry,
+    TenantryBuilder,
 };
 use tenantry_testbed::{Postgres, TestDatabase};
 
@@ -142,14 +143,36 @@ impl Installation {
     }
 
     pub async fn on_with(kind: Kind, change: impl FnOnce(Config) -> Config, tenant: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let tenancy = open(dir.path().into(), change, tenant).await.open().await.unwrap();
         let database = (kind != Kind::SqliteDatabase).then(|| Postgres::shared().unwrap().database().unwrap());
+        Self::at(kind, database, change, tenant, |server| server).await
+    }
+
+    /// In a database of any server; the server may be added in another way than the usual one.
+    pub async fn at(
+        kind: Kind,
+        database: Option<TestDatabase>,
+        change: impl FnOnce(Config) -> Config,
+        tenant: &[(&str, &str)],
+        server: impl FnOnce(NewServer) -> NewServer,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connections = 0;
+        let change = |config| {
+            let config = change(config);
+            connections = config.pool.connections;
+            config
+        };
+        let tenancy = open(dir.path().into(), change, tenant).await.open().await.unwrap();
         let url = match &database {
             Some(database) => database.url(),
             None => format!("sqlite://{}", dir.path().join("data").display()),
         };
-        tenancy.server_add(NewServer::new("local", url)).await.unwrap();
+        let mut new = NewServer::new("local", url);
+        if connections != PoolLimits::default().connections {
+            // What a server says for itself goes before the configuration, and on PostgreSQL it always says something.
+            new = new.connections(u32::try_from(connections).unwrap());
+        }
+        tenancy.server_add(server(new)).await.unwrap();
         let report = tenancy.migrations().up(&tenantry::MigrateOptions::new(), |_| ()).await.unwrap();
         assert_eq!(report.failed, 0, "{report:?}");
         Self { tenancy, kind, dir, database }
