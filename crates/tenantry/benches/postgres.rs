@@ -204,11 +204,10 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// The login of an isolation, with a password that a program by hand can have too.
-async fn pool_of(bench: &Bench, login: &str) -> PgPool {
-    bench.server.sql("app", &format!("ALTER ROLE {login} PASSWORD 'by hand'")).unwrap();
+/// A login as an app without tenantry has it.
+async fn pool_by_hand(bench: &Bench) -> PgPool {
     let options: PgConnectOptions = bench.server.url("app").parse().unwrap();
-    let options = options.username(login).password("by hand").disable_statement_logging();
+    let options = options.username("by_hand").password("by hand").disable_statement_logging();
     #[expect(clippy::disallowed_methods, reason = "what an app without tenantry does")]
     let pool = PgPoolOptions::new()
         .min_connections(CONNECTIONS)
@@ -224,13 +223,9 @@ async fn read() -> Vec<Row> {
     let mut rows = Vec::new();
     for isolation in [Isolation::Row, Isolation::Schema] {
         let tenants = Arc::new(bench.tenants(isolation, 0, 1_000).await);
-        let logins = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'tn\\_%\\_main\\_";
-        let suffix = if isolation == Isolation::Row { "row'" } else { "s0'" };
-        let login = bench.server.sql("app", &format!("{logins}{suffix}")).unwrap();
-        // By hand one login reaches all tenants: that is its own price.
-        let pool = pool_of(&bench, login.trim()).await;
-        let begins: Vec<String> = tenants.iter().map(|db| begin_by_hand(&bench, db, login.trim())).collect();
-        let begins = Arc::new(begins);
+        let begins: Vec<String> = tenants.iter().map(begin_by_hand).collect();
+        bench.server.sql("app", &rights_by_hand(&tenants)).unwrap();
+        let (pool, begins) = (pool_by_hand(&bench).await, Arc::new(begins));
         for load in [Load::Uniform, Load::Zipf] {
             let requests = Arc::new(requests(load, tenants.len(), 4_000));
             ours(&tenants, &requests).await;
@@ -252,18 +247,35 @@ async fn read() -> Vec<Row> {
     rows
 }
 
-fn begin_by_hand(bench: &Bench, db: &TenantDb, login: &str) -> String {
-    let id = db.tenant().id;
+fn schema_of(db: &TenantDb) -> String {
+    format!("t_{}", db.tenant().id.as_uuid().as_simple())
+}
+
+/// What a login by hand needs: the tables in common, and a role for each tenant that has its own.
+fn rights_by_hand(tenants: &[TenantDb]) -> String {
+    let mut text = "DO $$ BEGIN CREATE ROLE by_hand LOGIN NOINHERIT PASSWORD 'by hand';
+         EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+         GRANT USAGE ON SCHEMA tenant TO by_hand; GRANT SELECT ON ALL TABLES IN SCHEMA tenant TO by_hand;"
+        .to_owned();
+    for db in tenants.iter().filter(|db| db.tenant().isolation == Isolation::Schema) {
+        let role = format!("r_{}", schema_of(db));
+        let schema = schema_of(db);
+        write!(
+            text,
+            "CREATE ROLE {role}; GRANT {role} TO by_hand; GRANT USAGE ON SCHEMA {schema} TO {role};
+             GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};\n"
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn begin_by_hand(db: &TenantDb) -> String {
+    let (id, schema) = (db.tenant().id, schema_of(db));
     if db.tenant().isolation == Isolation::Row {
         return format!("BEGIN; SET LOCAL search_path = tenant, shared; SET LOCAL tenantry.tenant = '{id}'");
     }
-    let schema = format!("t_{}", id.as_uuid().as_simple());
-    let role = format!("{}{schema}", login.trim_end_matches("on_main_s0"));
-    // Beyond the first 500 tenants ours hang on another login; by hand all hang on one.
-    bench.server.sql("app", &format!("GRANT \"{role}\" TO \"{login}\"")).unwrap();
-    format!(
-        "BEGIN; SET LOCAL ROLE \"{role}\"; SET LOCAL search_path = \"{schema}\", shared; SET LOCAL tenantry.tenant = '{id}'"
-    )
+    format!("BEGIN; SET LOCAL ROLE r_{schema}; SET LOCAL search_path = {schema}, shared")
 }
 
 /// The same requests against 100 tenants and against 10,000.
