@@ -1,0 +1,240 @@
+//! Many requests for few connections on PostgreSQL: nobody takes everything, nothing is lost, nothing goes on unseen.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use support::{Installation, Kind, TENANT, limits, number, run, texts, user_add, users};
+use tenantry::{Config, Error, NewTenant, PoolLimits, PoolStats, TenantDb, Tenantry};
+use tenantry_testbed::Postgres;
+use tokio::sync::Barrier;
+
+on_every_postgres! {
+    two_hundred_panics_lose_no_connection,
+    who_takes_everything_waits_behind_himself,
+    an_abandoned_query_is_gone_within_a_second,
+    a_hundred_first_requests_open_no_more_than_a_tenants_share,
+    a_suspended_tenant_runs_no_statement_any_more,
+}
+
+fn stats(place: &Installation) -> PoolStats {
+    place.tenancy.stats().remove(0).1
+}
+
+async fn two_hundred_panics_lose_no_connection(kind: Kind) {
+    let place = Installation::on_with(kind, limits(2, 2), TENANT).await;
+    let acme = place.tenant("acme").await;
+    for n in 0..200 {
+        let db = acme.clone();
+        let task = tokio::spawn(async move {
+            let mut tx = db.begin().await.unwrap();
+            let insert = sqlx::query("INSERT INTO users (username) VALUES ('lost')");
+            insert.execute(tx.postgres().unwrap()).await.unwrap();
+            if n % 2 == 0 {
+                drop(sqlx::query("nonsense").execute(tx.postgres().unwrap()).await);
+            }
+            std::panic::resume_unwind(Box::new("a handler's panic"));
+        });
+        assert!(task.await.unwrap_err().is_panic());
+    }
+    assert_eq!(users(&acme).await, Vec::<String>::new());
+    let (one, two) = (acme.begin_read().await.unwrap(), acme.begin_read().await.unwrap());
+    let now = stats(&place);
+    assert!(now.open == 2 && now.closed_unproven == 0 && now.settled >= 200, "{now:?}");
+    drop((one, two));
+}
+
+async fn who_takes_everything_waits_behind_himself(kind: Kind) {
+    let place = Installation::on_with(kind, limits(4, 2), TENANT).await;
+    let (greedy, modest) = (place.tenant("greedy").await, place.tenant("modest").await);
+    let flood: Vec<_> = (0..200)
+        .map(|_| {
+            let db = greedy.clone();
+            tokio::spawn(async move { number(&db, "SELECT count(*) FROM pg_sleep(0.2)").await })
+        })
+        .collect();
+    // It has all that it may have.
+    while stats(&place).waiting < 150 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut slowest = Duration::ZERO;
+    for n in 0..20 {
+        let started = Instant::now();
+        user_add(&modest, &format!("u{n}")).await;
+        slowest = slowest.max(started.elapsed());
+    }
+    let still_waiting = flood.iter().filter(|task| !task.is_finished()).count();
+    assert!(still_waiting > 50 && slowest < Duration::from_secs(2), "{still_waiting} wait, {slowest:?}");
+    for task in flood {
+        task.abort();
+    }
+}
+
+async fn running(raw: &mut PgConnection, mark: &str) -> i64 {
+    let query = format!(
+        "SELECT count(*) FROM pg_stat_activity
+          WHERE application_name = 'tenantry app' AND state = 'active' AND query LIKE '%{mark}%'"
+    );
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(raw).await.unwrap()
+}
+
+async fn an_abandoned_query_is_gone_within_a_second(kind: Kind) {
+    let place = Installation::on_with(kind, limits(1, 1), TENANT).await;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    let mut raw = place.admin_at(&acme).await;
+    let mark = place.database.as_ref().unwrap().name().to_owned();
+    for how in ["one shot", "in a transaction", "streamed"] {
+        let slow = format!("SELECT count(*) /* {mark} */ FROM pg_sleep(30)");
+        let query = async {
+            if how == "in a transaction" {
+                let mut tx = acme.begin().await.unwrap();
+                drop(sqlx::query(AssertSqlSafe(slow)).execute(tx.postgres().unwrap()).await);
+            } else if how == "streamed" {
+                use futures_util::TryStreamExt;
+                let rows = sqlx::query(AssertSqlSafe(slow)).fetch(acme.postgres().unwrap());
+                drop(rows.try_collect::<Vec<_>>().await);
+            } else {
+                drop(run(&acme, &slow).await);
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_millis(100), query).await.is_err());
+        let started = Instant::now();
+        assert_eq!(users(&acme).await, ["ann"], "{how}");
+        assert!(started.elapsed() < Duration::from_secs(1), "{how}: the next checkout took {:?}", started.elapsed());
+        assert_eq!(running(&mut raw, &mark).await, 0, "{how}: it runs on");
+    }
+    assert_eq!(stats(&place).closed_unproven, 0);
+}
+
+async fn a_hundred_first_requests_open_no_more_than_a_tenants_share(kind: Kind) {
+    let place = Installation::on_with(kind, limits(16, 3), TENANT).await;
+    place.tenant("acme").await;
+    let cold = support::open(place.dir.path().into(), limits(16, 3), TENANT).await.open().await.unwrap();
+    let barrier = Arc::new(Barrier::new(100));
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let (cold, barrier) = (cold.clone(), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                let db = cold.tenant("acme").await.unwrap();
+                number(&db, "SELECT count(*) FROM users").await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let (_, stats) = cold.stats().remove(0);
+    assert!(stats.opened <= 3 && cold.stats().len() == 1, "{stats:?}");
+}
+
+async fn a_suspended_tenant_runs_no_statement_any_more(kind: Kind) {
+    let place = Installation::on_with(kind, limits(8, 3), TENANT).await;
+    let acme = place.tenant("acme").await;
+    let elsewhere = place.neighbour().await;
+    let over_there = elsewhere.tenant("acme").await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = [("here", acme.clone()), ("there", over_there)]
+        .into_iter()
+        .flat_map(|(process, db)| [(process, db.clone()), (process, db)])
+        .map(|(process, db)| {
+            let stop = Arc::clone(&stop);
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let insert = format!("INSERT INTO notes (text) VALUES ('{process} ' || clock_timestamp())");
+                    if let Err(error) = run(&db, &insert).await {
+                        assert!(Error::from(error).is_suspended());
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    place.tenancy.tenant_suspend("acme").await.unwrap();
+    let suspended: String = place.sql_at(&acme, "SELECT clock_timestamp()");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    place.tenancy.tenant_resume("acme").await.unwrap();
+    for (process, seconds) in [("here", 0.2), ("there", 2.0)] {
+        let late = format!(
+            "SELECT text FROM notes WHERE starts_with(text, '{process}')
+                AND substr(text, length('{process}') + 2)::timestamptz > '{suspended}'::timestamptz + interval '{seconds} s'"
+        );
+        let resumed = place.tenancy.tenant("acme").await.unwrap();
+        assert_eq!(texts(&resumed, &late).await.unwrap(), Vec::<String>::new());
+        let all = format!("SELECT count(*) FROM notes WHERE starts_with(text, '{process}')");
+        assert!(number(&resumed, &all).await.unwrap() > 0);
+    }
+}
+
+const TENANTS: usize = 500;
+
+/// Every fourth of the tenants.
+async fn tenants_new(tenancy: Tenantry, maker: usize) -> Vec<TenantDb> {
+    let mut tenants = Vec::new();
+    for n in (maker..TENANTS).step_by(4) {
+        let kind = if n % 100 == maker { Kind::PostgresSchema } else { Kind::PostgresRow };
+        let new = NewTenant::new(&format!("t{n}")).unwrap().isolation(kind.isolation());
+        tenancy.tenant_create(new).await.unwrap();
+        tenants.push(tenancy.tenant(&format!("t{n}")).await.unwrap());
+    }
+    tenants
+}
+
+/// Hundreds of tenants of row and schema isolation in turn, on a server that takes forty connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_hundreds_of_tenants_never_exceed_max_connections() {
+    let server =
+        Arc::new(Postgres::private(&[("max_connections", "40"), ("superuser_reserved_connections", "3")]).unwrap());
+    let database = server.database().unwrap();
+    let patient = |config| {
+        let config = limits(20, 8)(config);
+        Config { pool: PoolLimits { acquire_timeout: 30.0, ..config.pool }, ..config }
+    };
+    let place = Installation::at(Kind::PostgresRow, Some(database), patient, TENANT, |server| server).await;
+    let making: Vec<_> = (0..4).map(|maker| tokio::spawn(tenants_new(place.tenancy.clone(), maker))).collect();
+    let mut tenants = Vec::new();
+    for maker in making {
+        tenants.extend(maker.await.unwrap());
+    }
+    let tenants: Arc<Vec<TenantDb>> = Arc::new(tenants);
+    let workers: Vec<_> = (0..64)
+        .map(|worker| {
+            let tenants = Arc::clone(&tenants);
+            tokio::spawn(async move {
+                for n in (worker..TENANTS).step_by(64) {
+                    user_add(&tenants[n], &format!("canary-{n}")).await;
+                    assert_eq!(users(&tenants[n]).await, [format!("canary-{n}")]);
+                }
+            })
+        })
+        .collect();
+    let mut raw = place.admin_at(&tenants[0]).await;
+    let mut most = 0_i64;
+    while workers.iter().any(|worker| !worker.is_finished()) {
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+        most = most.max(sqlx::query_scalar(open).fetch_one(&mut raw).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    // With the engine's own, and this test's.
+    assert!((10..=37).contains(&most), "{most} connections at once");
+    assert!(!server.log().contains("too many clients"), "{}", server.log());
+    assert!(stats(&place).timed_out == 0 && stats(&place).open <= 20, "{:?}", stats(&place));
+}
