@@ -142,11 +142,21 @@ impl Installation {
     }
 
     pub async fn on_with(kind: Kind, change: impl FnOnce(Config) -> Config, tenant: &[(&str, &str)]) -> Self {
+        Self::reached_by(kind, change, tenant, TestDatabase::url).await
+    }
+
+    /// An installation that reaches its database by another way.
+    pub async fn reached_by(
+        kind: Kind,
+        change: impl FnOnce(Config) -> Config,
+        tenant: &[(&str, &str)],
+        way: impl FnOnce(&TestDatabase) -> String,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tenancy = open(dir.path().into(), change, tenant).await.open().await.unwrap();
         let database = (kind != Kind::SqliteDatabase).then(|| Postgres::shared().unwrap().database().unwrap());
         let url = match &database {
-            Some(database) => database.url(),
+            Some(database) => way(database),
             None => format!("sqlite://{}", dir.path().join("data").display()),
         };
         tenancy.server_add(NewServer::new("local", url)).await.unwrap();
