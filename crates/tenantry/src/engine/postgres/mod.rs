@@ -6,7 +6,12 @@ use super::{
     Attacks, BoxFuture, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement, Scope, Script,
     Target, sealed,
 };
-use crate::{error::Result, id::TenantId, secret::Secret, tenant::Isolation};
+use crate::{
+    error::Result,
+    id::TenantId,
+    secret::{Secret, SecretKey},
+    tenant::Isolation,
+};
 
 mod audit;
 mod connect;
@@ -31,7 +36,7 @@ pub(crate) mod statements;
 mod text;
 mod url;
 
-pub(crate) use connect::PASSWORD_PURPOSE;
+pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
 pub(crate) use driver::PgDriver;
 pub(crate) use link::PgLink;
 pub(crate) use scope::PgScope;
@@ -39,9 +44,11 @@ pub(crate) use scram::new_password;
 pub(crate) use text::{CopyDirection, copy_direction};
 pub(crate) use url::is_same_database;
 
-/// The app URL of a server for which the operator has given none: a restricted login of ours, with a new password.
-pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str) -> Result<String> {
-    url::for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &new_password()?)
+/// The app URL of a server for which the operator has given none: a restricted login of ours. Its password follows from
+/// the key: two processes that add the server at once give the login the same one.
+pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str, key: &SecretKey) -> Result<String> {
+    let password = key.password(&format!("logins of server {server} of {installation}"));
+    url::for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &password)
 }
 
 use connect::Door;
