@@ -8,6 +8,7 @@ use sqlx::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::connect::in_time;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many changes run at once; with the one that stops statements this is all that comes on top of the budget.
@@ -86,7 +87,7 @@ impl Control {
                 return Ok(Admin { control: self, connection, _permit: permit });
             }
         }
-        let connection = self.options.connect().await.map_err(cannot_connect)?;
+        let connection = in_time(&self.options).await.map_err(cannot_connect)?;
         Ok(Admin { control: self, connection, _permit: permit })
     }
 
@@ -101,7 +102,7 @@ impl Control {
         if let Some(database) = database {
             options = options.database(database);
         }
-        let connection = options.connect().await.map_err(cannot_connect)?;
+        let connection = in_time(&options).await.map_err(cannot_connect)?;
         Ok(Fresh { connection, _permit: permit })
     }
 
