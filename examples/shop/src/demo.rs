@@ -115,7 +115,8 @@ async fn furnish(db: &TenantDb, company: &Company) -> tenantry::Result<()> {
 }
 
 async fn insert_rows(tx: &TenantTx, company: &Company) -> Result<(), DbErr> {
-    let users = company.users.iter().map(|&name| user::ActiveModel { username: Set(name.into()), ..Default::default() });
+    let users =
+        company.users.iter().map(|&name| user::ActiveModel { username: Set(name.into()), ..Default::default() });
     let products = company.products.iter().map(|&(name, price)| product::ActiveModel {
         name: Set(name.into()),
         price: Set(price),
