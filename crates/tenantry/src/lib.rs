@@ -28,7 +28,10 @@ pub use error::{Error, Result};
 pub use id::TenantId;
 pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, Signal};
 pub use key::{MAX_KEY_BYTES, TenantKey};
-pub use migrate::{Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, TargetPlan, TargetReport};
+pub use migrate::{
+    Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Note, TargetPlan, TargetReport, Tenantified,
+    tenantify,
+};
 pub use operate::{NewTenant, Recovered};
 pub use pool::{PoolLimits, PoolStats};
 pub use scope::{

@@ -7,9 +7,9 @@ use std::{
 
 use sqlx::AssertSqlSafe;
 
-use super::DoctorReport;
+use super::{DoctorReport, trials};
 use crate::{
-    engine::Finding,
+    engine::{CanaryTables, Finding},
     error::Result,
     id::TenantId,
     key::TenantKey,
@@ -57,21 +57,30 @@ async fn try_isolation(
     isolation: Isolation,
     report: &mut DoctorReport,
 ) -> Result<()> {
-    {
-        let first = canary(tenantry, server, isolation).await?;
-        let second = canary(tenantry, server, isolation).await;
-        let outcome = match &second {
-            Ok(second) => attack_each_other(tenantry, &first, second, report).await,
-            Err(_) => Ok(0),
-        };
-        remove(tenantry, first.id).await?;
-        remove(tenantry, second?.id).await?;
-        let tried = outcome?;
-        report.checks.push(format!(
-            "canaries: {tried} attacks between two tenants of {isolation} isolation on server `{server}`"
-        ));
-    }
+    let first = canary(tenantry, server, isolation).await?;
+    let second = canary(tenantry, server, isolation).await;
+    let outcome = match &second {
+        Ok(second) => with_tables(tenantry, &first, second, report).await,
+        Err(_) => Ok(0),
+    };
+    remove(tenantry, first.id).await?;
+    remove(tenantry, second?.id).await?;
+    let tried = outcome?;
+    report
+        .checks
+        .push(format!("canaries: {tried} attacks between two tenants of {isolation} isolation on server `{server}`"));
     Ok(())
+}
+
+/// How many attacks were tried.
+async fn with_tables(tenantry: &Tenantry, first: &Tenant, second: &Tenant, report: &mut DoctorReport) -> Result<usize> {
+    let engine = Arc::clone(&tenantry.servers().get(&first.server).await?.engine);
+    let tables = engine.canary_prepare([&first.placement(), &second.placement()]).await?;
+    let outcome = attack_each_other(tenantry, first, second, tables.as_ref(), report).await;
+    if let Some(tables) = &tables {
+        engine.canary_clean(tables).await?;
+    }
+    outcome
 }
 
 async fn canary(tenantry: &Tenantry, server: &str, isolation: Isolation) -> Result<Tenant> {
@@ -83,29 +92,28 @@ async fn canary(tenantry: &Tenantry, server: &str, isolation: Isolation) -> Resu
         .await
 }
 
-/// How many attacks were tried.
 async fn attack_each_other(
     tenantry: &Tenantry,
     first: &Tenant,
     second: &Tenant,
+    tables: Option<&CanaryTables>,
     report: &mut DoctorReport,
 ) -> Result<usize> {
     let mut tried = 0;
     let server = tenantry.servers().get(&first.server).await?;
     for (attacker, victim) in [(first, second), (second, first)] {
         let db = tenantry.tenant_db(Arc::new(attacker.clone())).await?;
-        let attacks = server.engine.attacks(&victim.placement())?;
+        let attacks = server.engine.attacks(&victim.placement(), tables)?;
         for attack in &attacks.refused {
             if got_through(&db, attack).await {
-                let verb = attack.split('\'').next().unwrap_or_default();
-                report.findings.push(Finding {
-                    code: "canary_bled",
-                    what: format!("a tenant's statement got through that must be refused: {verb}"),
-                    repair: "stop serving and report it: the guard of this build does not hold".into(),
-                });
+                report.findings.push(bled("a tenant's statement got through that must be refused", attack));
             }
         }
-        tried += attacks.refused.len();
+        tried += attacks.refused.len() + attacks.tried.len();
+        if let Some(tables) = tables {
+            let of_victim = tenantry.tenant_db(Arc::new(victim.clone())).await?;
+            trials::run(&db, &of_victim, tables, &attacks.tried, report).await?;
+        }
         if !serves(&db, attacks.whose, attacker.id).await {
             report.findings.push(Finding {
                 code: "canary_lost",
@@ -115,6 +123,15 @@ async fn attack_each_other(
         }
     }
     Ok(tried)
+}
+
+/// A finding that must stop everything; the other tenant's name in the text is not shown.
+pub(super) fn bled(what: &str, attack: &str) -> Finding {
+    Finding {
+        code: "canary_bled",
+        what: format!("{what}: {}", attack.split('\'').next().unwrap_or_default().trim()),
+        repair: "stop serving and report it: the walls of this build or this server do not hold".into(),
+    }
 }
 
 async fn got_through(db: &TenantDb, text: &str) -> bool {

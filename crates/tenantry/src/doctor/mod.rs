@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod canary;
+mod trials;
 
 /// What `doctor` may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

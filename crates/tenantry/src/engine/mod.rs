@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
+    ident::Ident,
     secret::SecretKey,
     tenant::Isolation,
 };
@@ -153,14 +154,30 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Looks for what would break the isolation of one place; an empty list means nothing was found.
     fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>>;
 
+    /// Makes tables that two canaries can try each other's rows on, where the engine needs any; the app's own are never
+    /// touched. They go with [`Engine::canary_clean`] or with the canaries.
+    fn canary_prepare<'a>(&'a self, canaries: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>>;
+
+    /// Removes these tables where they do not go with the canaries.
+    fn canary_clean<'a>(&'a self, tables: &'a CanaryTables) -> BoxFuture<'a, Result<()>>;
+
     /// What a buggy or hostile statement may try to reach `victim`.
-    fn attacks(&self, victim: &Placement) -> Result<Attacks>;
+    fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks>;
+}
+
+/// Tables of the canaries: `parent (id, secret)` and `child (id, parent_id)`, whose rows go with their parent.
+#[derive(Clone, Debug)]
+pub(crate) struct CanaryTables {
+    pub(crate) parent: Ident,
+    pub(crate) child: Ident,
 }
 
 /// What one canary tenant tries against another.
 pub(crate) struct Attacks {
     /// Texts that must all be refused.
     pub(crate) refused: Vec<String>,
+    /// Texts that may be refused or not; the victim's rows must neither show nor change.
+    pub(crate) tried: Vec<String>,
     /// A query that tells whose connection it runs on: the tenant's id.
     pub(crate) whose: &'static str,
 }

@@ -3,6 +3,8 @@
 mod files;
 mod fleet;
 mod plan;
+mod tenantify;
 
 pub use files::Migrations;
 pub use fleet::{Fleet, FleetReport, MigrateEvent, MigrateOptions, TargetPlan, TargetReport};
+pub use tenantify::{Note, Tenantified, tenantify};

@@ -119,7 +119,11 @@ pub async fn shared_tables_are_read_by_all_and_written_by_none_of_the_tenants(pl
     on!(shared, view => sqlx::query(insert).execute(view).await.map(drop)).unwrap();
     for text in ["SELECT name FROM shared.plans", "SELECT name FROM plans"] {
         let by_shared: Vec<String> = on!(shared, view => sqlx::query_scalar(text).fetch_all(view).await.unwrap());
-        assert_eq!((texts(&acme, text).await.unwrap(), by_shared), (vec!["free".into()], vec!["free".into()]), "{text}");
+        assert_eq!(
+            (texts(&acme, text).await.unwrap(), by_shared),
+            (vec!["free".into()], vec!["free".into()]),
+            "{text}"
+        );
     }
     for text in
         ["INSERT INTO shared.plans (name) VALUES ('x')", "UPDATE plans SET name = 'x'", "DELETE FROM shared.plans"]
@@ -148,10 +152,8 @@ pub async fn an_app_cannot_change_the_schema(place: Installation) {
 }
 
 /// Words that tell a client something of the database or of its rows.
-const SECRETS: &[&str] = &[
-    "canary", "users", "items", "orders", "SELECT", "INSERT", "UNIQUE", "sqlite", "postgres", "constraint", "duplicate key",
-    "relation", "column", "tn_", "t_0", "syntax",
-];
+const SECRETS: &str = "canary users items orders SELECT INSERT UNIQUE sqlite postgres constraint duplicate relation column \
+                       syntax tn_ t_0";
 
 pub async fn the_client_text_of_an_error_names_no_value_and_no_table(place: Installation) {
     let acme = place.tenant("acme").await;
@@ -169,7 +171,7 @@ pub async fn the_client_text_of_an_error_names_no_value_and_no_table(place: Inst
     ] {
         let error = Error::from(run(&acme, text).await.unwrap_err());
         let shown = format!("{} {}", error.client_text(), error.code());
-        for secret in SECRETS {
+        for secret in SECRETS.split_whitespace() {
             assert!(!shown.contains(secret), "{text}: {shown}");
         }
     }

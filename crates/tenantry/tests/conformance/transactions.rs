@@ -102,14 +102,6 @@ pub async fn a_read_transaction_sees_one_snapshot(place: Installation) {
     expect_users(&acme, &["a", "b"]).await;
 }
 
-pub async fn a_read_transaction_writes_nothing(place: Installation) {
-    let acme = place.tenant("acme").await;
-    let mut reading = acme.begin_read().await.unwrap();
-    assert!(add(&mut reading, "a").await.is_err());
-    assert!(reading.commit().await.unwrap_err().is_transaction_failed());
-    expect_users(&acme, &[]).await;
-}
-
 pub async fn a_dropped_stream_of_reads_does_not_fail_the_transaction(place: Installation) {
     let acme = place.tenant("acme").await;
     for n in 0..100 {

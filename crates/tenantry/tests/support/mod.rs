@@ -99,6 +99,26 @@ macro_rules! on {
     };
 }
 
+/// A behaviour, given its kind, as a test of each isolation on PostgreSQL.
+#[macro_export]
+macro_rules! on_every_postgres {
+    ($($behaviour:ident),+ $(,)?) => {
+        on_every_postgres!(@ postgres_row: PostgresRow; $($behaviour),+);
+        on_every_postgres!(@ postgres_schema: PostgresSchema; $($behaviour),+);
+        on_every_postgres!(@ postgres_database: PostgresDatabase; $($behaviour),+);
+    };
+    (@ $module:ident: $kind:ident; $($behaviour:ident),+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    super::$behaviour(super::support::Kind::$kind).await;
+                }
+            )+
+        }
+    };
+}
+
 /// A directory that goes away with the test, and what is in it.
 pub struct Installation {
     pub tenancy: Tenantry,
@@ -153,22 +173,42 @@ impl Installation {
 
     /// Takes away where the tenant's tables are, by somebody who does not ask tenantry.
     pub fn make_vanish(&self, db: &TenantDb) {
-        let physical = format!("t_{}", db.tenant().id.as_uuid().as_simple());
-        let sql = |text: String| self.database.as_ref().unwrap().sql(&text).unwrap();
+        let sql = |text: String| drop(self.database.as_ref().unwrap().sql(&text).unwrap());
         match self.kind {
             Kind::SqliteDatabase => {
-                std::fs::remove_file(self.dir.path().join(format!("data/tenants/{physical}.db"))).unwrap();
+                let file = self.dir.path().join(format!("data/tenants/{}.db", physical(db)));
+                std::fs::remove_file(file).unwrap();
             }
-            Kind::PostgresRow => drop(sql("ALTER SCHEMA tenant RENAME TO gone".into())),
-            Kind::PostgresSchema => drop(sql(format!("ALTER SCHEMA {physical} RENAME TO gone"))),
-            Kind::PostgresDatabase => drop(sql(format!("DROP DATABASE {} WITH (FORCE)", self.database_of(&physical)))),
+            Kind::PostgresRow | Kind::PostgresSchema => {
+                sql(format!("ALTER SCHEMA {} RENAME TO gone", self.schema_of(db)));
+            }
+            Kind::PostgresDatabase => sql(format!("DROP DATABASE {} WITH (FORCE)", self.role_of(db))),
         }
     }
 
-    /// The name of a tenant's own database, which is that of its login too.
-    fn database_of(&self, physical: &str) -> String {
-        let query = format!("SELECT datname FROM pg_database WHERE datname LIKE '%{physical}'");
-        self.database.as_ref().unwrap().sql(&query).unwrap()
+    /// The schema of a tenant's tables on a server.
+    pub fn schema_of(&self, db: &TenantDb) -> String {
+        if self.kind == Kind::PostgresSchema { physical(db) } else { "tenant".into() }
+    }
+
+    /// The role by which a tenant's statements run on a server; of one of database isolation it is the database's name too.
+    pub fn role_of(&self, db: &TenantDb) -> String {
+        let end = if self.kind == Kind::PostgresRow { "on_local_row".into() } else { physical(db) };
+        let mark = "SELECT 'tn_' || substr(replace(owner::text, '-', ''), 21) || '_' FROM tenantry.place";
+        format!("{}{end}", self.database.as_ref().unwrap().sql(mark).unwrap())
+    }
+
+    /// Runs SQL on a server where the tenant is, as the administrator.
+    pub fn sql_at(&self, db: &TenantDb, text: &str) -> String {
+        let database = self.database.as_ref().unwrap();
+        let own = self.kind == Kind::PostgresDatabase;
+        let name = if own { self.role_of(db) } else { database.name().to_owned() };
+        database.server().sql(&name, text).unwrap()
+    }
+
+    /// Changes the tenant's tables on a server behind tenantry's back.
+    pub fn change_tables(&self, db: &TenantDb, text: &str) {
+        self.sql_at(db, &format!("SET search_path = {}; {text}", self.schema_of(db)));
     }
 
     pub async fn tenant(&self, key: &str) -> TenantDb {
@@ -183,6 +223,29 @@ impl Installation {
         files.sort();
         files
     }
+}
+
+/// What a whole server has in common outlives the test's database: the tenants' databases, and the roles.
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if let Some(database) = &self.database {
+            // A test may have stopped the server.
+            drop(database.sql(&CLEAN_UP.replace("{database}", database.name())));
+        }
+    }
+}
+
+/// By the mark that all names of an installation bear.
+const CLEAN_UP: &str = r"
+SELECT 'tn_' || substr(replace(owner::text, '-', ''), 21) || '_' AS mark FROM tenantry.place \gset
+\c postgres
+SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE starts_with(datname, :'mark') \gexec
+DROP DATABASE {database} WITH (FORCE);
+SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE starts_with(rolname, :'mark') \gexec
+";
+
+fn physical(db: &TenantDb) -> String {
+    format!("t_{}", db.tenant().id.as_uuid().as_simple())
 }
 
 pub async fn open(dir: PathBuf, change: impl FnOnce(Config) -> Config, tenant: &[(&str, &str)]) -> TenantryBuilder {

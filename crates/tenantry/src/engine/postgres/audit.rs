@@ -1,16 +1,12 @@
-//! What `doctor` looks at on a server, and what its canaries try.
+//! What `doctor` looks at on a server.
 
 use sqlx::{Row, postgres::PgConnection};
 
-use super::{
-    control::Control,
-    names::{Names, literal},
-    rules,
-    scripts::Site,
-};
+use super::{control::Control, names::Names, rules, scripts::Site};
 use crate::{
-    engine::{Attacks, Finding, Placement},
+    engine::{Finding, Placement},
     error::Result,
+    ident::Ident,
     tenant::Isolation,
 };
 
@@ -36,15 +32,58 @@ fn finding(breach: rules::Breach, of: &str) -> Finding {
     }
 }
 
-/// The tables of row isolation, and what all tenants of the server have in common.
+/// The tables of row isolation, and what all tenants of the server have in common: its version, roles, shared tables.
 pub(super) async fn server(admin: &mut PgConnection, names: &Names) -> Result<Vec<Finding>> {
-    breaches(admin, names, &Site::rows(names), "row isolation").await
+    let mut found = rules::audit_roles(admin, &roles_of(names)?.as_ref()).await?;
+    found.extend(database(admin, names, None).await?);
+    for (site, of) in [(Site::rows(names), "row isolation"), (Site::shared(names), "shared tables")] {
+        found.extend(breaches(admin, names, &site, of).await?);
+    }
+    Ok(found)
+}
+
+async fn database(connection: &mut PgConnection, names: &Names, tenant: Option<&str>) -> Result<Vec<Finding>> {
+    let tenant = tenant.map(Ident::new).transpose()?;
+    Ok(rules::audit_database(connection, &roles_of(names)?.as_ref(), tenant.as_ref()).await?)
+}
+
+struct Roles {
+    prefix: Ident,
+    tenants: Ident,
+    owner: Ident,
+    shared_login: Ident,
+}
+
+fn roles_of(names: &Names) -> Result<Roles> {
+    Ok(Roles {
+        prefix: Ident::new(names.prefix())?,
+        tenants: names.tenants()?,
+        owner: Ident::new(names.owner())?,
+        shared_login: Ident::new(names.shared_login())?,
+    })
+}
+
+impl Roles {
+    const fn as_ref(&self) -> rules::Roles<'_> {
+        rules::Roles {
+            prefix: &self.prefix,
+            tenants: &self.tenants,
+            owner: &self.owner,
+            shared_login: Some(&self.shared_login),
+        }
+    }
 }
 
 async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of: &str) -> Result<Vec<Finding>> {
     let Some(rules) = site.rules() else { return Ok(Vec::new()) };
     sqlx::Executor::execute(&mut *connection, "BEGIN").await?;
-    let found = rules::breaches(connection, rules, &site.subject(names)?.as_ref()).await;
+    let subject = site.subject(names)?;
+    let found = async {
+        let mut found = rules::breaches(connection, rules, &subject.as_ref()).await?;
+        found.extend(rules::unvalidated(connection, &subject.as_ref()).await?);
+        Ok::<_, sqlx::Error>(found)
+    }
+    .await;
     sqlx::Executor::execute(&mut *connection, "ROLLBACK").await?;
     Ok(found?.into_iter().map(|breach| finding(breach, of)).collect())
 }
@@ -62,27 +101,15 @@ pub(super) async fn place(control: &Control, names: &Names, placement: &Placemen
         }
         Isolation::Database => {
             let mut own = control.admin_of(Some(&names.of_tenant(&placement.physical))).await?;
-            let found = breaches(&mut own.connection, names, &site, &of).await;
+            let login = names.of_tenant(&placement.physical);
+            let found = async {
+                let mut found = breaches(&mut own.connection, names, &site, &of).await?;
+                found.extend(database(&mut own.connection, names, Some(&login)).await?);
+                Ok(found)
+            }
+            .await;
             own.close().await;
             found
         }
-    }
-}
-
-/// What one canary tries against another.
-pub(super) fn attacks(names: &Names, victim: &Placement) -> Attacks {
-    let (schema, role) = (&victim.physical, names.of_tenant(&victim.physical));
-    Attacks {
-        refused: vec![
-            format!("SET ROLE {role}"),
-            format!("SET LOCAL tenantry.tenant = {}", literal(&victim.id.to_string())),
-            "RESET ROLE".into(),
-            format!("SELECT * FROM {schema}.no_such_table"),
-            "CREATE TABLE tenant.tenantry_canary (a int)".into(),
-            "CREATE TEMP TABLE tenantry_canary (a int)".into(),
-            "SELECT * FROM tenantry.migrations".into(),
-            "LISTEN tenantry_canary".into(),
-        ],
-        whose: "SELECT tenantry.tenant()::text",
     }
 }

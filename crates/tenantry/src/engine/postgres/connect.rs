@@ -11,11 +11,13 @@ use super::{
     control::Control,
     link::PgLink,
     names::{Names, TENANT},
+    rules,
     scope::path,
 };
 use crate::{
     engine::{Place, Placement},
     error::{Error, ErrorKind, Result},
+    ident::Ident,
     secret::SecretKey,
 };
 
@@ -40,6 +42,9 @@ impl Door {
         let pooled = self.is_pooled(place);
         let mut connection = in_time(&self.options(place)?).await.map_err(|e| cannot_open(place, e))?;
         let pid = self.prove(&mut connection, place).await?;
+        if matches!(place, Place::Schemas(_)) {
+            self.control.own_types.look(&mut connection).await.map_err(|e| cannot_open(place, e))?;
+        }
         Ok(PgLink::new(connection, Arc::clone(&self.control), (!pooled).then_some(pid)))
     }
 
@@ -91,8 +96,15 @@ impl Door {
             .await
             .map_err(|e| cannot_open(place, e))?;
         let (pid, login): (i32, String) = (row.get("pid"), row.get("login"));
-        let breaches =
-            super::login::breaches(connection, place, &self.names).await.map_err(|e| cannot_open(place, e))?;
+        let (prefix, reader) = (self.names.tenants()?, Ident::new(self.names.reader())?);
+        let tenants = rules::Expect::TenantRoles { prefix: &prefix, reader: &reader };
+        let expect = match place {
+            Place::Schemas(_) => tenants,
+            // One login of the operator's may serve row and schema isolation: then tenants' roles hang on it.
+            Place::Rows if self.names.has_own_login() => tenants,
+            Place::Rows | Place::Shared | Place::Tenant(_) => rules::Expect::Alone,
+        };
+        let breaches = rules::login_breaches(connection, expect).await.map_err(|e| cannot_open(place, e))?;
         if breaches.is_empty() {
             return Ok(pid);
         }

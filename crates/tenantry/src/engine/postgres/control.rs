@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::connect::in_time;
+use super::{connect::in_time, types::OwnTypes};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many changes run at once; with the one that stops statements this is all that comes on top of the budget.
@@ -22,6 +22,7 @@ pub(super) struct Control {
     idle: Mutex<Vec<PgConnection>>,
     permits: Semaphore,
     canceller: tokio::sync::Mutex<Option<PgConnection>>,
+    pub(super) own_types: OwnTypes,
 }
 
 /// A connection as the administrator. Given back by [`Admin::done`] only; dropped it is closed, whatever it was doing.
@@ -67,6 +68,7 @@ impl Control {
             idle: Mutex::default(),
             permits: Semaphore::new(MOST),
             canceller: tokio::sync::Mutex::default(),
+            own_types: OwnTypes::default(),
         }
     }
 

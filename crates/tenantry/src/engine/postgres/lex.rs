@@ -3,6 +3,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use crate::ident::MAX_IDENT_BYTES;
+
 /// One word, text or mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
@@ -30,7 +32,7 @@ pub(crate) enum Kind {
     Mark,
 }
 
-impl Token<'_> {
+impl<'a> Token<'a> {
     /// The byte behind it.
     pub(crate) const fn end(&self) -> usize {
         self.start + self.text.len()
@@ -58,19 +60,20 @@ impl Token<'_> {
         self.kind == Kind::Mark && self.text == mark
     }
 
-    /// The name as the server keeps it; `None` for what is no name, and for `U&"..."`, whose escapes are not read.
-    pub(crate) fn name(&self) -> Option<Cow<'_, str>> {
-        match self.kind {
-            Kind::Word if self.text.bytes().any(|b| b.is_ascii_uppercase()) => {
-                Some(self.text.to_ascii_lowercase().into())
-            }
-            Kind::Word => Some(self.text.into()),
+    /// The name as the server keeps it, cut to 63 bytes; `None` for what is no name, and for `U&"..."`, whose escapes are
+    /// not read.
+    pub(crate) fn name(&self) -> Option<Cow<'a, str>> {
+        let name = match self.kind {
+            Kind::Word if self.text.bytes().any(|b| b.is_ascii_uppercase()) => self.text.to_ascii_lowercase().into(),
+            Kind::Word => Cow::Borrowed(self.text),
             Kind::Quoted => {
                 let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
-                Some(if inside.contains('"') { inside.replace("\"\"", "\"").into() } else { inside.into() })
+                if inside.contains('"') { inside.replace("\"\"", "\"").into() } else { inside.into() }
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        let kept = name.floor_char_boundary(MAX_IDENT_BYTES);
+        Some(if kept == name.len() { name } else { name[..kept].to_owned().into() })
     }
 }
 
@@ -91,6 +94,7 @@ impl fmt::Display for Unterminated {
 impl std::error::Error for Unterminated {}
 
 /// All tokens of a text.
+#[cfg(test)]
 pub(crate) fn lex(sql: &str) -> Result<Vec<Token<'_>>, Unterminated> {
     Lexer::new(sql).collect()
 }

@@ -25,6 +25,8 @@ pub(crate) struct PgLink {
     busy: bool,
     pooled: bool,
     tenants: HashSet<TenantId>,
+    /// The last of them.
+    tenant: Option<TenantId>,
 }
 
 type Done = Result<(), sqlx::Error>;
@@ -32,7 +34,7 @@ type Done = Result<(), sqlx::Error>;
 impl PgLink {
     pub(super) fn new(connection: PgConnection, control: Arc<Control>, pid: Option<i32>) -> Self {
         let pooled = pid.is_none();
-        Self { connection, control, pid, busy: false, pooled, tenants: HashSet::new() }
+        Self { connection, control, pid, busy: false, pooled, tenants: HashSet::new(), tenant: None }
     }
 
     pub(crate) fn knows(&self, tenant: TenantId) -> bool {
@@ -68,7 +70,9 @@ impl PgLink {
     }
 
     pub(super) async fn enter(&mut self, scope: &PgScope, begin: Begin) -> Done {
-        self.tenants.extend(scope.schema_of);
+        if let Some(tenant) = scope.schema_of {
+            self.meet(tenant).await?;
+        }
         let words = AssertSqlSafe(scope.begin(begin));
         if !scope.pooled {
             return self.speak(words).await;
@@ -78,6 +82,20 @@ impl PgLink {
         let answer = connection.fetch_one(sqlx::raw_sql(words)).await;
         *busy = !at_rest(&answer);
         self.pid = answer?.try_get("pid")?;
+        Ok(())
+    }
+
+    /// A statement that was prepared for one tenant's types does not fit the next one's, and in the middle of a
+    /// transaction it could not be prepared again.
+    async fn meet(&mut self, tenant: TenantId) -> Done {
+        self.tenants.insert(tenant);
+        let before = self.tenant.replace(tenant);
+        if before.is_some_and(|before| before != tenant)
+            && self.control.own_types.are_there()
+            && !self.forget_statements().await
+        {
+            return Err(sqlx::Error::WorkerCrashed);
+        }
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Attacks, BoxFuture, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement, Scope, Script,
-    Target, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement,
+    Scope, Script, Target, sealed,
 };
 use crate::{
     error::Result,
@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod audit;
+mod canary;
 mod connect;
 mod control;
 mod databases;
@@ -21,7 +22,6 @@ mod driver;
 mod ledger;
 pub(crate) mod lex;
 mod link;
-mod login;
 mod names;
 mod prelude;
 mod rows;
@@ -34,6 +34,7 @@ mod server;
 mod shared;
 pub(crate) mod statements;
 mod text;
+mod types;
 mod url;
 
 pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
@@ -394,7 +395,15 @@ impl Engine for PostgresEngine {
         Box::pin(audit::place(&self.control, &self.door.names, placement))
     }
 
-    fn attacks(&self, victim: &Placement) -> Result<Attacks> {
-        Ok(audit::attacks(&self.door.names, victim))
+    fn canary_prepare<'a>(&'a self, canaries: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>> {
+        Box::pin(canary::prepare(&self.control, &self.door.names, canaries))
+    }
+
+    fn canary_clean<'a>(&'a self, tables: &'a CanaryTables) -> BoxFuture<'a, Result<()>> {
+        Box::pin(canary::clean(&self.control, tables))
+    }
+
+    fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks> {
+        Ok(canary::attacks(&self.door.names, victim, tables))
     }
 }

@@ -30,7 +30,8 @@ impl Names {
     }
 
     fn of_server(&self, what: &str) -> String {
-        format!("tn_{}_{}_{what}", self.mark, self.server)
+        // `on` keeps them apart from tenants' names, whatever the server is called.
+        format!("tn_{}_on_{}_{what}", self.mark, self.server)
     }
 
     /// The prefix of all names of this installation.
@@ -49,8 +50,13 @@ impl Names {
     }
 
     /// Whether one login of the operator's is both that of the rows and the first one of the schemas.
-    pub(super) const fn is_login_of_schemas(&self) -> bool {
+    pub(super) const fn has_own_login(&self) -> bool {
         self.own_login.is_some()
+    }
+
+    /// The beginning of the roles of schema isolation's tenants.
+    pub(super) fn tenants(&self) -> Result<Ident> {
+        Ident::new(format!("{}t_", self.prefix()))
     }
 
     /// Reaches tenants of schema isolation, some hundreds each.

@@ -28,13 +28,12 @@ impl PgScope {
     pub(super) fn of_tenant(placement: &Placement, role: &str, pooled: Option<Duration>) -> Self {
         let id = placement.id.to_string();
         let enter = match placement.isolation {
-            Isolation::Row => vec![set("search_path", &path(TENANT)), set("tenantry.tenant", &id)],
+            Isolation::Row => vec![set("search_path", &path(TENANT)), set("tenantry.tenant", &id), comes_first(TENANT)],
             Isolation::Schema => vec![
                 set("role", role),
                 set("search_path", &path(&placement.physical)),
                 set("tenantry.tenant", &id),
-                // A schema that is gone is no error in a search path: the names in it would fall through.
-                format!("{}::regnamespace::oid", literal(&quoted(&placement.physical))),
+                comes_first(&placement.physical),
             ],
             Isolation::Database => Vec::new(),
         };
@@ -92,6 +91,13 @@ fn set(setting: &str, value: &str) -> String {
     format!("set_config('{setting}',{},true)", literal(value))
 }
 
+/// A schema that is gone, or closed to the role, is no error in a search path: the names in it would fall through to the
+/// shared tables. So it is asked which one comes first.
+fn comes_first(schema: &str) -> String {
+    let name = literal(schema);
+    format!("(CASE current_schema() WHEN {name} THEN 'pg_catalog' ELSE '\"no schema\"' END)::regnamespace::oid")
+}
+
 const fn words(level: Level) -> &'static str {
     match level {
         Level::ReadUncommitted => "READ UNCOMMITTED",
@@ -119,14 +125,16 @@ mod tests {
         assert_eq!(
             of(Isolation::Row),
             "BEGIN READ WRITE; SELECT set_config('search_path','\"tenant\",shared,pg_temp',true), \
-             set_config('tenantry.tenant','01890a5d-ac96-774b-bcce-b302099a8057',true)"
+             set_config('tenantry.tenant','01890a5d-ac96-774b-bcce-b302099a8057',true), \
+             (CASE current_schema() WHEN 'tenant' THEN 'pg_catalog' ELSE '\"no schema\"' END)::regnamespace::oid"
         );
         assert_eq!(
             of(Isolation::Schema),
             "BEGIN READ WRITE; SELECT set_config('role','tn_x_t_1',true), \
              set_config('search_path','\"t_01890a5dac96774bbcceb302099a8057\",shared,pg_temp',true), \
              set_config('tenantry.tenant','01890a5d-ac96-774b-bcce-b302099a8057',true), \
-             '\"t_01890a5dac96774bbcceb302099a8057\"'::regnamespace::oid"
+             (CASE current_schema() WHEN 't_01890a5dac96774bbcceb302099a8057' THEN \
+             'pg_catalog' ELSE '\"no schema\"' END)::regnamespace::oid"
         );
         assert_eq!(of(Isolation::Database), "BEGIN READ WRITE");
     }

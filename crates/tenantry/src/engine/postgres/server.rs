@@ -33,7 +33,9 @@ CREATE TABLE IF NOT EXISTS tenantry.migrations (
 );
 CREATE TABLE IF NOT EXISTS tenantry.place (one boolean PRIMARY KEY DEFAULT true CHECK (one), owner uuid NOT NULL);
 REVOKE ALL ON tenantry.migrations, tenantry.place FROM PUBLIC;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+DO $public$ BEGIN
+    IF to_regnamespace('public') IS NOT NULL THEN REVOKE CREATE ON SCHEMA public FROM PUBLIC; END IF;
+END $public$;
 ";
 
 /// The tenant of the scope; nothing without one.

@@ -78,6 +78,7 @@ pub(super) fn attacks(victim: &Path) -> Attacks {
     let file = victim.display().to_string();
     Attacks {
         refused: ATTACKS.iter().map(|attack| attack.replace("{file}", &file)).collect(),
+        tried: Vec::new(),
         whose: "SELECT tenant_id FROM _tenantry_place",
     }
 }

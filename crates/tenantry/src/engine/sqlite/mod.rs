@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Attacks, BoxFuture, Capabilities, Connection, Engine, Finding, Ledger, Place, Placement, Scope, Script, Target,
-    sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, Finding, Ledger, Place, Placement, Scope,
+    Script, Target, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -178,7 +178,16 @@ impl Engine for SqliteEngine {
         Box::pin(async move { audit::audit(&self.directory, placement).await })
     }
 
-    fn attacks(&self, victim: &Placement) -> Result<Attacks> {
+    fn canary_prepare<'a>(&'a self, _: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>> {
+        // No table of one file can be named in another: the files themselves are what is attacked.
+        Box::pin(async { Ok(None) })
+    }
+
+    fn canary_clean<'a>(&'a self, _: &'a CanaryTables) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn attacks(&self, victim: &Placement, _: Option<&CanaryTables>) -> Result<Attacks> {
         Ok(audit::attacks(&self.directory.tenant(&victim.physical)?))
     }
 }

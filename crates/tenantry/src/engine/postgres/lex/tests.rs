@@ -59,6 +59,7 @@ fn a_name_is_read_as_the_server_keeps_it() {
     assert_eq!(name("UseRs").as_deref(), Some("users"));
     assert_eq!(name("\"Us\"\"ers\"").as_deref(), Some("Us\"ers"));
     assert_eq!(name("ÄB").as_deref(), Some("Äb"));
+    assert_eq!(name(&"ä".repeat(40)), Some("ä".repeat(31)));
     assert_eq!(name("U&\"a\""), None);
     assert_eq!(name("'a'"), None);
 }

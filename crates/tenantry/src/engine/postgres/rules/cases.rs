@@ -261,9 +261,9 @@ pub(crate) const CASES: &[(&str, &str, &str)] = &[
 
 /// What an administrator did behind the engine's back, found by `doctor` in row isolation: `protect` does not run.
 pub(crate) const DRIFT: &[(&str, &str, &str)] = &[
-    ("a table of another owner", "ALTER TABLE users OWNER TO postgres", "wrong_owner"),
+    ("a table of another owner", "ALTER TABLE users OWNER TO CURRENT_USER", "wrong_owner"),
     ("a function of another owner", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "wrong_owner"),
-    ("a schema of another owner", "ALTER SCHEMA tenant OWNER TO postgres", "wrong_owner"),
+    ("a schema of another owner", "ALTER SCHEMA tenant OWNER TO CURRENT_USER", "wrong_owner"),
     ("a table that the login owns", "ALTER TABLE users OWNER TO {role}", "role_owns"),
     ("row security switched off", "ALTER TABLE users DISABLE ROW LEVEL SECURITY", "rls_off"),
     ("row security not forced", "ALTER TABLE users NO FORCE ROW LEVEL SECURITY", "rls_off"),
@@ -312,6 +312,26 @@ pub(crate) const DRIFT: &[(&str, &str, &str)] = &[
         "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;
          CREATE FOREIGN TABLE far (tenant_id uuid NOT NULL DEFAULT tenantry.tenant()) SERVER elsewhere",
         "foreign_table",
+    ),
+];
+
+/// Refused in the shared schema.
+pub(crate) const SHARED: &[(&str, &str, &str)] = &[
+    (
+        "a shared function with its owner's rights",
+        "CREATE FUNCTION shared.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "security_definer",
+    ),
+    (
+        "a shared view of a tenant's table",
+        "CREATE VIEW shared.names AS SELECT username FROM tenant.users",
+        "reads_outside",
+    ),
+    (
+        "a shared table that refers to a tenant's",
+        "CREATE TABLE shared.pointers (tenant_id uuid, id bigint,
+           FOREIGN KEY (tenant_id, id) REFERENCES tenant.users (tenant_id, id))",
+        "reaches_other_schema",
     ),
 ];
 
@@ -382,7 +402,7 @@ pub(crate) const ACCEPTED: &[(&str, &str)] = &[
         "ALTER TABLE users ADD COLUMN role text;
          CREATE FUNCTION promote() RETURNS void LANGUAGE sql AS $$UPDATE users SET role = 'admin'$$;
          CREATE FUNCTION demote() RETURNS void LANGUAGE plpgsql AS
-           $$BEGIN UPDATE users u SET role = NULL; INSERT INTO users (username, role) VALUES ('a', 'b')
+           $$BEGIN UPDATE \"users\" SET role = 'guest'; UPDATE users u SET role = NULL; INSERT INTO users (username, role) VALUES ('a', 'b')
              ON CONFLICT (tenant_id, username) DO UPDATE SET role = EXCLUDED.role; END$$",
     ),
     (

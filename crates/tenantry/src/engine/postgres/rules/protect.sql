@@ -31,17 +31,19 @@ BEGIN
     policy AS MATERIALIZED (
       SELECT r.oid, r.name, form.polname, form.command, have.oid IS NOT NULL AS there,
              coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
-               AND regexp_replace(pg_get_expr(have.polqual, r.oid), '{noise}', '', 'gi') = form.expression
-               AND regexp_replace(pg_get_expr(have.polwithcheck, r.oid), '{noise}', '', 'gi') = form.expression, false)
+               AND (pg_get_expr(have.polqual, r.oid) = form.printed
+                    OR regexp_replace(pg_get_expr(have.polqual, r.oid), '{noise}', '', 'gi') = form.expression)
+               AND (pg_get_expr(have.polwithcheck, r.oid) = form.printed
+                    OR regexp_replace(pg_get_expr(have.polwithcheck, r.oid), '{noise}', '', 'gi') = form.expression), false)
                AS intact
         FROM relation r
        CROSS JOIN (VALUES
-               ('tenantry_allow', true, 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-               ('tenantry_isolation', false, '{isolation}',
+               ('tenantry_allow', true, 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
+               ('tenantry_isolation', false, '{printed}', '{isolation}',
                 'AS RESTRICTIVE FOR ALL TO PUBLIC'
                 ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
                 ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)')
-             ) form(polname, permissive, expression, command)
+             ) form(polname, permissive, printed, expression, command)
         LEFT JOIN pg_policy have ON have.polrelid = r.oid AND have.polname = form.polname
        WHERE r.relkind IN ('r', 'p') AND r.has_tenant
     ),

@@ -67,17 +67,19 @@ key AS MATERIALIZED (
 policy AS MATERIALIZED (
   SELECT t.relname, form.polname, have.oid IS NOT NULL AS there, form.command,
          coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
-           AND regexp_replace(pg_get_expr(have.polqual, t.oid), '{noise}', '', 'gi') = form.expression
-           AND regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.expression, false)
+           AND (pg_get_expr(have.polqual, t.oid) = form.printed
+                    OR regexp_replace(pg_get_expr(have.polqual, t.oid), '{noise}', '', 'gi') = form.expression)
+           AND (pg_get_expr(have.polwithcheck, t.oid) = form.printed
+                    OR regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.expression), false)
            AS intact
     FROM tbl t
    CROSS JOIN (VALUES
-           ('tenantry_allow', true, 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-           ('tenantry_isolation', false, '{isolation}',
+           ('tenantry_allow', true, 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
+           ('tenantry_isolation', false, '{printed}', '{isolation}',
             'AS RESTRICTIVE FOR ALL TO PUBLIC'
             ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
             ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)')
-         ) form(polname, permissive, expression, command)
+         ) form(polname, permissive, printed, expression, command)
     LEFT JOIN pg_policy have ON have.polrelid = t.oid AND have.polname = form.polname
    WHERE t.tenant IS NOT NULL
 )

@@ -14,6 +14,7 @@ const HOLD: &str = "a held cursor outlives its transaction: stream the rows, or 
 const TWO_PHASES: &str = "a transaction of two phases outlives its connection: call `tx.commit()` or `tx.rollback()`";
 const RESET: &str = "the pool resets a connection when it is given back";
 const STRINGS: &str = "texts are read with `standard_conforming_strings` on: write E'...' where a backslash escapes";
+const SEQUENCE: &str = "they tell the last value of the connection, which is shared: write `INSERT ... RETURNING id`";
 const SPELLING: &str = "write the name of the setting without `U&`";
 
 /// `Err` if the statement must not be sent.
@@ -37,8 +38,16 @@ pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
     };
     match instead {
         Some(instead) => Err(refusal(&format!("`{}`", verb.text.to_ascii_uppercase()), instead)),
+        None if asks_the_session(statement) => Err(refusal("`currval` or `lastval`", SEQUENCE)),
         None => Ok(()),
     }
+}
+
+/// What a sequence gave last is the session's, and the session may have served another tenant before.
+fn asks_the_session(statement: &[Token<'_>]) -> bool {
+    statement
+        .windows(2)
+        .any(|two| two[1].is_mark("(") && two[0].name().is_some_and(|name| matches!(&*name, "currval" | "lastval")))
 }
 
 fn instead_of(verb: &Token<'_>) -> Option<&'static str> {

@@ -1,0 +1,100 @@
+//! What may be tried on another tenant's rows, and what of them must neither show nor change.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::AssertSqlSafe;
+
+use super::{DoctorReport, canary::bled};
+use crate::{engine::CanaryTables, error::Result, scope::TenantDb};
+
+/// How often the same text is sent for both tenants in turn, and how often a request is given up.
+const TURNS: usize = 20;
+
+/// Runs texts as one tenant, and looks after each at the rows of the other.
+pub(super) async fn run(
+    attacker: &TenantDb,
+    victim: &TenantDb,
+    tables: &CanaryTables,
+    tried: &[String],
+    report: &mut DoctorReport,
+) -> Result<()> {
+    let secret = format!("secret of {}", victim.tenant().id);
+    plant(victim, tables, &secret).await?;
+    let before = rows(victim, tables).await?;
+    for text in tried {
+        if shows(attacker, text, &secret).await {
+            report.findings.push(bled("a tenant's statement showed another tenant's row", text));
+        }
+        if rows(victim, tables).await? != before {
+            report.findings.push(bled("a tenant's statement changed another tenant's rows", text));
+        }
+    }
+    if !keeps_apart(attacker, victim, tables, &secret).await? {
+        report.findings.push(bled("one prepared statement served two tenants with the same rows", "SELECT"));
+    }
+    if !survives_cancels(attacker, victim, tables, &secret).await? {
+        report.findings.push(bled("a request that was given up showed its rows to the next", "SELECT"));
+    }
+    for text in [format!("DELETE FROM {}", tables.child), format!("DELETE FROM {}", tables.parent)] {
+        sqlx::query(AssertSqlSafe(text)).execute(victim.postgres()?).await?;
+    }
+    Ok(())
+}
+
+async fn plant(victim: &TenantDb, tables: &CanaryTables, secret: &str) -> Result<()> {
+    let CanaryTables { parent, child } = tables;
+    let row = format!("INSERT INTO {parent} (id, secret) VALUES (7, $1)");
+    sqlx::query(AssertSqlSafe(row)).bind(secret).execute(victim.postgres()?).await?;
+    let row = format!("INSERT INTO {child} (id, parent_id) VALUES (1, 7)");
+    sqlx::query(AssertSqlSafe(row)).execute(victim.postgres()?).await?;
+    Ok(())
+}
+
+/// All of a tenant's rows as texts.
+async fn rows(db: &TenantDb, tables: &CanaryTables) -> Result<Vec<String>> {
+    let CanaryTables { parent, child } = tables;
+    let text =
+        format!("SELECT p::text || coalesce(c::text, '') FROM {parent} p LEFT JOIN {child} c ON c.parent_id = p.id");
+    Ok(sqlx::query_scalar(AssertSqlSafe(text)).fetch_all(db.postgres()?).await?)
+}
+
+/// Whether the answer, the error too, holds the secret.
+async fn shows(db: &TenantDb, text: &str, secret: &str) -> bool {
+    use sqlx::Row;
+    let Ok(view) = db.postgres() else { return false };
+    match sqlx::query(AssertSqlSafe(text)).fetch(view).try_collect::<Vec<_>>().await {
+        Ok(rows) => rows.iter().any(|row| row.try_get::<String, _>(0).is_ok_and(|value| value == secret)),
+        Err(error) => format!("{error:?}").contains(secret),
+    }
+}
+
+/// The same text for both in turn: a plan or a statement that was made for one must not serve the other.
+async fn keeps_apart(attacker: &TenantDb, victim: &TenantDb, tables: &CanaryTables, secret: &str) -> Result<bool> {
+    let text = format!("SELECT secret FROM {} WHERE id = $1", tables.parent);
+    for _ in 0..TURNS {
+        for (db, expected) in [(victim, Some(secret)), (attacker, None)] {
+            let query = sqlx::query_scalar(AssertSqlSafe(text.as_str())).bind(7_i64);
+            let found: Option<String> = query.fetch_optional(db.postgres()?).await?;
+            if found.as_deref() != expected {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Requests of the victim are given up at any moment; what comes next on their connections is the attacker's.
+async fn survives_cancels(attacker: &TenantDb, victim: &TenantDb, tables: &CanaryTables, secret: &str) -> Result<bool> {
+    let slow = format!("SELECT secret FROM {}, pg_sleep(0.05)", tables.parent);
+    let text = format!("SELECT secret FROM {}", tables.parent);
+    for turn in 0..TURNS {
+        let wait = Duration::from_micros(u64::try_from(turn).unwrap_or(0) * 500);
+        let query = sqlx::query(AssertSqlSafe(slow.as_str())).fetch_all(victim.postgres()?);
+        drop(tokio::time::timeout(wait, query).await);
+        if shows(attacker, &text, secret).await {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

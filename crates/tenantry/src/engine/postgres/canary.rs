@@ -1,0 +1,133 @@
+//! What the canaries of `doctor` try on each other, and the tables they try it on.
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::{
+    control::Control,
+    names::{Names, TENANT, literal, quoted},
+    rules,
+    scripts::Site,
+};
+use crate::{
+    engine::{Attacks, CanaryTables, Placement},
+    error::Result,
+    ident::Ident,
+    tenant::Isolation,
+};
+
+/// Every canary's tables have names of their own: two doctors at once are in nobody's way.
+fn tables_of(first: &Placement) -> Result<CanaryTables> {
+    let id = first.id.as_uuid().as_simple().to_string();
+    Ok(CanaryTables {
+        parent: Ident::new(format!("tenantry_canary_{id}"))?,
+        child: Ident::new(format!("tenantry_canary_{id}_child"))?,
+    })
+}
+
+fn definition(tables: &CanaryTables) -> String {
+    let CanaryTables { parent, child } = tables;
+    format!(
+        "CREATE TABLE IF NOT EXISTS {parent} (
+             tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL, secret text NOT NULL,
+             PRIMARY KEY (tenant_id, id), UNIQUE (tenant_id, secret));
+         CREATE TABLE IF NOT EXISTS {child} (
+             tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL, parent_id bigint NOT NULL,
+             PRIMARY KEY (tenant_id, id),
+             FOREIGN KEY (tenant_id, parent_id) REFERENCES {parent} (tenant_id, id) ON DELETE CASCADE)"
+    )
+}
+
+pub(super) async fn prepare(
+    control: &Control,
+    names: &Names,
+    canaries: [&Placement; 2],
+) -> Result<Option<CanaryTables>> {
+    let tables = tables_of(canaries[0])?;
+    for canary in canaries {
+        let site = Site::tenant(names, canary);
+        let database = (canary.isolation == Isolation::Database).then(|| names.of_tenant(&canary.physical));
+        let mut own = control.admin_of(database.as_deref()).await?;
+        make(&mut own.connection, names, &site, &definition(&tables)).await?;
+        own.close().await;
+    }
+    Ok(Some(tables))
+}
+
+/// Made and walled as a file of migrations is, but written into no ledger.
+async fn make(connection: &mut PgConnection, names: &Names, site: &Site, definition: &str) -> Result<()> {
+    let (schema, owner) = (quoted(&site.schema), quoted(&names.owner()));
+    let text = format!("BEGIN; SET LOCAL search_path = {schema}; SET LOCAL ROLE {owner}; {definition}");
+    connection.execute(AssertSqlSafe(text)).await?;
+    if site.rules() == Some(rules::Rules::Row) {
+        rules::protect(connection, &site.subject(names)?.as_ref()).await?;
+    }
+    connection.execute("COMMIT").await?;
+    Ok(())
+}
+
+/// In tables that tenants have in common nothing goes with the canaries but their rows.
+pub(super) async fn clean(control: &Control, tables: &CanaryTables) -> Result<()> {
+    let mut admin = control.admin().await?;
+    let text = format!("DROP TABLE IF EXISTS {TENANT}.{}, {TENANT}.{}", tables.child, tables.parent);
+    admin.execute(AssertSqlSafe(text)).await?;
+    admin.done();
+    Ok(())
+}
+
+/// The victim has row 7 in the parent table, and a child of it.
+pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryTables>) -> Attacks {
+    let (id, role) = (literal(&victim.id.to_string()), quoted(&names.of_tenant(&victim.physical)));
+    let schema = if victim.isolation == Isolation::Schema { quoted(&victim.physical) } else { quoted(TENANT) };
+    let mut refused: Vec<String> = [
+        "RESET ROLE",
+        "RESET ALL",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "SET search_path = pg_catalog",
+        "SET LOCAL row_security = off",
+        "BEGIN",
+        "SELECT 1; COMMIT",
+        "CREATE TABLE tenantry_canary (a int)",
+        "CREATE TEMP TABLE tenantry_canary (a int)",
+        "CREATE FUNCTION tenantry_canary() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT * FROM tenantry.migrations",
+        "UPDATE tenantry.place SET owner = gen_random_uuid()",
+        "SELECT rolpassword FROM pg_authid",
+        "SELECT pg_read_file('PG_VERSION')",
+        "LISTEN tenantry_canary",
+        "PREPARE tenantry_canary AS SELECT 1",
+    ]
+    .map(Into::into)
+    .into();
+    refused.push(format!("SET ROLE {role}"));
+    refused.push(format!("SET LOCAL tenantry.tenant = {id}"));
+    let mut tried = Vec::new();
+    if let Some(CanaryTables { parent, child }) = tables {
+        refused.push(format!("TRUNCATE {parent}, {child}"));
+        refused.push(format!("ALTER TABLE {parent} DISABLE ROW LEVEL SECURITY"));
+        refused.push(format!("DROP TABLE {child}"));
+        // The victim has it; to the attacker it must be as one that is nowhere.
+        refused.push(format!("INSERT INTO {child} (id, parent_id) VALUES (70, 7)"));
+        tried = [
+            format!("SELECT secret FROM {parent} WHERE tenant_id = {id}"),
+            format!("SELECT secret FROM {schema}.{parent}"),
+            format!("SELECT secret::int FROM {parent} WHERE tenant_id = {id}"),
+            format!("SELECT p.secret FROM {parent} p RIGHT JOIN {child} c ON p.id = c.parent_id"),
+            format!("INSERT INTO {parent} (tenant_id, id, secret) VALUES ({id}, 8, 'planted')"),
+            format!("UPDATE {parent} SET tenant_id = {id}, id = id + 1000"),
+            format!("UPDATE {schema}.{parent} SET secret = 'changed' WHERE id = 7"),
+            format!("DELETE FROM {schema}.{parent} WHERE id = 7"),
+            format!("DELETE FROM {parent}"),
+            format!(
+                "INSERT INTO {parent} (tenant_id, id, secret) VALUES ({id}, 7, 'changed')
+                 ON CONFLICT (tenant_id, id) DO UPDATE SET secret = 'changed' RETURNING secret"
+            ),
+            format!(
+                "MERGE INTO {parent} p USING (VALUES ({id}::uuid, 7)) v (t, i) ON p.tenant_id = v.t AND p.id = v.i
+                 WHEN MATCHED THEN DELETE"
+            ),
+            format!("WITH d AS (DELETE FROM {parent} WHERE tenant_id = {id} RETURNING secret) SELECT secret FROM d"),
+        ]
+        .into();
+    }
+    Attacks { refused, tried, whose: "SELECT tenantry.tenant()::text" }
+}

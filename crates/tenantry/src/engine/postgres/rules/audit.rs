@@ -1,0 +1,71 @@
+//! What `doctor` asks of a server and of a database beside the schemas of the tenants.
+
+use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
+
+use super::versions;
+use crate::{engine::Finding, ident::Ident};
+
+/// The names of one installation's roles on a server.
+pub(crate) struct Roles<'a> {
+    /// With which all of them begin.
+    pub(crate) prefix: &'a Ident,
+    /// With which those of schema isolation's tenants begin.
+    pub(crate) tenants: &'a Ident,
+    pub(crate) owner: &'a Ident,
+    /// The only one that writes the shared tables.
+    pub(crate) shared_login: Option<&'a Ident>,
+}
+
+const ROLES: &str = include_str!("roles.sql");
+const DATABASE: &str = include_str!("database.sql");
+const CODES: &[&str] = &[
+    "may_connect",
+    "may_create",
+    "may_make_temp",
+    "role_attribute",
+    "role_membership",
+    "role_setting",
+    "shared_writable",
+    "tenant_function",
+];
+
+/// What drifted in the roles of the installation, and a version of the server that leaks; once a server.
+pub(crate) async fn audit_roles(connection: &mut PgConnection, roles: &Roles<'_>) -> sqlx::Result<Vec<Finding>> {
+    let mut found: Vec<_> = connection.server_version_num().and_then(versions::version_finding).into_iter().collect();
+    found.extend(findings(connection, named(ROLES, roles)).await?);
+    Ok(found)
+}
+
+/// What the connected database opens to others. `tenant`: the login whose own it is; `None` in a database of many tenants.
+pub(crate) async fn audit_database(
+    connection: &mut PgConnection,
+    roles: &Roles<'_>,
+    tenant: Option<&Ident>,
+) -> sqlx::Result<Vec<Finding>> {
+    let allowed = [Some(roles.owner), tenant].into_iter().flatten().map(Ident::as_str).collect::<Vec<_>>().join(",");
+    let sql = named(DATABASE, roles)
+        .replace("{allowed}", &format!("{{{allowed}}}"))
+        .replace("{private}", if tenant.is_some() { "true" } else { "false" })
+        .replace("{shared_login}", roles.shared_login.map_or("", Ident::as_str));
+    findings(connection, sql).await
+}
+
+fn named(sql: &str, roles: &Roles<'_>) -> String {
+    sql.replace("{prefix}", roles.prefix.as_str())
+        .replace("{tenants}", roles.tenants.as_str())
+        .replace("{owner}", roles.owner.as_str())
+}
+
+async fn findings(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<Finding>> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let code: &str = row.try_get("code")?;
+            Ok(Finding {
+                code: CODES.iter().copied().find(|known| *known == code).unwrap_or("unsafe"),
+                what: row.try_get("what")?,
+                repair: row.try_get("repair")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,56 @@
+-- What the database that is connected to opens beside the tenants' tables: rows (code, what, repair).
+SET LOCAL search_path = pg_catalog, pg_temp;
+WITH allowed AS MATERIALIZED (
+  SELECT oid FROM pg_roles WHERE rolname = ANY ('{allowed}'::text[]) OR rolsuper
+),
+db AS MATERIALIZED (SELECT * FROM pg_database WHERE datname = current_database()),
+door AS (
+  SELECT 'database' AS word, quote_ident(datname) AS name, datdba AS holder, g.*
+    FROM db, aclexplode(coalesce(datacl, acldefault('d', datdba))) g
+  UNION ALL
+  SELECT 'schema', quote_ident(nspname), nspowner, g.*
+    FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) g
+   WHERE nspname IN ('public', 'shared', 'tenantry')
+),
+reference AS MATERIALIZED (
+  SELECT c.oid, c.relname, c.relowner, c.relacl
+    FROM pg_depend d JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+   WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'shared'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+),
+given AS (
+  SELECT relname, relowner, '' AS columns, g.* FROM reference, aclexplode(relacl) g
+  UNION ALL
+  SELECT relname, relowner, format(' (%I)', a.attname), g.*
+    FROM reference JOIN pg_attribute a ON a.attrelid = reference.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) g
+)
+SELECT code, what, repair FROM (
+  SELECT CASE privilege_type WHEN 'CREATE' THEN 'may_create' WHEN 'CONNECT' THEN 'may_connect' ELSE 'may_make_temp' END
+           AS code,
+         format('%s %s: %s has %s', word, name, who, privilege_type) AS what,
+         format('REVOKE %s ON %s %s FROM %s', privilege_type, word, name, who) AS repair
+    FROM door, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS who) w
+   WHERE grantee <> holder AND grantee NOT IN (SELECT oid FROM allowed)
+     AND (privilege_type = 'CREATE' AND (grantee = 0 OR starts_with(who, '{prefix}'))
+          OR privilege_type = 'TEMPORARY' AND (grantee = 0 OR starts_with(who, '{prefix}'))
+          OR privilege_type = 'CONNECT' AND {private})
+  UNION ALL
+  -- Only the login of the shared tables writes them.
+  SELECT 'shared_writable', format('table shared.%I: %s has %s%s', relname, who, privilege_type, columns),
+         format('REVOKE %s%s ON shared.%I FROM %s', privilege_type, columns, relname, who)
+    FROM given, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS who) w
+   WHERE grantee <> relowner AND privilege_type <> 'SELECT' AND (grantee = 0 OR starts_with(who, '{prefix}'))
+     AND pg_get_userbyid(grantee) IS DISTINCT FROM '{shared_login}'
+  UNION ALL
+  SELECT 'tenant_function', format('tenantry.tenant() is %s', fault),
+         'ALTER FUNCTION tenantry.tenant() STABLE SECURITY INVOKER RESET ALL'
+    FROM pg_proc p, LATERAL (VALUES
+           (p.provolatile = 'i' AND p.prosrc ~* 'current_setting', 'IMMUTABLE, so that its answer is kept in plans'),
+           (p.prosecdef, 'SECURITY DEFINER'),
+           (p.proconfig IS NOT NULL, 'run with settings of its own'),
+           (starts_with(pg_get_userbyid(p.proowner)::text, '{prefix}') AND pg_get_userbyid(p.proowner) <> '{owner}',
+            'owned by ' || pg_get_userbyid(p.proowner))) v(there, fault)
+   WHERE p.oid = to_regprocedure('tenantry.tenant()') AND v.there
+  UNION ALL
+  SELECT 'tenant_function', 'tenantry.tenant() is gone', 'run `tenantry doctor --repair`'
+   WHERE to_regprocedure('tenantry.tenant()') IS NULL
+) finding ORDER BY code, what;

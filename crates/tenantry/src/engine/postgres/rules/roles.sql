@@ -1,0 +1,29 @@
+-- The installation's roles, all over the server: rows (code, what, repair).
+WITH ours AS MATERIALIZED (
+  SELECT r.*, r.rolname::text AS name FROM pg_catalog.pg_roles r
+   WHERE pg_catalog.starts_with(r.rolname::text, '{prefix}')
+)
+SELECT code, what, repair FROM (
+  SELECT 'role_attribute' AS code, pg_catalog.format('role %s has %s', ours.name, word) AS what,
+         pg_catalog.format('ALTER ROLE %I NO%s', ours.name, word) AS repair
+    FROM ours, LATERAL (VALUES (rolsuper, 'SUPERUSER'), (rolbypassrls, 'BYPASSRLS'), (rolcreaterole, 'CREATEROLE'),
+           (rolcreatedb, 'CREATEDB'), (rolreplication, 'REPLICATION'), (rolcanlogin AND rolinherit, 'INHERIT'),
+           (rolcanlogin AND name = '{owner}', 'LOGIN')) attribute(there, word)
+   WHERE there
+  UNION ALL
+  SELECT 'role_setting', pg_catalog.format('role %s starts with %s', ours.name, setting),
+         pg_catalog.format('ALTER ROLE %I RESET %s', ours.name, pg_catalog.split_part(setting, '=', 1))
+    FROM ours JOIN pg_catalog.pg_db_role_setting s ON s.setrole = ours.oid, pg_catalog.unnest(s.setconfig) setting
+   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=)'
+  UNION ALL
+  -- A login may be a member of tenants' roles and of nothing else, a tenant's role of the reader of the shared tables.
+  SELECT 'role_membership', pg_catalog.format('role %s is a member of %s', ours.name, other.rolname),
+         pg_catalog.format('REVOKE %I FROM %I', other.rolname, ours.name)
+    FROM ours JOIN pg_catalog.pg_auth_members m ON m.member = ours.oid
+    JOIN pg_catalog.pg_roles other ON other.oid = m.roleid
+   WHERE m.admin_option OR NOT (ours.rolcanlogin AND NOT other.rolcanlogin
+                                AND pg_catalog.starts_with(other.rolname::text, '{tenants}')
+                            OR NOT ours.rolcanlogin AND pg_catalog.starts_with(ours.name, '{tenants}')
+                                AND pg_catalog.starts_with(other.rolname::text, '{prefix}')
+                                AND other.rolname LIKE '%\_reader')
+) finding ORDER BY code, what

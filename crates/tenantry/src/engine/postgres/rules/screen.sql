@@ -1,0 +1,64 @@
+-- Whether `any.sql` has to be asked at all: true for everything that it could report, and for a little more.
+-- Planning that query takes longer than making a table does, and a new tenant nearly always has nothing to report.
+SET LOCAL search_path = pg_catalog, pg_temp;
+WITH member AS MATERIALIZED (
+  SELECT classid, objid FROM pg_depend
+   WHERE refclassid = 'pg_namespace'::regclass AND refobjid = '{schema}'::regnamespace
+),
+rel AS MATERIALIZED (
+  SELECT c.oid, c.relkind, c.relowner, c.relacl, c.relhasrules, c.relhastriggers, c.relhassubclass
+    FROM member m JOIN pg_class c ON c.oid = m.objid
+   WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+),
+fun AS MATERIALIZED (
+  SELECT p.oid, p.proowner <> '{owner}'::regrole OR p.prosecdef OR p.proleakproof OR p.proconfig IS NOT NULL
+                OR p.prosqlbody IS NOT NULL OR p.prosrc ~ '{scope_words}|/\*|--|\mt_[0-9a-f]{32}\M'
+                OR p.prolang NOT IN (SELECT oid FROM pg_language WHERE lanpltrusted OR lanname = 'internal') AS doubtful
+    FROM member m JOIN pg_proc p ON p.oid = m.objid WHERE m.classid = 'pg_proc'::regclass
+),
+rule AS MATERIALIZED (
+  SELECT w.oid, w.ev_action FROM rel JOIN pg_rewrite w ON w.ev_class = rel.oid WHERE rel.relhasrules
+),
+known AS (SELECT oid FROM rel UNION ALL SELECT oid FROM fun UNION ALL SELECT oid FROM rule),
+setter AS (SELECT '%:funcid ' || 'pg_catalog.set_config(text,text,bool)'::regprocedure::oid || ' %' AS call)
+SELECT EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind = 'f')
+    OR EXISTS (SELECT FROM fun WHERE doubtful)
+    OR EXISTS (SELECT FROM member WHERE classid = 'pg_extension'::regclass)
+    OR EXISTS (SELECT FROM rel, aclexplode(rel.relacl) g
+                WHERE g.grantee NOT IN ('{owner}'::regrole, '{role}'::regrole)
+                   OR g.grantee = '{role}'::regrole
+                      AND (g.is_grantable OR g.privilege_type IN ('REFERENCES', 'TRIGGER', 'MAINTAIN')))
+    OR EXISTS (SELECT FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid WHERE a.attacl IS NOT NULL)
+    OR EXISTS (SELECT FROM pg_namespace n
+                WHERE n.oid = '{schema}'::regnamespace
+                  AND (n.nspowner <> '{owner}'::regrole
+                       OR EXISTS (SELECT FROM aclexplode(n.nspacl) g
+                                   WHERE g.grantee <> '{owner}'::regrole
+                                     AND (g.grantee <> '{role}'::regrole OR g.is_grantable OR g.privilege_type <> 'USAGE'))))
+    OR EXISTS (SELECT FROM pg_default_acl
+                WHERE defaclrole = '{owner}'::regrole AND defaclnamespace IN (0, '{schema}'::regnamespace))
+    OR EXISTS (SELECT FROM pg_shdepend
+                WHERE refclassid = 'pg_authid'::regclass AND refobjid = '{role}'::regrole AND deptype = 'o')
+    OR EXISTS (SELECT FROM rel JOIN pg_index i ON i.indrelid = rel.oid WHERE NOT i.indisvalid)
+    OR EXISTS (SELECT FROM rel JOIN pg_inherits i ON i.inhrelid = rel.oid WHERE i.inhparent NOT IN (SELECT oid FROM rel))
+    OR EXISTS (SELECT FROM setter, rel JOIN pg_attrdef e ON e.adrelid = rel.oid WHERE e.adbin::text LIKE setter.call)
+    OR EXISTS (SELECT FROM setter, rel JOIN pg_constraint k ON k.conrelid = rel.oid WHERE k.conbin::text LIKE setter.call)
+    -- The triggers of a foreign key stand on both of its tables, each with the other's name.
+    OR EXISTS (SELECT FROM rel JOIN pg_trigger g ON g.tgrelid = rel.oid
+                WHERE rel.relhastriggers
+                  AND CASE WHEN g.tgisinternal
+                           THEN g.tgenabled <> 'O'
+                             OR g.tgconstrrelid <> 0 AND g.tgconstrrelid NOT IN (SELECT oid FROM rel)
+                                AND (g.tgfoid NOT IN ('"RI_FKey_check_ins"'::regproc, '"RI_FKey_check_upd"'::regproc)
+                                     OR (SELECT relnamespace FROM pg_class WHERE oid = g.tgconstrrelid)
+                                        <> 'shared'::regnamespace)
+                           ELSE g.tgqual IS NOT NULL OR g.tgfoid NOT IN (SELECT oid FROM fun) END)
+    OR EXISTS (SELECT FROM setter, rule WHERE rule.ev_action::text LIKE setter.call)
+    OR EXISTS (SELECT FROM rule JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = rule.oid
+                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid NOT IN (SELECT oid FROM rel))
+    OR EXISTS (SELECT FROM rel JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = rel.oid
+                WHERE (d.deptype = 'n' AND d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_proc'::regclass,
+                                                         'pg_class'::regclass)
+                       OR d.deptype = 'a' AND d.classid = 'pg_class'::regclass AND d.refobjsubid = 0
+                          AND rel.relhassubclass)
+                  AND d.objid NOT IN (SELECT oid FROM known)) AS doubtful;

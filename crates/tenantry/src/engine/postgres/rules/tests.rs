@@ -1,0 +1,109 @@
+//! Every case of [`cases`] against a real server, in a transaction that is rolled back.
+
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, postgres::PgConnection};
+use tenantry_testbed::{Postgres, TestDatabase};
+
+use super::{
+    cases::{ACCEPTED, CASES, DRIFT, PRELUDE, REPAIRED, SHARED},
+    *,
+};
+
+/// A database as the engine prepares it, and the names in it.
+struct Place {
+    connection: PgConnection,
+    _database: TestDatabase,
+    schema: Ident,
+    shared: Ident,
+    owner: Ident,
+    login: Ident,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let database = Postgres::shared().and_then(|server| server.database()).expect("a database");
+        let options: sqlx::postgres::PgConnectOptions = database.url().parse().expect("a URL");
+        let mut connection = options.connect().await.expect("connects");
+        let installation = crate::id::TenantId::new();
+        let names = crate::engine::postgres::names::Names::new(installation, "main", None).expect("names");
+        crate::engine::postgres::server::prepare(&mut connection, &names, installation, None).await.expect("prepared");
+        let ident = |name: String| Ident::new(name).expect("an identifier");
+        let (owner, login) = (ident(names.owner()), ident(names.rows_login()));
+        let (schema, shared) = (ident("tenant".into()), ident("shared".into()));
+        Self { connection, _database: database, schema, shared, owner, login }
+    }
+
+    /// What is found after a migration; `as_admin` without what protects tables afterwards.
+    async fn found(&mut self, sql: &str, rules: Rules, protected: bool, as_admin: bool) -> Vec<Breach> {
+        let schema = if rules == Rules::Shared { &self.shared } else { &self.schema };
+        let subject = Subject { schema, owner: &self.owner, role: &self.login };
+        let of_tables = Subject { schema: &self.schema, ..subject };
+        let connection = &mut self.connection;
+        let enter = format!("BEGIN; SET LOCAL ROLE {}; SET LOCAL search_path = tenant, shared", self.owner);
+        connection.execute(AssertSqlSafe(enter)).await.expect("enters");
+        connection.execute("CREATE TABLE shared.plans (id int PRIMARY KEY)").await.expect("a shared table");
+        connection.execute(PRELUDE).await.expect("the prelude");
+        protect(connection, &of_tables).await.expect("protects");
+        if as_admin {
+            connection.execute("RESET ROLE").await.expect("resets");
+        }
+        connection.execute("SET LOCAL search_path = tenant, shared").await.expect("sets");
+        let sql = sql.replace("{role}", self.login.as_str());
+        connection.execute(AssertSqlSafe(sql.clone())).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        if protected {
+            protect(connection, &of_tables).await.expect("protects");
+        }
+        let found = breaches(connection, rules, &subject).await.expect("is read");
+        if rules == Rules::Own {
+            assert_eq!(found, breaches_of_new(connection, &subject).await.expect("is read"), "{sql}");
+        }
+        connection.execute("ROLLBACK").await.expect("rolls back");
+        found
+    }
+}
+
+fn codes(found: &[Breach]) -> Vec<&str> {
+    found.iter().map(|breach| breach.code).collect()
+}
+
+#[tokio::test]
+async fn every_unsafe_migration_is_found_by_its_code_with_a_correction() {
+    let mut place = Place::new().await;
+    for (name, sql, code) in CASES {
+        let found = place.found(sql, Rules::Row, true, false).await;
+        assert!(codes(&found).contains(code), "{name}: {found:?}");
+        assert!(
+            found.iter().all(|breach| !breach.correction.is_empty() && breach.code != "unsafe"),
+            "{name}: {found:?}"
+        );
+        // The smaller query for new tenants says the same as the whole one.
+        place.found(sql, Rules::Own, false, false).await;
+    }
+    for (name, sql, code) in SHARED {
+        let found = place.found(sql, Rules::Shared, false, false).await;
+        assert!(codes(&found).contains(code), "{name}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_safe_is_accepted_under_every_isolation() {
+    let mut place = Place::new().await;
+    for (name, sql) in ACCEPTED {
+        for rules in [Rules::Row, Rules::Own] {
+            let found = place.found(sql, rules, rules == Rules::Row, false).await;
+            assert!(found.is_empty(), "{name}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_can_be_put_right_is_and_what_drifted_since_is_found() {
+    let mut place = Place::new().await;
+    for (name, sql) in REPAIRED {
+        let found = place.found(sql, Rules::Row, true, false).await;
+        assert!(found.is_empty(), "{name}: {found:?}");
+    }
+    for (name, sql, code) in DRIFT {
+        let found = place.found(sql, Rules::Row, false, true).await;
+        assert!(codes(&found).contains(code), "{name}: {found:?}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Types that tenants' schemas have of their own: the driver knows types by their names, and each schema's is another one.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::postgres::PgConnection;
+
+/// How long a server without such types is not asked again.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Enums, domains, ranges and composites; the row type of a table is not counted.
+const ASK: &str = "
+SELECT EXISTS (
+    SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+     WHERE starts_with(n.nspname, 't_')
+       AND (t.typtype IN ('e', 'd', 'r')
+            OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')))";
+
+/// Whether there are any. If so, a connection that goes from tenant to tenant has to forget what it has prepared.
+#[derive(Default)]
+pub(super) struct OwnTypes {
+    are_there: AtomicBool,
+    asked: Mutex<Option<Instant>>,
+}
+
+impl OwnTypes {
+    pub(super) fn are_there(&self) -> bool {
+        self.are_there.load(Ordering::Relaxed)
+    }
+
+    /// Asks on a new connection, unless it was asked a moment ago: a migration may make the first type at any time.
+    pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.are_there() || !self.is_due() {
+            return Ok(());
+        }
+        let found: bool = sqlx::query_scalar(ASK).persistent(false).fetch_one(connection).await?;
+        self.are_there.fetch_or(found, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = asked.is_none_or(|asked| asked.elapsed() >= PAUSE);
+        if due {
+            *asked = Some(Instant::now());
+        }
+        due
+    }
+}

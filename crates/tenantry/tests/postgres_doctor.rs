@@ -1,0 +1,138 @@
+//! `doctor` on PostgreSQL: every hole that somebody has made since is found, with a repair that closes it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use support::{Installation, Kind, user_add};
+use tenantry::{DoctorOptions, DoctorReport};
+
+async fn examined(place: &Installation) -> DoctorReport {
+    place.tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap()
+}
+
+fn codes(report: &DoctorReport) -> Vec<&str> {
+    report.findings.iter().map(|finding| finding.code).collect()
+}
+
+/// Makes a hole in a database, and gives what doctor says of it.
+async fn with_hole(place: &Installation, database: &str, hole: &str, code: &str) -> DoctorReport {
+    let server = place.database.as_ref().unwrap().server();
+    server.sql(database, hole).unwrap_or_else(|e| panic!("{hole}: {e}"));
+    let report = examined(place).await;
+    assert!(codes(&report).contains(&code), "{hole}: {report:#?}");
+    assert!(report.findings.iter().all(|finding| !finding.repair.is_empty()), "{report:#?}");
+    report
+}
+
+/// The first repair that is a statement closes the hole again.
+async fn repaired(place: &Installation, database: &str, report: &DoctorReport, code: &str) {
+    let server = place.database.as_ref().unwrap().server();
+    let repair = &report.findings.iter().find(|finding| finding.code == code).unwrap().repair;
+    server.sql(database, repair).unwrap_or_else(|e| panic!("{repair}: {e}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_installation_on_postgres_has_no_finding_and_its_canaries_do_not_bleed() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase] {
+        let place = Installation::on(kind).await;
+        let acme = place.tenant("acme").await;
+        user_add(&acme, "ann").await;
+        let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
+        assert!(report.findings.is_empty(), "{kind:?}: {:#?}", report.findings);
+        assert!(report.checks.iter().filter(|check| check.starts_with("canaries")).count() == 3, "{report:#?}");
+        let left = place.database.as_ref().unwrap().sql(
+            "SELECT count(*) FROM pg_class WHERE relname LIKE 'tenantry_canary%'
+             UNION ALL SELECT count(*) FROM pg_namespace WHERE nspname LIKE 't\\_%' AND length(nspname) = 34",
+        );
+        let expected = if kind == Kind::PostgresSchema { "0\n1" } else { "0\n0" };
+        assert_eq!(left.unwrap().trim(), expected, "{kind:?}: nothing of the canaries is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    place.tenant("acme").await;
+    let database = place.database.as_ref().unwrap().name().to_owned();
+    for (hole, code) in [
+        ("ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY", "rls_off"),
+        ("ALTER TABLE tenant.users NO FORCE ROW LEVEL SECURITY", "rls_off"),
+        ("ALTER TABLE tenant.users OWNER TO CURRENT_USER", "wrong_owner"),
+    ] {
+        let report = with_hole(&place, &database, hole, code).await;
+        repaired(&place, &database, &report, code).await;
+        let after = examined(&place).await;
+        assert!(after.findings.is_empty(), "{hole}: {:#?}", after.findings);
+    }
+    for (hole, code, undo) in [
+        (
+            "DROP POLICY tenantry_isolation ON tenant.users",
+            "policy_altered",
+            "CREATE POLICY tenantry_isolation ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
+             nullif(current_setting('tenantry.tenant', true), ''))::uuid) WITH CHECK (tenant_id = (SELECT \
+             nullif(current_setting('tenantry.tenant', true), ''))::uuid)",
+        ),
+        (
+            "CREATE VIEW tenant.all_users AS SELECT * FROM tenant.users",
+            "view_not_invoker",
+            "DROP VIEW tenant.all_users",
+        ),
+        (
+            "CREATE FUNCTION tenant.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users'",
+            "security_definer",
+            "DROP FUNCTION tenant.peek()",
+        ),
+        (
+            "DO $$ BEGIN EXECUTE format('GRANT TRUNCATE ON tenant.users TO %I',
+                 (SELECT rolname FROM pg_roles WHERE has_schema_privilege(oid, 'tenant', 'USAGE') AND rolname LIKE 'tn\\_%\\_row' LIMIT 1)); END $$",
+            "excess_privilege",
+            "DO $$ BEGIN EXECUTE format('REVOKE TRUNCATE ON tenant.users FROM %I',
+                 (SELECT rolname FROM pg_roles WHERE has_schema_privilege(oid, 'tenant', 'USAGE') AND rolname LIKE 'tn\\_%\\_row' LIMIT 1)); END $$",
+        ),
+    ] {
+        with_hole(&place, &database, hole, code).await;
+        place.database.as_ref().unwrap().sql(undo).unwrap();
+    }
+    let after = examined(&place).await;
+    assert!(after.findings.is_empty(), "{:#?}", after.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_database_on_postgres_that_was_opened_to_others_is_found() {
+    let place = Installation::on(Kind::PostgresDatabase).await;
+    place.tenant("acme").await;
+    let own = place.database.as_ref().unwrap().sql(
+        "SELECT datname FROM pg_database d WHERE datname LIKE 'tn\\_%\\_t\\_%' AND datdba = 10 ORDER BY oid DESC LIMIT 1",
+    );
+    let own = own.unwrap().trim().to_owned();
+    let main = place.database.as_ref().unwrap().name().to_owned();
+    let before = examined(&place).await;
+    assert!(before.findings.is_empty(), "{:#?}", before.findings);
+    let hole = format!("GRANT CONNECT ON DATABASE {own} TO PUBLIC");
+    let server = place.database.as_ref().unwrap().server();
+    server.sql(&main, &hole).unwrap();
+    let report = examined(&place).await;
+    assert!(!report.findings.is_empty(), "everybody may connect");
+    server.sql(&main, &format!("REVOKE ALL ON DATABASE {own} FROM PUBLIC")).unwrap();
+    assert!(examined(&place).await.findings.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_on_postgres_is_removed_and_a_strangers_place_is_left_alone() {
+    for kind in [Kind::PostgresSchema, Kind::PostgresDatabase] {
+        let place = Installation::on(kind).await;
+        let acme = place.tenant("acme").await;
+        let id = acme.tenant().id.as_uuid().as_simple().to_string();
+        place.tenancy.tenant_delete("acme").await.unwrap();
+        place.tenancy.tenant_purge("acme").await.unwrap();
+        // What a restored server brings back.
+        let database = place.database.as_ref().unwrap();
+        database.sql(&format!("CREATE SCHEMA t_{id}; CREATE SCHEMA t_{}", "0".repeat(32))).unwrap();
+        let report = place.tenancy.doctor(DoctorOptions::new().read_only(true).repair(true)).await.unwrap();
+        assert!(codes(&report).contains(&"stranger"), "{report:#?}");
+        assert!(report.repaired.iter().any(|what| what.contains(&id)), "{report:#?}");
+        let left = database.sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 't\\_%' AND length(nspname) = 34");
+        assert_eq!(left.unwrap().trim(), format!("t_{}", "0".repeat(32)), "{kind:?}");
+    }
+}

@@ -1,0 +1,135 @@
+//! What a statement costs on the way to PostgreSQL, counted on a wire that the test holds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use support::{Installation, Kind, TENANT, open, user_add};
+use tenantry::{NewServer, NewTenant, TenantDb};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Stands before the server, counts how often a client speaks after it was spoken to, and answers only so often.
+#[derive(Clone)]
+struct Wire {
+    trips: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
+}
+
+impl Wire {
+    async fn before(port: u16) -> (Self, u16) {
+        let wire = Self { trips: Arc::default(), answered: Arc::new(AtomicUsize::new(usize::MAX)) };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let forward = wire.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                forward.clone().forward(client, server);
+            }
+        });
+        (wire, own)
+    }
+
+    fn forward(self, client: TcpStream, server: TcpStream) {
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        let client_speaks = Arc::new(AtomicBool::new(false));
+        let (wire, speaks) = (self.clone(), Arc::clone(&client_speaks));
+        tokio::spawn(pump(from_client, to_server, async move || {
+            if !speaks.swap(true, Ordering::SeqCst) {
+                wire.trips.fetch_add(1, Ordering::SeqCst);
+            }
+        }));
+        tokio::spawn(pump(from_server, to_client, async move || {
+            while self.trips.load(Ordering::SeqCst) > self.answered.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            client_speaks.store(false, Ordering::SeqCst);
+        }));
+    }
+
+    /// From now on only so many round trips are answered.
+    fn answers_only(&self, trips: usize) {
+        self.trips.store(0, Ordering::SeqCst);
+        self.answered.store(trips, Ordering::SeqCst);
+    }
+}
+
+async fn pump(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, mut on: impl AsyncFnMut()) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        on().await;
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A tenant whose connections go through the counter; one, so that it is warm after the first use.
+async fn counted(kind: Kind) -> (Installation, TenantDb, Wire) {
+    let place = Installation::on(kind).await;
+    let url = place.database.as_ref().unwrap().tcp_url();
+    let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
+    let (wire, port) = Wire::before(options.get_port()).await;
+    let through = url.replace(&format!(":{}/", options.get_port()), &format!(":{port}/"));
+    let dir = tempfile::tempdir().unwrap();
+    let other = Installation { dir, ..place };
+    let tenancy = open(other.dir.path().into(), |c| c, TENANT).await.background(false).open().await.unwrap();
+    // The database is that of another installation: the rules of names let both stand side by side in one cluster.
+    let server = other.database.as_ref().unwrap().server();
+    let name = format!("wire_{}", options.get_database().unwrap());
+    server.sql("postgres", &format!("CREATE DATABASE {name}")).unwrap();
+    let through = through.replace(options.get_database().unwrap(), &name);
+    tenancy.server_add(NewServer::new("wire", through).connections(1)).await.unwrap();
+    tenancy.migrations().up(&tenantry::MigrateOptions::new(), |_| ()).await.unwrap();
+    tenancy.tenant_create(NewTenant::new("acme").unwrap().isolation(kind.isolation())).await.unwrap();
+    let db = tenancy.tenant("acme").await.unwrap();
+    user_add(&db, "ann").await;
+    let place = Installation { tenancy, ..other };
+    (place, db, wire)
+}
+
+async fn read(db: &TenantDb) {
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT username FROM users").fetch_all(db.postgres().unwrap()).await.unwrap();
+    assert_eq!(names, ["ann"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_read_costs_its_caller_two_round_trips_to_postgres_and_one_in_a_database_of_its_own() {
+    for (kind, expected) in [(Kind::PostgresRow, 2), (Kind::PostgresSchema, 2), (Kind::PostgresDatabase, 1)] {
+        let (place, db, wire) = counted(kind).await;
+        for _ in 0..3 {
+            read(&db).await;
+        }
+        for _ in 0..3 {
+            settled().await;
+            wire.answers_only(expected);
+            let answer = tokio::time::timeout(Duration::from_secs(20), read(&db)).await;
+            assert!(answer.is_ok(), "{kind:?}: {expected} round trips were not enough");
+            wire.answers_only(usize::MAX);
+            settled().await;
+            wire.answers_only(expected - 1);
+            let answer = tokio::time::timeout(Duration::from_millis(300), read(&db)).await;
+            assert!(answer.is_err(), "{kind:?}: the wire does not count");
+            wire.answers_only(usize::MAX);
+        }
+        drop(place);
+    }
+}
+
+/// What is done behind an answer.
+async fn settled() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}

@@ -1,0 +1,234 @@
+//! What the SQL of apps means on PostgreSQL, in every isolation: beyond the list that all engines have in common.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use futures_util::TryStreamExt;
+use sqlx::{Postgres, Row, postgres::PgTypeInfo};
+use support::{Installation, Kind, TENANT, number, run, texts, user_add, users};
+use tenantry::{Config, Error, PoolLimits, TenantDb};
+
+on_every_postgres! {
+    a_select_that_calls_a_writing_function_writes,
+    a_view_that_writes_is_run_again_as_what_it_is,
+    a_locking_read_holds_its_rows_until_the_end,
+    a_read_transaction_writes_nothing,
+    tenants_whose_tables_differ_never_read_each_others_columns,
+    enums_of_many_tenants_are_bound_on_one_connection,
+    a_tenant_whose_role_is_gone_reads_no_other_table,
+    a_schema_that_is_closed_to_its_role_is_an_error,
+}
+
+/// One connection for all: each statement finds what the one before has left.
+fn one_connection(config: Config) -> Config {
+    Config { pool: PoolLimits { connections: 1, per_tenant: 1, ..config.pool }, ..config }
+}
+
+async fn with_files(kind: Kind, more: &[(&str, &str)]) -> Installation {
+    let files: Vec<_> = TENANT.iter().chain(more).copied().collect();
+    Installation::on_with(kind, one_connection, &files).await
+}
+
+const WRITERS: &str = "
+    CREATE FUNCTION user_new(name text) RETURNS bigint LANGUAGE sql
+        AS $$ INSERT INTO users (username) VALUES (name) RETURNING id $$;
+    CREATE VIEW made WITH (security_invoker = true) AS SELECT user_new('made') AS id;";
+
+async fn a_select_that_calls_a_writing_function_writes(kind: Kind) {
+    let place = with_files(kind, &[("0002_writers.sql", WRITERS)]).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    for name in ["a", "b", "c"] {
+        number(&acme, &format!("SELECT user_new('{name}')")).await.unwrap();
+    }
+    let streamed = sqlx::query("SELECT user_new('d')").fetch(acme.postgres().unwrap()).try_collect::<Vec<_>>().await;
+    assert_eq!(streamed.unwrap().len(), 1);
+    assert_eq!((users(&acme).await, users(&globex).await.len()), (["a", "b", "c", "d"].map(String::from).into(), 0));
+    let twice = Error::from(number(&acme, "SELECT user_new('a')").await.unwrap_err());
+    assert!(twice.is_duplicate(), "{twice:?}");
+}
+
+async fn a_view_that_writes_is_run_again_as_what_it_is(kind: Kind) {
+    let place = with_files(kind, &[("0002_writers.sql", WRITERS)]).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    // By its words it only reads.
+    number(&acme, "SELECT id FROM made").await.unwrap();
+    number(&globex, "SELECT id FROM made").await.unwrap();
+    assert_eq!((users(&acme).await, users(&globex).await), (vec!["made".into()], vec!["made".into()]));
+    let twice = Error::from(number(&acme, "SELECT id FROM made").await.unwrap_err());
+    assert!(twice.is_duplicate(), "{twice:?}");
+}
+
+async fn a_locking_read_holds_its_rows_until_the_end(kind: Kind) {
+    let place = Installation::on(kind).await;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    let lock = "SELECT id FROM users WHERE username = 'ann' FOR UPDATE";
+    number(&acme, lock).await.unwrap();
+    let mut tx = acme.begin().await.unwrap();
+    sqlx::query(lock).fetch_one(tx.postgres().unwrap()).await.unwrap();
+    for how in ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"] {
+        let refused = number(&acme, &format!("SELECT id FROM users FOR {how} NOWAIT")).await;
+        let refused = Error::from(refused.unwrap_err());
+        assert!(refused.is_retryable() && refused.code() == "busy", "{how}: {refused:?}");
+    }
+    assert!(texts(&acme, "SELECT username FROM users FOR UPDATE SKIP LOCKED").await.unwrap().is_empty());
+    tx.commit().await.unwrap();
+    assert_eq!(texts(&acme, "SELECT username FROM users FOR UPDATE SKIP LOCKED").await.unwrap(), ["ann"]);
+}
+
+async fn a_read_transaction_writes_nothing(kind: Kind) {
+    let place = Installation::on(kind).await;
+    let acme = place.tenant("acme").await;
+    let mut reading = acme.begin_read().await.unwrap();
+    let insert = sqlx::query("INSERT INTO users (username) VALUES ('a')");
+    assert!(insert.execute(reading.postgres().unwrap()).await.is_err());
+    assert!(reading.commit().await.unwrap_err().is_transaction_failed());
+    assert_eq!(users(&acme).await, Vec::<String>::new());
+}
+
+async fn tenants_whose_tables_differ_never_read_each_others_columns(kind: Kind) {
+    let place = Installation::on_with(kind, one_connection, TENANT).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    if kind == Kind::PostgresRow {
+        return; // One set of tables for all.
+    }
+    run(&acme, "INSERT INTO notes (text) VALUES ('acme')").await.unwrap();
+    run(&globex, "INSERT INTO notes (text) VALUES ('7')").await.unwrap();
+    // By hand: a wave that has reached one of the two.
+    place.change_tables(&globex, "ALTER TABLE notes ALTER text TYPE bigint USING text::bigint");
+    for _ in 0..50 {
+        for query in ["SELECT text FROM notes", "SELECT * FROM notes WHERE id > 0"] {
+            let of_acme = sqlx::query(query).fetch_one(acme.postgres().unwrap()).await.unwrap();
+            let of_globex = sqlx::query(query).fetch_one(globex.postgres().unwrap()).await.unwrap();
+            assert_eq!((of_acme.get::<String, _>("text"), of_globex.get::<i64, _>("text")), ("acme".into(), 7));
+        }
+        // What an app binds is the same for both, so that for one of them it is wrong: an error, and nothing stored.
+        let insert = "INSERT INTO notes (text) VALUES ($1)";
+        sqlx::query(insert).bind("x").execute(acme.postgres().unwrap()).await.unwrap();
+        assert!(sqlx::query(insert).bind("x").execute(globex.postgres().unwrap()).await.is_err());
+    }
+    assert_eq!(number(&acme, "SELECT count(*) FROM notes WHERE text = 'x'").await.unwrap(), 50);
+    assert_eq!(number(&globex, "SELECT count(*) FROM notes").await.unwrap(), 1);
+}
+
+/// What `#[derive(sqlx::Type)]` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Glad,
+    Sad,
+}
+
+impl sqlx::Type<Postgres> for Mood {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("mood")
+    }
+}
+
+impl sqlx::Encode<'_, Postgres> for Mood {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut sqlx::postgres::PgArgumentBuffer,
+    ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+        let text = match self {
+            Self::Glad => "glad",
+            Self::Sad => "sad",
+        };
+        <&str as sqlx::Encode<Postgres>>::encode(text, buffer)
+    }
+}
+
+impl sqlx::Decode<'_, Postgres> for Mood {
+    fn decode(value: sqlx::postgres::PgValueRef<'_>) -> Result<Self, sqlx::error::BoxDynError> {
+        match <&str as sqlx::Decode<Postgres>>::decode(value)? {
+            "glad" => Ok(Self::Glad),
+            "sad" => Ok(Self::Sad),
+            other => Err(other.into()),
+        }
+    }
+}
+
+const MOODS: &str = "
+    CREATE TYPE mood AS ENUM ('glad', 'sad');
+    CREATE TABLE people (
+        tenant_id uuid NOT NULL DEFAULT tenantry.tenant(),
+        id bigint GENERATED BY DEFAULT AS IDENTITY,
+        feels mood NOT NULL,
+        PRIMARY KEY (tenant_id, id)
+    );";
+
+async fn enums_of_many_tenants_are_bound_on_one_connection(kind: Kind) {
+    let place = with_files(kind, &[("0002_moods.sql", MOODS)]).await;
+    let tenants = [place.tenant("acme").await, place.tenant("globex").await, place.tenant("third").await];
+    let (insert, read) = ("INSERT INTO people (feels) VALUES ($1)", "SELECT feels FROM people WHERE feels = $1");
+    for _ in 0..20 {
+        for db in &tenants {
+            sqlx::query(insert).bind(Mood::Sad).execute(db.postgres().unwrap()).await.unwrap();
+            let found = sqlx::query_scalar::<_, Mood>(read).bind(Mood::Sad).fetch_all(db.postgres().unwrap()).await;
+            assert!(found.unwrap().iter().all(|mood| *mood == Mood::Sad));
+            let none =
+                sqlx::query_scalar::<_, Mood>(read).bind(Mood::Glad).fetch_optional(db.postgres().unwrap()).await;
+            assert_eq!(none.unwrap(), None);
+        }
+    }
+    for _ in 0..20 {
+        for db in &tenants {
+            in_a_transaction(db, insert, read).await.unwrap();
+        }
+    }
+    for db in &tenants {
+        assert_eq!(number(db, "SELECT count(*) FROM people").await.unwrap(), 40);
+    }
+}
+
+async fn in_a_transaction(db: &TenantDb, insert: &'static str, read: &'static str) -> Result<(), sqlx::Error> {
+    let mut tx = db.begin().await?;
+    sqlx::query(insert).bind(Mood::Sad).execute(tx.postgres()?).await?;
+    let found = sqlx::query_scalar::<_, Mood>(read).bind(Mood::Sad).fetch_all(tx.postgres()?).await?;
+    assert!(!found.is_empty());
+    Ok(tx.commit().await?)
+}
+
+/// A table of the shared ones has the name of one of the tenants'.
+async fn with_a_table_of_the_same_name(kind: Kind) -> (Installation, TenantDb) {
+    let place = Installation::on(kind).await;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    let users = "CREATE TABLE users (id bigint PRIMARY KEY, username text NOT NULL)";
+    let wider = place.neighbour_with(&[], &[("0002_users.sql", users)]).await;
+    let shared = wider.shared().await.unwrap();
+    let insert = sqlx::query("INSERT INTO users VALUES (1, 'another table')");
+    insert.execute(shared.postgres().unwrap()).await.unwrap();
+    assert_eq!(texts(&acme, "SELECT username FROM users").await.unwrap(), ["ann"]);
+    (place, acme)
+}
+
+async fn reads_nothing(db: &TenantDb) {
+    for _ in 0..3 {
+        for text in ["SELECT username FROM users", "SELECT username FROM users FOR UPDATE"] {
+            let read = texts(db, text).await;
+            assert!(read.is_err(), "{text}: {read:?}");
+        }
+    }
+}
+
+async fn a_tenant_whose_role_is_gone_reads_no_other_table(kind: Kind) {
+    let (place, acme) = with_a_table_of_the_same_name(kind).await;
+    let role = place.role_of(&acme);
+    place.sql_at(&acme, &format!("DROP OWNED BY {role} CASCADE"));
+    place.database.as_ref().unwrap().sql(&format!("REVOKE ALL ON SCHEMA tenant, shared FROM {role}")).unwrap();
+    if kind != Kind::PostgresRow {
+        place.database.as_ref().unwrap().sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).unwrap();
+    }
+    reads_nothing(&acme).await;
+}
+
+async fn a_schema_that_is_closed_to_its_role_is_an_error(kind: Kind) {
+    let (place, acme) = with_a_table_of_the_same_name(kind).await;
+    if kind == Kind::PostgresDatabase {
+        return; // It is nobody's way to another tenant: the shared tables are all that is there besides.
+    }
+    let (role, schema) = (place.role_of(&acme), place.schema_of(&acme));
+    place.sql_at(&acme, &format!("REVOKE ALL ON SCHEMA {schema} FROM {role}"));
+    reads_nothing(&acme).await;
+}
