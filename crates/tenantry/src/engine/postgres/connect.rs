@@ -35,6 +35,8 @@ pub(super) struct Door {
     pub(super) control: Arc<Control>,
     pub(super) pooler: bool,
     pub(super) statement_timeout: Duration,
+    /// Held by whoever makes the template of new databases.
+    pub(super) template: tokio::sync::Mutex<()>,
 }
 
 impl Door {

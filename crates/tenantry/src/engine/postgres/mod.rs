@@ -100,6 +100,7 @@ impl PostgresEngine {
             control: Arc::clone(&control),
             pooler: spec.pooler,
             statement_timeout: spec.statement_timeout,
+            template: tokio::sync::Mutex::default(),
         };
         let home = match &spec.home {
             Some(home) if home.server != spec.server => {
