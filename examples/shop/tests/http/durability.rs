@@ -8,9 +8,11 @@ use std::{
 
 use rustix::process::Signal;
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::support::{Request, Shop};
+use crate::{
+    home::{Engine, Home},
+    support::{Request, Shop},
+};
 
 /// Adds users until the shop is gone or told to stop; gives the names that were acknowledged.
 fn write(shop: &Shop, tenant: &str, mark: &str, stop: &AtomicBool) -> Vec<String> {
@@ -44,34 +46,37 @@ fn check(shop: &Shop, tenant: &str, acknowledged: &[String]) {
     assert!(!stored.iter().any(|name| name.starts_with(other)));
 }
 
-#[test]
-fn no_acknowledged_write_is_lost_when_the_program_is_killed() {
-    let mut dir = tempfile::tempdir().unwrap();
+const ROUNDS: u64 = 6;
+
+pub(crate) fn no_acknowledged_write_is_lost_when_the_program_is_killed(on: Engine) {
+    let mut home = Home::on(on);
     let (mut in_a, mut in_b) = (Vec::new(), Vec::new());
-    for round in 0..12 {
-        let shop = Shop::start_in(dir, &[]);
+    for round in 0..ROUNDS {
+        let shop = home.start(&[]);
         let (mark, stop) = (round.to_string(), AtomicBool::new(false));
         thread::scope(|scope| {
             let a = scope.spawn(|| write(&shop, "tenant_a", &mark, &stop));
             let b = scope.spawn(|| write(&shop, "tenant_b", &mark, &stop));
-            thread::sleep(Duration::from_millis(60 + 37 * round));
+            thread::sleep(Duration::from_millis(60 + 73 * round));
             shop.signal(Signal::KILL);
             in_a.extend(a.join().unwrap());
             in_b.extend(b.join().unwrap());
         });
-        dir = shop.stop(Signal::KILL);
+        home = shop.stop(Signal::KILL);
     }
-    let shop = Shop::start_in(dir, &[]);
-    assert!(in_a.len() > 12 && in_b.len() > 12, "hardly anything was written: the test tests nothing");
+    let shop = home.start(&[]);
+    assert!(
+        in_a.len() as u64 > ROUNDS && in_b.len() as u64 > ROUNDS,
+        "hardly anything was written: the test tests nothing"
+    );
     check(&shop, "tenant_a", &in_a);
     check(&shop, "tenant_b", &in_b);
 }
 
-#[test]
-fn several_programs_on_one_installation_lose_and_double_nothing() {
-    let first = Shop::start();
-    let data = first.dir.path().join("data").display().to_string();
-    let beside = || Shop::start_in(TempDir::new().unwrap(), &["--data", &data]);
+pub(crate) fn several_programs_on_one_installation_lose_and_double_nothing(on: Engine) {
+    let first = Shop::start(on);
+    let data = first.home.path().join("data").display().to_string();
+    let beside = || first.home.beside().start(&["--data", &data]);
     let shops = [beside(), beside(), beside()];
     let stop = AtomicBool::new(false);
     let acknowledged: Vec<String> = thread::scope(|scope| {
