@@ -14,8 +14,8 @@ use std::{
 
 use sqlx::postgres::PgConnectOptions;
 use support::{Installation, Kind, TENANT, user_add};
-use tenantry::TenantDb;
-use tenantry_testbed::{Postgres, TestDatabase};
+use tenantry::{NewServer, TenantDb};
+use tenantry_testbed::Postgres;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -82,9 +82,10 @@ async fn pump(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + 
 async fn counted(kind: Kind) -> (Installation, TenantDb, Wire) {
     let server: PgConnectOptions = Postgres::shared().unwrap().tcp_url("postgres").parse().unwrap();
     let (wire, port) = Wire::before(server.get_port()).await;
-    let through =
-        |database: &TestDatabase| database.tcp_url().replace(&format!(":{}/", server.get_port()), &format!(":{port}/"));
-    let place = Installation::reached_by(kind, |config| config, TENANT, through).await;
+    let database = Postgres::shared().unwrap().database().unwrap();
+    let url = database.tcp_url().replace(&format!(":{}/", server.get_port()), &format!(":{port}/"));
+    let through = move |_| NewServer::new("local", url).connections(1);
+    let place = Installation::at(kind, Some(database), |config| config, TENANT, through).await;
     let db = place.tenant("acme").await;
     user_add(&db, "ann").await;
     (place, db, wire)
