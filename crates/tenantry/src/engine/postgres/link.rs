@@ -41,6 +41,13 @@ impl PgLink {
         self.tenants.contains(&tenant)
     }
 
+    /// A role that was granted while the server read this login's memberships is missing in what it keeps of them, until
+    /// the next grant: PostgreSQL does not notice that its list was out of date before it was whole.
+    pub(crate) fn is_out_of_date(&self, error: &sqlx::Error) -> bool {
+        let code = error.as_database_error().and_then(|e| e.code());
+        !self.tenants.is_empty() && matches!(code.as_deref(), Some("42501" | "22023"))
+    }
+
     pub(super) fn has_seen_several(&self) -> bool {
         self.tenants.len() > 1
     }
