@@ -297,6 +297,25 @@ pub async fn run(db: &TenantDb, sql: &str) -> Result<u64, sqlx::Error> {
     on!(db, view => sqlx::query(query).execute(view).await.map(|done| done.rows_affected()))
 }
 
+/// Runs whatever a text holds, one statement or several, without parameters.
+pub async fn run_raw(db: &TenantDb, sql: &str) -> Result<(), sqlx::Error> {
+    let text = AssertSqlSafe(sql.to_owned());
+    on!(db, view => sqlx::raw_sql(text).execute(view).await.map(drop))
+}
+
+/// As [`run_raw`], in a transaction that is committed if it can be.
+pub async fn run_raw_in_tx(db: &TenantDb, sql: &str) -> Result<(), sqlx::Error> {
+    let mut tx = db.begin().await?;
+    let text = AssertSqlSafe(sql.to_owned());
+    on!(tx, view => sqlx::raw_sql(text).execute(view).await.map(drop))?;
+    Ok(tx.commit().await?)
+}
+
+/// The limits of a pool that few share.
+pub fn limits(connections: usize, per_tenant: usize) -> impl FnOnce(Config) -> Config {
+    move |config| Config { pool: PoolLimits { connections, per_tenant, ..config.pool }, ..config }
+}
+
 /// The one number that a query gives.
 pub async fn number(db: &TenantDb, sql: &str) -> Result<i64, sqlx::Error> {
     let query = AssertSqlSafe(sql.to_owned());
