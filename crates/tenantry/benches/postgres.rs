@@ -99,7 +99,14 @@ impl Bench {
                 self.tenancy.tenant_create(NewTenant::new(&key).unwrap().isolation(isolation)).await.unwrap();
                 let db = self.tenancy.tenant(&key).await.unwrap();
                 let fill = "INSERT INTO users (username) SELECT 'user' || n FROM generate_series(1, 20) n";
-                sqlx::query(fill).execute(db.postgres().unwrap()).await.unwrap();
+                let filled = sqlx::query(fill).execute(db.postgres().unwrap()).await;
+                if let Err(error) = filled {
+                    println!("{error}");
+                    println!("{}", self.server.sql("app", "SELECT m.member::regrole, count(*) FROM pg_auth_members m GROUP BY 1").unwrap());
+                    println!("{}", self.server.sql("app", &format!("SELECT m.member::regrole FROM pg_auth_members m WHERE m.roleid::regrole::text LIKE '%{}'", db.tenant().id.as_uuid().as_simple())).unwrap());
+                    for _ in 0..20 { println!("{:?}", sqlx::query(fill).execute(db.postgres().unwrap()).await.is_ok()); }
+                    panic!("stop");
+                }
                 db
             })
             .buffered(4)

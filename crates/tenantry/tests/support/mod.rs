@@ -5,9 +5,10 @@
 
 use std::path::PathBuf;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry::{
-    CatalogConfig, Config, Isolation, Migrations, NewServer, NewTenant, SecretKey, TenantDb, Tenantry, TenantryBuilder,
+    CatalogConfig, Config, Isolation, Migrations, NewServer, NewTenant, PoolLimits, SecretKey, TenantDb, Tenantry,
+    TenantryBuilder,
 };
 use tenantry_testbed::{Postgres, TestDatabase};
 
@@ -142,14 +143,36 @@ impl Installation {
     }
 
     pub async fn on_with(kind: Kind, change: impl FnOnce(Config) -> Config, tenant: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let tenancy = open(dir.path().into(), change, tenant).await.open().await.unwrap();
         let database = (kind != Kind::SqliteDatabase).then(|| Postgres::shared().unwrap().database().unwrap());
+        Self::at(kind, database, change, tenant, |server| server).await
+    }
+
+    /// In a database of any server; the server may be added in another way than the usual one.
+    pub async fn at(
+        kind: Kind,
+        database: Option<TestDatabase>,
+        change: impl FnOnce(Config) -> Config,
+        tenant: &[(&str, &str)],
+        server: impl FnOnce(NewServer) -> NewServer,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connections = 0;
+        let change = |config| {
+            let config = change(config);
+            connections = config.pool.connections;
+            config
+        };
+        let tenancy = open(dir.path().into(), change, tenant).await.open().await.unwrap();
         let url = match &database {
             Some(database) => database.url(),
             None => format!("sqlite://{}", dir.path().join("data").display()),
         };
-        tenancy.server_add(NewServer::new("local", url)).await.unwrap();
+        let mut new = NewServer::new("local", url);
+        if connections != PoolLimits::default().connections {
+            // What a server says for itself goes before the configuration, and on PostgreSQL it always says something.
+            new = new.connections(u32::try_from(connections).unwrap());
+        }
+        tenancy.server_add(server(new)).await.unwrap();
         let report = tenancy.migrations().up(&tenantry::MigrateOptions::new(), |_| ()).await.unwrap();
         assert_eq!(report.failed, 0, "{report:?}");
         Self { tenancy, kind, dir, database }
@@ -175,10 +198,7 @@ impl Installation {
     pub fn make_vanish(&self, db: &TenantDb) {
         let sql = |text: String| drop(self.database.as_ref().unwrap().sql(&text).unwrap());
         match self.kind {
-            Kind::SqliteDatabase => {
-                let file = self.dir.path().join(format!("data/tenants/{}.db", physical(db)));
-                std::fs::remove_file(file).unwrap();
-            }
+            Kind::SqliteDatabase => std::fs::remove_file(self.file_of(db)).unwrap(),
             Kind::PostgresRow | Kind::PostgresSchema => {
                 sql(format!("ALTER SCHEMA {} RENAME TO gone", self.schema_of(db)));
             }
@@ -198,12 +218,26 @@ impl Installation {
         format!("{}{end}", self.database.as_ref().unwrap().sql(mark).unwrap())
     }
 
+    /// The file of a tenant on SQLite.
+    pub fn file_of(&self, db: &TenantDb) -> PathBuf {
+        self.dir.path().join(format!("data/tenants/{}.db", physical(db)))
+    }
+
+    /// The database of a server that the tenant is in.
+    pub fn database_of(&self, db: &TenantDb) -> String {
+        let own = self.kind == Kind::PostgresDatabase;
+        if own { self.role_of(db) } else { self.database.as_ref().unwrap().name().to_owned() }
+    }
+
     /// Runs SQL on a server where the tenant is, as the administrator.
     pub fn sql_at(&self, db: &TenantDb, text: &str) -> String {
-        let database = self.database.as_ref().unwrap();
-        let own = self.kind == Kind::PostgresDatabase;
-        let name = if own { self.role_of(db) } else { database.name().to_owned() };
-        database.server().sql(&name, text).unwrap()
+        self.database.as_ref().unwrap().server().sql(&self.database_of(db), text).unwrap()
+    }
+
+    /// A connection of the administrator's to where the tenant is, for many questions.
+    pub async fn admin_at(&self, db: &TenantDb) -> PgConnection {
+        let url = self.database.as_ref().unwrap().server().url(&self.database_of(db));
+        PgConnection::connect(&url).await.unwrap()
     }
 
     /// Changes the tenant's tables on a server behind tenantry's back.
