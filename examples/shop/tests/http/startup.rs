@@ -26,7 +26,7 @@ fn kills(on: Engine) -> Vec<(&'static str, Duration)> {
     let (moments, delays): (&[&str], &[u64]) = match on {
         Engine::Sqlite => (&MOMENTS, &[0, 5, 30]),
         // What is made on a server cannot be seen coming from here.
-        _ => (&["data/catalog.db"], &[0, 40, 80, 130, 190, 260, 350, 450, 600, 800]),
+        _ => (&["data/catalog.db"], &[0, 60, 130, 220, 350, 600]),
     };
     let all = moments.iter().flat_map(|&moment| delays.iter().map(move |&ms| (moment, Duration::from_millis(ms))));
     all.collect()
