@@ -49,6 +49,14 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The tests that have a long form, in that form, one after the other.
+pub(crate) fn soak(names: &[String]) -> Result<ExitCode> {
+    let mut command = cargo(["test", "-p", "tenantry", "--test", "postgres_state", "--test", "postgres_faults", "--"]);
+    command.args(["--nocapture", "--test-threads", "1"]).args(names).env("TENANTRY_SOAK", "1");
+    let status = command.status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// Builds a program in release form and answers where cargo put it, wherever its target folder is.
 pub(crate) fn build_release(package: &str) -> Result<PathBuf> {
     let args = ["build", "--release", "-p", package, "--message-format", "json-render-diagnostics"];

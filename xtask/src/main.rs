@@ -34,6 +34,11 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// The long form of the tests that have one: 100,000 requests given up per isolation, ten restarts under load.
+    Soak {
+        /// Only tests whose names contain one of these.
+        names: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -41,9 +46,20 @@ fn main() -> ExitCode {
         Chore::Test { allow_missing } => test::run(allow_missing),
         Chore::Smoke { program } => smoke::run(program),
         Chore::Bench { args } => cargo::bench(&args),
+        Chore::Soak { names } => cargo::soak(&names),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_chores_are_described_without_contradiction() {
+        super::Chore::command().debug_assert();
+    }
 }

@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    hmac,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +43,10 @@ impl fmt::Debug for Secret {
 }
 
 /// The key that seals stored URLs and passwords. It shows itself nowhere.
-pub struct SecretKey(RandomizedNonceKey);
+pub struct SecretKey {
+    sealing: RandomizedNonceKey,
+    deriving: hmac::Key,
+}
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +67,12 @@ impl SecretKey {
         if bytes.len() != KEY_BYTES {
             return Err(bad());
         }
-        RandomizedNonceKey::new(&AES_256_GCM, &bytes).map(Self).map_err(|_| bad())
+        // Not the sealing key itself: no key has two uses.
+        let own = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"tenantry passwords");
+        Ok(Self {
+            sealing: RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| bad())?,
+            deriving: hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()),
+        })
     }
 
     /// Reads `TENANTRY_KEY`, else the file; a file that others of the machine may read is refused.
@@ -125,11 +136,16 @@ impl SecretKey {
     pub(crate) fn seal(&self, purpose: &str, text: &str) -> Result<String> {
         let mut bytes = text.as_bytes().to_vec();
         let nonce = self
-            .0
+            .sealing
             .seal_in_place_append_tag(Aad::from(purpose.as_bytes()), &mut bytes)
             .map_err(|_| Error::new(ErrorKind::Internal, "a secret could not be sealed"))?;
         let sealed = [nonce.as_ref().as_slice(), &bytes].concat();
         Ok(format!("{FORM}{}", BASE64.encode(sealed)))
+    }
+
+    /// A password that every process of the installation finds without asking another one, in hexadecimal.
+    pub(crate) fn password(&self, of: &str) -> String {
+        hmac::sign(&self.deriving, of.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
     }
 
     pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Result<String> {
@@ -144,7 +160,7 @@ impl SecretKey {
         let (nonce, rest) = bytes.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut rest = rest.to_vec();
-        let text = self.0.open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut rest).ok()?;
+        let text = self.sealing.open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut rest).ok()?;
         String::from_utf8(text.to_vec()).ok()
     }
 }
@@ -165,6 +181,14 @@ mod tests {
         assert!(key(1).open("app URL", &sealed).is_err());
         assert!(key(2).open("admin URL", &sealed).is_err());
         assert!(key(1).open("admin URL", "v1:AAAA").is_err());
+    }
+
+    #[test]
+    fn a_password_is_the_same_for_the_same_key_and_name_only() {
+        let password = key(1).password("server main");
+        assert!(password.len() == 64 && password == key(1).password("server main"));
+        assert_ne!(password, key(1).password("server other"));
+        assert_ne!(password, key(2).password("server main"));
     }
 
     #[test]

@@ -127,7 +127,7 @@ async fn bad_keys_are_refused_with_a_reason_everywhere_and_leave_nothing() {
         assert!(place.tenancy.tenant_rename("acme", text).await.unwrap_err().is_invalid_key(), "{text:?}");
         assert!(serde_json::from_value::<TenantKey>((*text).into()).is_err(), "{text:?}");
         assert!(
-            place.tenancy.server_add(tenantry::NewServer::new(text, "sqlite://elsewhere")).await.is_err()
+            place.tenancy.server_add(tenantry::NewServer::new(*text, "sqlite://elsewhere")).await.is_err()
                 || GOOD_SERVERS.contains(text),
             "{text:?}"
         );

@@ -12,8 +12,10 @@ use std::{
     time::Duration,
 };
 
-use support::{Installation, Kind, TENANT, open, user_add};
-use tenantry::{NewServer, NewTenant, TenantDb};
+use sqlx::postgres::PgConnectOptions;
+use support::{Installation, Kind, TENANT, user_add};
+use tenantry::{NewServer, TenantDb};
+use tenantry_testbed::Postgres;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -78,25 +80,14 @@ async fn pump(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + 
 
 /// A tenant whose connections go through the counter; one, so that it is warm after the first use.
 async fn counted(kind: Kind) -> (Installation, TenantDb, Wire) {
-    let place = Installation::on(kind).await;
-    let url = place.database.as_ref().unwrap().tcp_url();
-    let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
-    let (wire, port) = Wire::before(options.get_port()).await;
-    let through = url.replace(&format!(":{}/", options.get_port()), &format!(":{port}/"));
-    let dir = tempfile::tempdir().unwrap();
-    let other = Installation { dir, ..place };
-    let tenancy = open(other.dir.path().into(), |c| c, TENANT).await.background(false).open().await.unwrap();
-    // The database is that of another installation: the rules of names let both stand side by side in one cluster.
-    let server = other.database.as_ref().unwrap().server();
-    let name = format!("wire_{}", options.get_database().unwrap());
-    server.sql("postgres", &format!("CREATE DATABASE {name}")).unwrap();
-    let through = through.replace(options.get_database().unwrap(), &name);
-    tenancy.server_add(NewServer::new("wire", through).connections(1)).await.unwrap();
-    tenancy.migrations().up(&tenantry::MigrateOptions::new(), |_| ()).await.unwrap();
-    tenancy.tenant_create(NewTenant::new("acme").unwrap().isolation(kind.isolation())).await.unwrap();
-    let db = tenancy.tenant("acme").await.unwrap();
+    let server: PgConnectOptions = Postgres::shared().unwrap().tcp_url("postgres").parse().unwrap();
+    let (wire, port) = Wire::before(server.get_port()).await;
+    let database = Postgres::shared().unwrap().database().unwrap();
+    let url = database.tcp_url().replace(&format!(":{}/", server.get_port()), &format!(":{port}/"));
+    let through = move |_| NewServer::new("local", url).connections(1);
+    let place = Installation::at(kind, Some(database), |config| config, TENANT, through).await;
+    let db = place.tenant("acme").await;
     user_add(&db, "ann").await;
-    let place = Installation { tenancy, ..other };
     (place, db, wire)
 }
 

@@ -4,8 +4,9 @@ use std::process;
 
 use crate::{Postgres, Result, port};
 
-/// A database that is dropped with this value, together with the connections to it. Roles belong to the whole server
-/// and stay: give yours names of their own.
+/// A database that is dropped with this value, together with the connections to it, and with the databases and roles of
+/// the installation of tenantry that has it. Other roles belong to the whole server and stay: give yours names of their
+/// own.
 #[derive(Debug)]
 pub struct TestDatabase {
     server: Postgres,
@@ -52,9 +53,28 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// What marks the names of everything that an installation makes on a server, if one has this database.
+    fn mark(&self) -> Option<String> {
+        let mark =
+            self.sql("SELECT 'tn_' || right(replace(owner::text, '-', ''), 12) || '_' FROM tenantry.place").ok()?;
+        Some(mark).filter(|mark| !mark.is_empty())
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        // A test may have dropped it, or stopped the server.
-        let _ = self.server.sql("postgres", &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let mark = self.mark();
+        let sql = |text: &str| {
+            // A test may have dropped it, or stopped the server.
+            let _ = self.server.sql("postgres", text);
+        };
+        sql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        if let Some(mark) = mark {
+            sql(&format!(
+                "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE starts_with(datname, '{mark}') \\gexec
+                 SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE starts_with(rolname, '{mark}') \\gexec"
+            ));
+        }
     }
 }

@@ -94,10 +94,10 @@ async fn add_server(tenancy: &Tenantry, args: &Args) -> Result<(), Failure> {
             Some(url) => NewServer::new("main", url),
             None => NewServer::new("local", format!("sqlite://{}", args.data.join("local").display())),
         };
-        match tenancy.server_add(new).await {
-            // Another shop on the same catalog was faster.
-            Err(error) if error.is_taken() => {}
-            added => added?,
+        let added = tenancy.server_add(new).await;
+        // Another shop on the same catalog may have been faster; or the database belongs to another installation.
+        if tenancy.server_list().await?.is_empty() {
+            added?;
         }
     }
     if let Some(first) = tenancy.server_list().await?.first() {

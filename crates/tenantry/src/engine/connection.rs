@@ -86,6 +86,15 @@ impl Connection {
         }
     }
 
+    /// Whether the scope could not be entered because the server's side of this connection has not heard of the tenant:
+    /// another connection has.
+    pub(crate) fn is_out_of_date(&self, error: &sqlx::Error) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(link) => link.is_out_of_date(error),
+        }
+    }
+
     pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {
         match self {
             Self::Sqlite(link) => link.begin(begin).await,

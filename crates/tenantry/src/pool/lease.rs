@@ -20,6 +20,8 @@ enum Cleanliness {
     Tainted,
     /// A transaction that changed nothing is still to be ended.
     ToFinish,
+    /// Of no use to anybody any more.
+    Unwanted,
     Clean,
 }
 
@@ -57,6 +59,11 @@ impl Lease {
         self.state = Cleanliness::Clean;
     }
 
+    /// Closes the connection: another one will do better.
+    pub(crate) fn discard(mut self) {
+        self.state = Cleanliness::Unwanted;
+    }
+
     /// The user has its answer; what is left is to end a transaction that changed nothing.
     pub(crate) fn finish_later(mut self) {
         self.state = Cleanliness::ToFinish;
@@ -69,6 +76,7 @@ impl Drop for Lease {
         let (shared, party) = (Arc::clone(&self.shared), self.party.clone());
         match self.state {
             Cleanliness::Clean => self.shared.put_back(&self.party, connection, self.generation),
+            Cleanliness::Unwanted => self.shared.close_held(party, connection),
             Cleanliness::ToFinish => {
                 self.shared.runtime.spawn(finish_or_settle(shared, party, connection, self.generation));
             }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     PostgresDb, ServerHandle, SqliteDb,
+    statements::ENTRIES,
     subject::{Gate, SharedScope, Subject, TenantScope},
     tx::Tx,
 };
@@ -107,9 +108,16 @@ impl<S: Subject> Db<S> {
     }
 
     pub(crate) async fn begin_as(&self, begin: Begin) -> Result<Tx<S>> {
-        let mut lease = self.lease().await?;
-        self.connection(&mut lease)?.begin(self.scope(), begin).await?;
-        Ok(Tx::new(self.clone(), lease))
+        let mut tries = 1..ENTRIES;
+        loop {
+            let mut lease = self.lease().await?;
+            let connection = self.connection(&mut lease)?;
+            match connection.begin(self.scope(), begin).await {
+                Ok(()) => return Ok(Tx::new(self.clone(), lease)),
+                Err(error) if connection.is_out_of_date(&error) && tries.next().is_some() => lease.discard(),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The typed view for sqlx on SQLite.

@@ -170,7 +170,7 @@ pub(crate) fn app_url_new(catalog: &Catalog, name: &str, admin_url: &str) -> Res
     if !is_postgres(admin_url) {
         return Ok(None);
     }
-    postgres::app_url_new(catalog.installation(), name, admin_url).map(|url| Some(Secret::new(url)))
+    postgres::app_url_new(catalog.installation(), name, admin_url, catalog.key()).map(|url| Some(Secret::new(url)))
 }
 
 /// The sealed password of a tenant that gets a login of its own.

@@ -21,6 +21,9 @@ impl<D: Driver, T, F> Run<D, T> for F where
 {
 }
 
+/// How often a scope is entered on another connection, where the one before did not know the tenant yet.
+pub(super) const ENTRIES: usize = 4;
+
 /// Whether the connection is at rest after this error: the database ended the statement itself.
 fn at_rest(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_))
@@ -67,10 +70,9 @@ impl<S: Subject> Db<S> {
         let mut text = D::read(&statement, self.scope())?;
         let mut statement = statement;
         let mut spare = D::spare(&statement);
-        let mut lease = self.lease().await?;
+        let (mut lease, mut begun) = self.enter::<D>(text, false).await?;
         loop {
             let link = link_of::<D>(self.connection(&mut lease)?)?;
-            let begun = D::enter(link, self.scope(), text, false).await?;
             let error = match run(link, statement, text).await {
                 Ok(value) => {
                     leave(lease, text, begun).await?;
@@ -83,6 +85,8 @@ impl<S: Subject> Db<S> {
             match again {
                 Some((again, spare)) if ended && self.ready_again::<D>(&mut lease, again).await => {
                     (statement, text) = (spare, again.text);
+                    let link = link_of::<D>(self.connection(&mut lease)?)?;
+                    begun = D::enter(link, self.scope(), text, false).await?;
                 }
                 _ => {
                     if ended && !text.leaves_state {
@@ -90,6 +94,20 @@ impl<S: Subject> Db<S> {
                     }
                     return Err(error);
                 }
+            }
+        }
+    }
+
+    /// A connection on which what a one-shot statement needs around it was begun.
+    async fn enter<D: Driver>(&self, text: SqlText, streaming: bool) -> SqlxResult<(Lease, Leave)> {
+        let mut tries = 1..ENTRIES;
+        loop {
+            let mut lease = self.lease().await?;
+            let connection = self.connection(&mut lease)?;
+            match D::enter(link_of::<D>(connection)?, self.scope(), text, streaming).await {
+                Ok(begun) => return Ok((lease, begun)),
+                Err(error) if connection.is_out_of_date(&error) && tries.next().is_some() => lease.discard(),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -124,11 +142,10 @@ impl<S: Subject> Db<S> {
         let db = self.clone();
         async_stream::try_stream! {
             let text = D::read(&statement, db.scope())?;
-            let mut lease = db.lease().await?;
-            let link = link_of::<D>(db.connection(&mut lease)?)?;
-            let begun = D::enter(link, db.scope(), text, true).await?;
+            let (mut lease, begun) = db.enter::<D>(text, true).await?;
             let mut failure = None;
             {
+                let link = link_of::<D>(db.connection(&mut lease)?)?;
                 let mut rows = D::stream(link, statement, text);
                 while let Some(item) = rows.next().await {
                     match item {

@@ -337,3 +337,8 @@ pub async fn user_add(db: &TenantDb, name: &str) -> i64 {
 pub async fn users(db: &TenantDb) -> Vec<String> {
     on!(db, view => sqlx::query_scalar("SELECT username FROM users ORDER BY id").fetch_all(view).await.unwrap())
 }
+
+/// How much of something a test does: a little in the suite, all of it in `cargo xtask soak`.
+pub fn soak(little: usize, all: usize) -> usize {
+    if std::env::var_os("TENANTRY_SOAK").is_some() { all } else { little }
+}

@@ -2,13 +2,15 @@
 
 use serde_json::json;
 
-use crate::support::{Request, Shop, token};
+use crate::{
+    home::Engine,
+    support::{Request, Shop, token},
+};
 
 const ORDERS: &str = "/me/priced-orders";
 
-#[test]
-fn a_person_who_signs_in_sees_the_orders_of_the_own_organisation_with_exact_totals() {
-    let shop = Shop::start();
+pub(crate) fn a_person_who_signs_in_sees_the_orders_of_the_own_organisation_with_exact_totals(on: Engine) {
+    let shop = Shop::start(on);
     let one = json!([
         {"item": "Desk", "price": 349.0, "quantity": 2, "total": 698.0},
         {"item": "Lamp", "price": 39.95, "quantity": 3, "total": 119.85},
@@ -30,18 +32,16 @@ fn a_person_who_signs_in_sees_the_orders_of_the_own_organisation_with_exact_tota
     shop.send(agreeing).expect(200, one);
 }
 
-#[test]
-fn an_order_is_priced_as_soon_as_it_is_there() {
-    let shop = Shop::start();
+pub(crate) fn an_order_is_priced_as_soon_as_it_is_there(on: Engine) {
+    let shop = Shop::start(on);
     let item = shop.send(Request::post("/client1/items", r#"{"description":"Screw","price":0.0375}"#)).json();
     shop.post("/client1/orders", json!({"item_id": item["id"], "quantity": 1000})).json();
     let text = shop.send(Request::get(ORDERS).basic("client1@shop.test", "demo")).text;
     assert!(text.ends_with(r#"{"item":"Screw","price":0.0375,"quantity":1000,"total":37.50}]"#), "{text}");
 }
 
-#[test]
-fn whoever_does_not_sign_in_is_told_how() {
-    let shop = Shop::start();
+pub(crate) fn whoever_does_not_sign_in_is_told_how(on: Engine) {
+    let shop = Shop::start(on);
     let get = || Request::get(ORDERS);
     for request in [
         get(),
@@ -65,9 +65,8 @@ fn whoever_does_not_sign_in_is_told_how() {
     }
 }
 
-#[test]
-fn an_organisation_that_differs_from_any_other_signal_is_refused() {
-    let shop = Shop::start();
+pub(crate) fn an_organisation_that_differs_from_any_other_signal_is_refused(on: Engine) {
+    let shop = Shop::start(on);
     let claims = json!({"tenant": "tenant_a", "sub": "client1@shop.test"});
     shop.send(Request::get(ORDERS).bearer(&token(claims))).refused(400, "signals_disagree");
     let signed_in = |request: Request| request.basic("client1@shop.test", "demo");

@@ -4,7 +4,10 @@ use std::{io::Write, net::Shutdown, thread, time::Duration};
 
 use serde_json::json;
 
-use crate::support::{Request, Shop};
+use crate::{
+    home::{Engine, Home},
+    support::{Request, Shop},
+};
 
 const TENANTS: [&str; 4] = ["storm-a", "storm-b", "storm-c", "storm-d"];
 const ROUNDS: u64 = 60;
@@ -57,9 +60,8 @@ fn only_own(tenant: &str, text: &str) {
     assert_eq!(text.matches("canary-").count(), text.matches(&own).count(), "{tenant}: {text}");
 }
 
-#[test]
-fn no_answer_holds_a_row_of_another_tenant_while_clients_come_and_go() {
-    let shop = Shop::start_in(tempfile::tempdir().unwrap(), &["--no-demo"]);
+pub(crate) fn no_answer_holds_a_row_of_another_tenant_while_clients_come_and_go(on: Engine) {
+    let shop = Home::on(on).start(&["--no-demo"]);
     for tenant in TENANTS {
         assert_eq!(shop.post("/signup", json!({"tenant": tenant})).status, 201);
     }

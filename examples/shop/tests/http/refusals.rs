@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
-use crate::support::{Request, Shop, token, token_signed_with, users_a};
+use crate::{
+    home::Engine,
+    support::{Request, Shop, token, token_signed_with, users_a},
+};
 
-#[test]
-fn a_request_of_nobody_and_of_two_tenants_is_refused() {
-    let shop = Shop::start();
+pub(crate) fn a_request_of_nobody_and_of_two_tenants_is_refused(on: Engine) {
+    let shop = Shop::start(on);
     let get = Request::get;
     let b = || token(json!({"tenant": "tenant_b"}));
     for (request, status, code) in [
@@ -31,9 +33,8 @@ fn a_request_of_nobody_and_of_two_tenants_is_refused() {
     }
 }
 
-#[test]
-fn a_token_that_is_not_good_is_refused_whatever_else_the_request_says() {
-    let shop = Shop::start();
+pub(crate) fn a_token_that_is_not_good_is_refused_whatever_else_the_request_says(on: Engine) {
+    let shop = Shop::start(on);
     let good = token(json!({}));
     let (start, _) = good.rsplit_once('.').unwrap();
     let bad = [
@@ -55,17 +56,8 @@ fn a_token_that_is_not_good_is_refused_whatever_else_the_request_says() {
     shop.send(Request::get("/tenant_a/users").bearer(&good)).expect(200, users_a());
 }
 
-#[test]
-fn without_a_secret_given_no_token_is_good() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = std::fs::File::create(dir.path().join("log")).unwrap();
-    let ended = crate::support::command(dir.path(), &["--no-demo", "--jwt-secret", ""]).stderr(log).status().unwrap();
-    assert!(!ended.success(), "an empty secret opens every shop");
-}
-
-#[test]
-fn an_address_or_a_method_that_is_none_is_a_problem_too() {
-    let shop = Shop::start();
+pub(crate) fn an_address_or_a_method_that_is_none_is_a_problem_too(on: Engine) {
+    let shop = Shop::start(on);
     for path in ["/tenant_a/nothing", "/tenant_a/users/1", "/tenant_a/users/", "/a/b/c/d"] {
         shop.get(path).refused(404, "no_such_address");
     }
@@ -77,9 +69,8 @@ fn an_address_or_a_method_that_is_none_is_a_problem_too() {
     shop.get("/metrics").refused(404, "unknown_tenant");
 }
 
-#[test]
-fn a_bad_body_is_422_and_writes_nothing() {
-    let shop = Shop::start();
+pub(crate) fn a_bad_body_is_422_and_writes_nothing(on: Engine) {
+    let shop = Shop::start(on);
     let long = "x".repeat(201);
     let bodies = [
         ("users", "", "invalid_body"),
@@ -123,9 +114,8 @@ fn a_bad_body_is_422_and_writes_nothing() {
     shop.get("/tenant_a/dashboard").expect(200, json!({"tenant": "tenant_a", "users": 2, "products": 2, "orders": 2}));
 }
 
-#[test]
-fn a_body_that_is_too_large_is_refused_and_one_that_is_no_utf8_too() {
-    let shop = Shop::start();
+pub(crate) fn a_body_that_is_too_large_is_refused_and_one_that_is_no_utf8_too(on: Engine) {
+    let shop = Shop::start(on);
     let body = json!({"username": "x".repeat(100_000)});
     shop.post("/tenant_a/users", body).refused(413, "body_too_large");
     use std::io::{Read, Write};
@@ -137,17 +127,15 @@ fn a_body_that_is_too_large_is_refused_and_one_that_is_no_utf8_too() {
     assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
 }
 
-#[test]
-fn a_username_is_taken_within_its_tenant_only() {
-    let shop = Shop::start();
+pub(crate) fn a_username_is_taken_within_its_tenant_only(on: Engine) {
+    let shop = Shop::start(on);
     shop.post("/tenant_a/users", json!({"username": "userA"})).refused(409, "taken");
     shop.post("/tenant_a/users", json!({"username": "userC"})).expect(201, json!({"message": "User created", "id": 3}));
     shop.post("/tenant_b/users", json!({"username": "userC"})).refused(409, "taken");
 }
 
-#[test]
-fn no_answer_repeats_what_a_stranger_sent() {
-    let shop = Shop::start();
+pub(crate) fn no_answer_repeats_what_a_stranger_sent(on: Engine) {
+    let shop = Shop::start(on);
     let canary = "zq7canary";
     for request in [
         Request::get("/zq7canary/users"),

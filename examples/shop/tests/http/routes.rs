@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Request, Shop, token, users_a, users_b};
+use crate::{
+    home::{Engine, Home},
+    support::{Request, Shop, token, users_a, users_b},
+};
 
-#[test]
-fn the_same_request_of_two_tenants_has_two_answers() {
-    let shop = Shop::start();
+pub(crate) fn the_same_request_of_two_tenants_has_two_answers(on: Engine) {
+    let shop = Shop::start(on);
     shop.get("/tenant_a/users").expect(200, users_a());
     shop.get("/tenant_b/users").expect(200, users_b());
 }
@@ -22,9 +24,8 @@ fn ways(shop: &Shop, tenant: &str, path: &str) -> [Request; 4] {
     ]
 }
 
-#[test]
-fn every_address_is_reached_by_path_host_header_and_token() {
-    let shop = Shop::start();
+pub(crate) fn every_address_is_reached_by_path_host_header_and_token(on: Engine) {
+    let shop = Shop::start(on);
     let answers = [
         ("", json!({"tenant_b": ["userA", "userC"]})),
         ("/users", users_b()),
@@ -48,9 +49,8 @@ fn every_address_is_reached_by_path_host_header_and_token() {
     }
 }
 
-#[test]
-fn what_is_created_is_read_back_by_every_way() {
-    let shop = Shop::start();
+pub(crate) fn what_is_created_is_read_back_by_every_way(on: Engine) {
+    let shop = Shop::start(on);
     let creations = [
         ("/users", json!({"username": "új felhasználó"}), "User created", 3),
         ("/products", json!({"name": "Tea", "price": 1.5}), "Product created", 3),
@@ -80,9 +80,8 @@ fn with_floats(mut row: Value) -> Value {
     row
 }
 
-#[test]
-fn writing_works_by_every_way_too() {
-    let shop = Shop::start();
+pub(crate) fn writing_works_by_every_way_too(on: Engine) {
+    let shop = Shop::start(on);
     let body = |name: &str| json!({"username": name});
     let requests = [
         Request::post("/client1/users", body("by path")),
@@ -97,9 +96,8 @@ fn writing_works_by_every_way_too() {
     shop.get("/client1").expect(200, names);
 }
 
-#[test]
-fn prices_are_shown_as_exact_decimal_numbers() {
-    let shop = Shop::start();
+pub(crate) fn prices_are_shown_as_exact_decimal_numbers(on: Engine) {
+    let shop = Shop::start(on);
     for price in ["12.5", "0", "0.0001", "100000000000000.1", "0.3"] {
         let body = format!(r#"{{"name":"x","price":{price}}}"#);
         assert_eq!(shop.send(Request::post("/tenant_a/products", body)).status, 201);
@@ -110,9 +108,8 @@ fn prices_are_shown_as_exact_decimal_numbers() {
     }
 }
 
-#[test]
-fn signals_that_agree_are_fine() {
-    let shop = Shop::start();
+pub(crate) fn signals_that_agree_are_fine(on: Engine) {
+    let shop = Shop::start(on);
     let request = Request::get("/tenant_a/users")
         .header("host", shop.host_of("tenant_a"))
         .header("x-tenant-name", "tenant_a")
@@ -120,17 +117,15 @@ fn signals_that_agree_are_fine() {
     shop.send(request).expect(200, users_a());
 }
 
-#[test]
-fn a_base_domain_of_the_operator_takes_the_place_of_localhost() {
-    let shop = Shop::start_in(tempfile::tempdir().unwrap(), &["--base-domain", "shop.example"]);
+pub(crate) fn a_base_domain_of_the_operator_takes_the_place_of_localhost(on: Engine) {
+    let shop = Home::on(on).start(&["--base-domain", "shop.example"]);
     shop.send(Request::get("/users").header("host", "tenant_b.shop.example")).expect(200, users_b());
     shop.send(Request::get("/users").header("host", "shop.example")).refused(400, "no_tenant");
     shop.send(Request::get("/users").header("host", "tenant_b.localhost")).refused(400, "no_tenant");
 }
 
-#[test]
-fn health_is_asked_without_a_tenant() {
-    let shop = Shop::start();
+pub(crate) fn health_is_asked_without_a_tenant(on: Engine) {
+    let shop = Shop::start(on);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(shop.get(path).status, 200);
         assert_eq!(shop.send(Request::get(path).header("x-tenant-name", "nobody")).status, 200);

@@ -4,11 +4,13 @@ use std::{sync::Barrier, thread};
 
 use serde_json::json;
 
-use crate::support::{Request, Shop};
+use crate::{
+    home::Engine,
+    support::{Request, Shop},
+};
 
-#[test]
-fn whoever_signs_up_is_served_at_once_by_every_way() {
-    let shop = Shop::start();
+pub(crate) fn whoever_signs_up_is_served_at_once_by_every_way(on: Engine) {
+    let shop = Shop::start(on);
     shop.get("/acme/users").refused(404, "unknown_tenant");
     let created = shop.post("/signup", json!({"tenant": "acme"}));
     created.expect(201, json!({"message": "Tenant created", "tenant": "acme"}));
@@ -18,23 +20,12 @@ fn whoever_signs_up_is_served_at_once_by_every_way() {
     shop.send(Request::get("/users").header("host", shop.host_of("acme"))).expect(200, users.clone());
     shop.send(Request::get("/users").header("x-tenant-name", "acme")).expect(200, users);
     shop.post("/signup", json!({"tenant": "acme"})).refused(409, "taken");
-    shop.post("/signup", json!({"tenant": "own-file", "isolation": "database"}))
-        .expect(201, json!({"message": "Tenant created", "tenant": "own-file"}));
+    shop.post("/signup", json!({"tenant": "own-place", "isolation": "database"}))
+        .expect(201, json!({"message": "Tenant created", "tenant": "own-place"}));
 }
 
-#[test]
-fn an_isolation_that_the_engine_has_not_is_refused_and_the_key_stays_free() {
-    let shop = Shop::start();
-    for isolation in ["row", "schema"] {
-        shop.post("/signup", json!({"tenant": "acme", "isolation": isolation})).status.eq(&422).then_some(()).unwrap();
-    }
-    shop.post("/signup", json!({"tenant": "acme", "isolation": "cell"})).refused(422, "invalid_body");
-    assert_eq!(shop.post("/signup", json!({"tenant": "acme"})).status, 201);
-}
-
-#[test]
-fn a_key_that_is_none_is_refused() {
-    let shop = Shop::start();
+pub(crate) fn a_key_that_is_none_is_refused(on: Engine) {
+    let shop = Shop::start(on);
     let long = "a".repeat(41);
     let keys = [
         "",
@@ -105,9 +96,8 @@ fn a_key_that_is_none_is_refused() {
     assert_eq!(shop.post("/signup", json!({"tenant": longest})).status, 201);
 }
 
-#[test]
-fn of_many_who_sign_up_under_one_key_at_once_one_gets_it() {
-    let shop = Shop::start();
+pub(crate) fn of_many_who_sign_up_under_one_key_at_once_one_gets_it(on: Engine) {
+    let shop = Shop::start(on);
     let (crowd, start) = (12, Barrier::new(12));
     let statuses: Vec<u16> = thread::scope(|scope| {
         let one = || {
@@ -122,9 +112,8 @@ fn of_many_who_sign_up_under_one_key_at_once_one_gets_it() {
     shop.get("/wanted/users").expect(200, json!([]));
 }
 
-#[test]
-fn many_who_sign_up_at_once_are_all_served() {
-    let shop = Shop::start();
+pub(crate) fn many_who_sign_up_at_once_are_all_served(on: Engine) {
+    let shop = Shop::start(on);
     thread::scope(|scope| {
         for number in 0..12 {
             let shop = &shop;

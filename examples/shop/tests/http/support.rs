@@ -1,11 +1,9 @@
-//! The program in a directory of its own, and a client that says what it asked.
+//! The running program, and a client that says what it asked.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
-    path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -13,30 +11,19 @@ use std::{
 use jsonwebtoken::{EncodingKey, Header, encode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tenantry::{DoctorOptions, Tenantry};
 use ureq::{Agent, http};
+
+use crate::home::{Engine, Home};
 
 pub(crate) const SECRET: &str = "a secret of thirty-two bytes, and more";
 
 /// Longer than any start: one that ends what a killed one began waits for a lease of ten seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The program, not started yet, without what the caller's shell sets for its own.
-pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|n| n.starts_with("SHOP_") || n.starts_with("TENANTRY_") || n == "RUST_LOG") {
-            command.env_remove(name);
-        }
-    }
-    command.args(["--listen", "127.0.0.1:0", "--jwt-secret", SECRET]).args(arguments).current_dir(dir);
-    command.stdin(Stdio::null());
-    command
-}
-
 /// A shop that serves, and dies with its test.
 pub(crate) struct Shop {
-    pub(crate) dir: TempDir,
+    pub(crate) home: Home,
     child: Child,
     agent: Agent,
     pub(crate) address: String,
@@ -44,33 +31,20 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// In an empty directory.
-    pub(crate) fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), &[])
+    /// In an empty home.
+    pub(crate) fn start(on: Engine) -> Self {
+        Home::on(on).start(&[])
     }
 
-    pub(crate) fn start_in(dir: TempDir, arguments: &[&str]) -> Self {
-        let log = File::create(dir.path().join("log")).unwrap();
-        let mut child = command(dir.path(), arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let Some(first) = lines.next() else {
-            let status = child.wait().unwrap();
-            let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
-            panic!("the shop ended with {status}: {log}");
-        };
-        let address = first.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
-        let mut banner = vec![first];
-        // The last line names the operator's program; the pipe stays open behind it.
-        while banner.last().is_some_and(|line| !line.contains("tenantry --config")) {
-            banner.push(lines.next().unwrap());
-        }
+    pub(crate) fn of(home: Home, child: Child, banner: Vec<String>) -> Self {
+        let address = banner[0].split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
             .timeout_global(Some(PATIENCE))
             .build();
-        Self { dir, child, agent: config.into(), address, banner }
+        Self { home, child, agent: config.into(), address, banner }
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -132,16 +106,32 @@ impl Shop {
         panic!("the shop still runs")
     }
 
-    /// Ends it and gives its directory, to start another one there.
-    pub(crate) fn stop(mut self, signal: Signal) -> TempDir {
+    /// Ends it and gives its home, to start another one there.
+    pub(crate) fn stop(mut self, signal: Signal) -> Home {
         self.signal(signal);
         let status = self.ended();
         assert!(signal == Signal::KILL || status.success(), "{status}");
-        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+        std::mem::replace(&mut self.home, Home::with(Vec::new()))
+    }
+
+    /// What the operator's program does to the same installation.
+    pub(crate) fn operate(&self, work: impl AsyncFnOnce(Tenantry)) {
+        let file = self.home.path().join("data/tenantry.toml");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async { work(Tenantry::from_config(file).await.unwrap()).await });
+    }
+
+    /// Nothing is left of what was killed, and every place is what it should be.
+    #[track_caller]
+    pub(crate) fn is_healthy(&self) {
+        self.operate(async |tenancy| {
+            let report = tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap();
+            assert!(report.findings.is_empty(), "{report:#?}");
+        });
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+        std::fs::read_to_string(self.home.path().join("log")).unwrap()
     }
 }
 
@@ -217,11 +207,28 @@ impl Answer {
         assert_eq!(self.headers["cache-control"], "no-store", "{}", self.asked);
         let problem = self.json();
         assert_eq!((&problem["status"], &problem["code"]), (&json!(status), &json!(code)), "{}", self.asked);
-        for leak in ["SELECT", "INSERT", "sqlite:", "SQLITE", "/tmp", ".db", "t_0"] {
+        for leak in LEAKS {
             assert!(!self.text.contains(leak), "{}: {}", self.asked, self.text);
         }
     }
 }
+
+/// Words of a database and of its server.
+const LEAKS: [&str; 13] = [
+    "SELECT",
+    "INSERT",
+    "sqlite:",
+    "SQLITE",
+    "/tmp",
+    ".db",
+    "t_0",
+    "postgres",
+    "tn_",
+    "violates",
+    "constraint",
+    "relation",
+    "tenant_id",
+];
 
 /// A token as whoever signs people in would make it, with some claims changed; `null` takes one away.
 pub(crate) fn token(changes: Value) -> String {

@@ -9,7 +9,10 @@ use sqlx::{
 };
 
 use super::{Store, unavailable};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    engine::postgres::in_time,
+    error::{Error, ErrorKind, Result},
+};
 
 /// The schema that holds the catalog's tables.
 const SCHEMA: &str = "tenantry_catalog";
@@ -30,7 +33,7 @@ pub(super) async fn connect(url: &str) -> Result<Store> {
 }
 
 async fn make_schema(options: &PgConnectOptions) -> Result<()> {
-    let mut connection = options.connect().await.map_err(cannot_open)?;
+    let mut connection = in_time(options).await.map_err(cannot_open)?;
     let made = sqlx::raw_sql(
         "SELECT pg_advisory_xact_lock(7463205551); \
          CREATE SCHEMA IF NOT EXISTS tenantry_catalog; \

@@ -2,7 +2,7 @@
 
 use sqlx::{Row, postgres::PgConnection};
 
-use super::{control::Control, names::Names, rules, scripts::Site};
+use super::{control::Control, names::Names, rules, scope::path, scripts::Site};
 use crate::{
     engine::{Finding, Placement},
     error::Result,
@@ -24,11 +24,12 @@ pub(super) async fn tenant_places(admin: &mut PgConnection, names: &Names) -> Re
     Ok(rows.iter().map(|row| row.get("name")).collect())
 }
 
-fn finding(breach: rules::Breach, of: &str) -> Finding {
+/// A correction is written for a migration, which knows the schema; for the operator it is named.
+fn finding(breach: rules::Breach, of: &str, schema: &str) -> Finding {
     Finding {
         code: breach.code,
         what: format!("{of}: `{}`: {}", breach.object, breach.reason),
-        repair: breach.correction,
+        repair: format!("SET search_path = {}; {}", path(schema), breach.correction),
     }
 }
 
@@ -85,7 +86,7 @@ async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of:
     }
     .await;
     sqlx::Executor::execute(&mut *connection, "ROLLBACK").await?;
-    Ok(found?.into_iter().map(|breach| finding(breach, of)).collect())
+    Ok(found?.into_iter().map(|breach| finding(breach, of, &site.schema)).collect())
 }
 
 /// One tenant's own place; what row isolation's tenants have in common is looked at with the server.

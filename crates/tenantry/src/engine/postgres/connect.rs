@@ -35,12 +35,14 @@ pub(super) struct Door {
     pub(super) control: Arc<Control>,
     pub(super) pooler: bool,
     pub(super) statement_timeout: Duration,
+    /// Held by whoever makes the template of new databases.
+    pub(super) template: tokio::sync::Mutex<()>,
 }
 
 impl Door {
     pub(super) async fn connect(&self, place: &Place) -> Result<PgLink> {
         let pooled = self.is_pooled(place);
-        let mut connection = self.options(place)?.connect().await.map_err(|e| cannot_open(place, e))?;
+        let mut connection = in_time(&self.options(place)?).await.map_err(|e| cannot_open(place, e))?;
         let pid = self.prove(&mut connection, place).await?;
         if matches!(place, Place::Schemas(_)) {
             self.control.own_types.look(&mut connection).await.map_err(|e| cannot_open(place, e))?;
@@ -117,6 +119,14 @@ impl Door {
              memberships and objects away, or leave --app-url out: then the login is made for you"
         )))
     }
+}
+
+/// How long a server may take to answer: one behind a wall that swallows everything never does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn in_time(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {PATIENCE:?}"));
+    tokio::time::timeout(PATIENCE, options.connect()).await.map_err(late)?
 }
 
 fn cannot_open(place: &Place, cause: sqlx::Error) -> Error {

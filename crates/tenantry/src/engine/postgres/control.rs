@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::types::OwnTypes;
+use super::{connect::in_time, types::OwnTypes};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many changes run at once; with the one that stops statements this is all that comes on top of the budget.
@@ -89,7 +89,7 @@ impl Control {
                 return Ok(Admin { control: self, connection, _permit: permit });
             }
         }
-        let connection = self.options.connect().await.map_err(cannot_connect)?;
+        let connection = in_time(&self.options).await.map_err(cannot_connect)?;
         Ok(Admin { control: self, connection, _permit: permit })
     }
 
@@ -104,7 +104,7 @@ impl Control {
         if let Some(database) = database {
             options = options.database(database);
         }
-        let connection = options.connect().await.map_err(cannot_connect)?;
+        let connection = in_time(&options).await.map_err(cannot_connect)?;
         Ok(Fresh { connection, _permit: permit })
     }
 

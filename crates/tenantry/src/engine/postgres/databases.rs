@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor, postgres::PgConnection};
 
 use super::{
     connect::Door,
-    control::{Admin, Fresh},
+    control::Fresh,
     ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
     schemas, scram,
@@ -42,7 +42,12 @@ pub(super) async fn create(
     let (first, rest) = scripts.split_at(cut);
     let mut admin = door.control.admin().await?;
     if !is_there(&mut admin, &name).await? {
-        let template = template(door, home, &mut admin, first).await?;
+        let template = door.names.template(&fingerprint(first, home));
+        if !is_there(&mut admin, &template).await? {
+            admin.done();
+            make_template(door, home, first, &template).await?;
+            admin = door.control.admin().await?;
+        }
         copy(&mut admin, &name, &template).await?;
     }
     let secret = password.map(scram::secret).transpose()?;
@@ -155,26 +160,38 @@ fn fingerprint(scripts: &[Arc<Script>], home: &Home) -> String {
     context.finish().as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
 
-/// The migrated database that new ones are copied from, made when it is first needed.
-async fn template(door: &Door, home: &Home, admin: &mut Admin<'_>, scripts: &[Arc<Script>]) -> Result<String> {
-    let name = door.names.template(&fingerprint(scripts, home));
-    if is_there(admin, &name).await? {
-        return Ok(name);
+/// Makes the migrated database that new ones are copied from. One at a time: it takes two of the few connections, and if
+/// several had one each and waited for the other, none would go on.
+async fn make_template(door: &Door, home: &Home, scripts: &[Arc<Script>], name: &str) -> Result<()> {
+    let _one = door.template.lock().await;
+    let mut admin = door.control.admin().await?;
+    if !is_there(&mut admin, name).await? {
+        make_template_anew(door, home, &mut admin, scripts, name).await?;
     }
+    admin.done();
+    Ok(())
+}
+
+async fn make_template_anew(
+    door: &Door,
+    home: &Home,
+    admin: &mut PgConnection,
+    scripts: &[Arc<Script>],
+    name: &str,
+) -> Result<()> {
     // Under another name first: one that bears the template's name is whole, even after `kill -9`.
     let half = format!("{name}_{}", scram::new_password()?.get(..8).unwrap_or("making"));
     admin.execute(AssertSqlSafe(format!("CREATE DATABASE {} TEMPLATE template0", quoted(&half)))).await?;
     let made = template_fill(door, home, &half, scripts).await;
     let published = match made {
-        Ok(()) => publish(admin, &half, &name).await,
+        Ok(()) => publish(admin, &half, name).await,
         Err(error) => Err(error),
     };
-    if published.is_err() || !is_there(admin, &name).await? {
+    if published.is_err() || !is_there(admin, name).await? {
         admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&half)))).await?;
     }
     published?;
-    sweep(door, admin, &name).await?;
-    Ok(name)
+    sweep(door, admin, name).await
 }
 
 async fn template_fill(door: &Door, home: &Home, database: &str, scripts: &[Arc<Script>]) -> Result<()> {

@@ -41,6 +41,13 @@ impl PgLink {
         self.tenants.contains(&tenant)
     }
 
+    /// A role that was granted while the server read this login's memberships is missing in what it keeps of them, until
+    /// the next grant: PostgreSQL does not notice that its list was out of date before it was whole.
+    pub(crate) fn is_out_of_date(&self, error: &sqlx::Error) -> bool {
+        let code = error.as_database_error().and_then(|e| e.code());
+        !self.tenants.is_empty() && matches!(code.as_deref(), Some("42501" | "22023"))
+    }
+
     pub(super) fn has_seen_several(&self) -> bool {
         self.tenants.len() > 1
     }
@@ -165,17 +172,31 @@ impl PgLink {
 
     /// Whether nothing of a last user can be left: no statement that runs on, no transaction, no state of the session.
     pub(super) async fn settle(&mut self) -> bool {
-        // The cancel has been sent when this returns. It may still arrive late, at one of the words below: each is said
-        // again until it was answered.
-        if !self.quiet().await || !self.insist("ROLLBACK").await {
+        if !self.quiet().await {
             return false;
         }
         if self.pooled {
             // A transaction is all that a pooler lets one have: with it everything is gone.
-            return true;
+            return self.insist("ROLLBACK").await;
         }
-        // It refuses to run inside of a transaction: so there is none either.
-        self.forget_statements().await && self.insist("DISCARD ALL").await
+        self.forget_statements().await && self.discard().await
+    }
+
+    /// DISCARD ALL refuses to run inside of a transaction: once it was answered there is none. ROLLBACK is said only
+    /// then, for outside of one the server complains of it into the log of the app.
+    async fn discard(&mut self) -> bool {
+        for _ in 0..TRIES {
+            match self.end("DISCARD ALL").await {
+                Ok(()) => return true,
+                Err(sqlx::Error::Database(_)) => {}
+                Err(_) => return false,
+            }
+            // Or it was hit by the cancel of an abandoned statement that came late: then it is said again too.
+            if !self.insist("ROLLBACK").await {
+                return false;
+            }
+        }
+        false
     }
 
     /// The driver's prepared statements, and what it knows of types: both may be those of another tenant's tables.

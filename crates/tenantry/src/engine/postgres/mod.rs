@@ -6,7 +6,12 @@ use super::{
     Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement,
     Scope, Script, Target, sealed,
 };
-use crate::{error::Result, id::TenantId, secret::Secret, tenant::Isolation};
+use crate::{
+    error::Result,
+    id::TenantId,
+    secret::{Secret, SecretKey},
+    tenant::Isolation,
+};
 
 mod audit;
 mod canary;
@@ -32,7 +37,7 @@ mod text;
 mod types;
 mod url;
 
-pub(crate) use connect::PASSWORD_PURPOSE;
+pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
 pub(crate) use driver::PgDriver;
 pub(crate) use link::PgLink;
 pub(crate) use scope::PgScope;
@@ -40,9 +45,11 @@ pub(crate) use scram::new_password;
 pub(crate) use text::{CopyDirection, copy_direction};
 pub(crate) use url::is_same_database;
 
-/// The app URL of a server for which the operator has given none: a restricted login of ours, with a new password.
-pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str) -> Result<String> {
-    url::for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &new_password()?)
+/// The app URL of a server for which the operator has given none: a restricted login of ours. Its password follows from
+/// the key: two processes that add the server at once give the login the same one.
+pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str, key: &SecretKey) -> Result<String> {
+    let password = key.password(&format!("logins of server {server} of {installation}"));
+    url::for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &password)
 }
 
 use connect::Door;
@@ -93,6 +100,7 @@ impl PostgresEngine {
             control: Arc::clone(&control),
             pooler: spec.pooler,
             statement_timeout: spec.statement_timeout,
+            template: tokio::sync::Mutex::default(),
         };
         let home = match &spec.home {
             Some(home) if home.server != spec.server => {

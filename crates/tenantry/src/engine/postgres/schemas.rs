@@ -6,9 +6,8 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     ledger,
-    names::{Names, quoted},
+    names::{Names, literal, quoted},
     scripts::{self, Site},
-    server,
 };
 use crate::{
     engine::{Placement, Script, ScriptKind},
@@ -74,16 +73,19 @@ async fn make(connection: &mut PgConnection, names: &Names, placement: &Placemen
     Ok(())
 }
 
-/// The login of the next some hundred tenants, made with the first of them.
+/// The login of the next some hundred tenants, made with the first of them; several creations may want it at once.
 async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&str>) -> Result<()> {
-    let is_there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
-        .bind(login)
-        .fetch_one(&mut *connection)
-        .await?;
-    if is_there {
-        return Ok(());
-    }
-    server::role(connection, login, "LOGIN NOINHERIT", secret).await
+    let password = secret.map(|s| format!("PASSWORD {}", literal(s))).unwrap_or_default();
+    let text = format!(
+        "DO $do$ BEGIN
+             IF to_regrole({}) IS NULL THEN CREATE ROLE {} LOGIN NOINHERIT {password}; END IF;
+         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+         END $do$",
+        literal(&quoted(login)),
+        quoted(login)
+    );
+    connection.execute(AssertSqlSafe(text)).await?;
+    Ok(())
 }
 
 /// Drops a tenant's schema, some tables at a time, and its role. May be run again.
@@ -106,7 +108,7 @@ pub(super) async fn remove(connection: &mut PgConnection, names: &Names, physica
 
 /// Drops a role with all rights that it was given in this database.
 pub(super) async fn role_remove(connection: &mut PgConnection, role: &str) -> Result<()> {
-    let (name, role) = (super::names::literal(role), quoted(role));
+    let (name, role) = (literal(role), quoted(role));
     let text = format!(
         "DO $do$ BEGIN
              IF EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
