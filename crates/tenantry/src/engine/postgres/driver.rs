@@ -65,6 +65,15 @@ fn scope_of(scope: &Scope) -> Result<&PgScope> {
     }
 }
 
+/// Behind a pooler a statement by the name that the driver gave it may be another client's, and do something else.
+fn require_own_session(link: &PgLink) -> Result<()> {
+    if !link.is_pooled() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Refused, "behind a pooler no statement can be kept prepared")
+        .help("run the statement itself: `execute` and `fetch` prepare it for one use"))
+}
+
 /// Rows as they come; the link is at rest once their end was read.
 struct Watched<'l> {
     rows: BoxStream<'l, Item<PgDriver>>,
@@ -238,6 +247,7 @@ impl Driver for PgDriver {
         types: &'l [PgTypeInfo],
     ) -> BoxFuture<'l, SqlxResult<PgStatement>> {
         async move {
+            require_own_session(link)?;
             let (connection, busy) = link.start();
             let result = connection.prepare_with(sql, types).await;
             *busy = !at_rest(&result);
@@ -248,6 +258,7 @@ impl Driver for PgDriver {
 
     fn describe(link: &mut PgLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Postgres>>> {
         async move {
+            require_own_session(link)?;
             let (connection, busy) = link.start();
             let result = connection.describe(sql).await;
             *busy = !at_rest(&result);

@@ -52,6 +52,10 @@ impl PgLink {
         self.tenants.len() > 1
     }
 
+    pub(super) const fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+
     pub(super) fn is_worn(&self) -> bool {
         self.tenants.len() >= MOST_SCHEMAS
     }
