@@ -163,6 +163,21 @@ impl Error {
         self.0.client.as_deref().unwrap_or_else(|| self.0.kind.client())
     }
 
+    /// The causes behind it, outermost first, for the operator. Drivers repeat their cause in their own text: what was
+    /// said already is left out, and so is the line of its own source that PostgreSQL names.
+    #[must_use]
+    pub fn causes(&self) -> Vec<String> {
+        let (mut said, mut next) = (Vec::<String>::new(), self.source());
+        while let Some(cause) = next {
+            let text = own_words(cause);
+            if !self.0.message.contains(&text) && !said.iter().any(|before| before.contains(&text)) {
+                said.push(text);
+            }
+            next = cause.source();
+        }
+        said
+    }
+
     /// A stable word for programs, such as `unknown_tenant`.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -321,6 +336,19 @@ impl From<sqlx::Error> for Error {
                 Self::new(kind, message).caused_by(other)
             }
         }
+    }
+}
+
+fn own_words(cause: &(dyn StdError + 'static)) -> String {
+    use sqlx::postgres::PgDatabaseError;
+    match cause.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(error)) if error.try_downcast_ref::<PgDatabaseError>().is_some() => {
+            format!("error returned from database: {}", error.message())
+        }
+        _ => match cause.downcast_ref::<PgDatabaseError>() {
+            Some(error) => error.message().to_owned(),
+            None => cause.to_string(),
+        },
     }
 }
 

@@ -400,7 +400,8 @@ impl Tenantry {
         self.0.catalog.domain_list(of).await
     }
 
-    /// Adds a server and makes what it needs. The first one is the home of the shared tables.
+    /// Adds a server and makes what it needs. The first one is the home of the shared tables; one of another engine that
+    /// nobody has used yet, such as `tenantry init` makes, gives way.
     ///
     /// # Errors
     /// If the name is taken or no identifier, or the server cannot be prepared.
@@ -420,8 +421,9 @@ impl Tenantry {
             None => scope::app_url_new(&self.0.catalog, &new.name, &url)?,
         };
         let server = Server::to_add(&new.name, Secret::new(url), app_url, new.pooler);
-        let engine = self.0.servers.engine_of(&server, known.first())?;
         let url = server.admin_url.expose();
+        let unused = self.unused_of_another_engine(&known, url).await?;
+        let engine = self.0.servers.engine_of(&server, known.first().filter(|_| unused.is_none()))?;
         if given && !engine.capabilities().signs_in {
             let engine = engine.capabilities().engine;
             return Err(Error::new(ErrorKind::Unsupported, format!("nobody signs in to {engine}"))
@@ -442,7 +444,22 @@ impl Tenantry {
             capacity: new.capacity.map(i64::from),
             connections: new.connections.or(connections).map(i64::from),
         };
-        self.0.catalog.server_add(entry).await
+        self.0.catalog.server_add(entry, unused.clone()).await?;
+        if let Some(unused) = unused {
+            self.0.servers.forget(&unused);
+        }
+        Ok(())
+    }
+
+    /// The only server, if it is of another engine than a URL and holds nothing.
+    async fn unused_of_another_engine(&self, known: &[Server], url: &str) -> Result<Option<String>> {
+        match known {
+            [only] if !scope::is_same_engine(url, only.admin_url.expose()) && only.shared_version == 0 => {
+                let is_unused = self.0.catalog.tenant_count(&only.name).await? == 0;
+                Ok(is_unused.then(|| only.name.clone()))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Removes a server that holds no tenant. Its files or databases stay.

@@ -130,12 +130,16 @@ impl Catalog {
         })
     }
 
-    pub(crate) async fn server_add(&self, new: ServerEntry) -> Result<()> {
+    /// Adds a server. The one that it replaces has to be unused still.
+    pub(crate) async fn server_add(&self, new: ServerEntry, replaces: Option<String>) -> Result<()> {
         let me = self.clone();
         let sealed = self.0.key.seal(ADMIN_URL, new.admin_url.expose())?;
         let sealed_app = new.app_url.as_ref().map(|url| self.0.key.seal(APP_URL, url.expose())).transpose()?;
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
+                if let Some(unused) = replaces {
+                    me.remove_in(tx, &unused).await?;
+                }
                 let name = new.name.as_str();
                 if server::Entity::find_by_id(name).one(&tx.tx).await.map_err(unavailable)?.is_some() {
                     return Err(Error::new(ErrorKind::Taken, format!("there is a server `{name}` already"))
@@ -174,41 +178,34 @@ impl Catalog {
 
     pub(crate) async fn server_remove(&self, name: String) -> Result<()> {
         let me = self.clone();
-        self.write(Durability::Acknowledged, move |tx| {
-            Box::pin(async move {
-                let held = tenant::Entity::find()
-                    .filter(tenant::Column::Server.eq(&name))
-                    .count(&tx.tx)
-                    .await
-                    .map_err(unavailable)?;
-                if held > 0 {
-                    return Err(Error::new(
-                        ErrorKind::WrongState,
-                        format!("server `{name}` still holds {held} tenants"),
-                    )
-                    .help("purge its tenants first: tenantry tenant list"));
-                }
-                let servers = server::Entity::find()
-                    .order_by_asc(server::Column::CreatedAt)
-                    .order_by_asc(server::Column::Name)
-                    .all(&tx.tx)
-                    .await
-                    .map_err(unavailable)?;
-                if servers.len() > 1 && servers.first().is_some_and(|home| home.name == name) {
-                    return Err(Error::new(
-                        ErrorKind::WrongState,
-                        format!("server `{name}` is the home of the shared tables, which all tenants read"),
-                    )
-                    .help("remove the other servers first: tenantry server list"));
-                }
-                let gone = server::Entity::delete_by_id(&name).exec(&tx.tx).await.map_err(unavailable)?;
-                if gone.rows_affected == 0 {
-                    return Err(no_server(&name));
-                }
-                me.server_audit(tx, "server.remove", &name).await
-            })
-        })
-        .await
+        self.write(Durability::Acknowledged, move |tx| Box::pin(async move { me.remove_in(tx, &name).await })).await
+    }
+
+    async fn remove_in(&self, tx: &CatalogTx, name: &str) -> Result<()> {
+        let held =
+            tenant::Entity::find().filter(tenant::Column::Server.eq(name)).count(&tx.tx).await.map_err(unavailable)?;
+        if held > 0 {
+            return Err(Error::new(ErrorKind::WrongState, format!("server `{name}` still holds {held} tenants"))
+                .help("purge its tenants first: tenantry tenant list"));
+        }
+        let servers = server::Entity::find()
+            .order_by_asc(server::Column::CreatedAt)
+            .order_by_asc(server::Column::Name)
+            .all(&tx.tx)
+            .await
+            .map_err(unavailable)?;
+        if servers.len() > 1 && servers.first().is_some_and(|home| home.name == name) {
+            return Err(Error::new(
+                ErrorKind::WrongState,
+                format!("server `{name}` is the home of the shared tables, which all tenants read"),
+            )
+            .help("remove the other servers first: tenantry server list"));
+        }
+        let gone = server::Entity::delete_by_id(name).exec(&tx.tx).await.map_err(unavailable)?;
+        if gone.rows_affected == 0 {
+            return Err(no_server(name));
+        }
+        self.server_audit(tx, "server.remove", name).await
     }
 
     pub(crate) async fn server_find(&self, name: &str) -> Result<Server> {

@@ -507,13 +507,7 @@ const fn is_there(tenant: &Tenant) -> bool {
 
 /// An error with its causes, for the operator.
 fn full_text(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
+    let mut text = std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ");
     // A file that was refused says what to write instead.
     if let Some(help) = error.help_text().filter(|_| error.is_migration()) {
         text.push_str("; ");

@@ -10,11 +10,15 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    engine::{Begin, Connection, Driver, Place, Scope, postgres::PgDriver, sqlite::SqliteDriver},
+    engine::{
+        Begin, Connection, Driver, Place, Scope,
+        postgres::{self, PgDriver},
+        sqlite::SqliteDriver,
+    },
     error::{Error, ErrorKind, Result},
     id::TenantId,
     pool::{Lease, seconds},
-    tenant::Tenant,
+    tenant::{Isolation, Tenant},
 };
 
 /// One tenant's data: every statement on it reads and writes this tenant only.
@@ -77,6 +81,16 @@ impl Db<TenantScope> {
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         self.inner.subject.tenant()
+    }
+
+    /// Refuses a text that nobody should type as this tenant. In row isolation only one plain statement is let through:
+    /// there the tenant is a setting of the session, which functions and blocks could change. Elsewhere the tenant's own
+    /// role, login or file is the wall.
+    ///
+    /// # Errors
+    /// With what to send instead.
+    pub fn guard(&self, sql: &str) -> Result<()> {
+        if self.tenant().isolation == Isolation::Row { postgres::require_plain(sql) } else { Ok(()) }
     }
 }
 

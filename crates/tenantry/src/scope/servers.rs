@@ -138,6 +138,11 @@ pub(crate) fn is_same_place(url: &str, other: &str) -> bool {
         || (is_postgres(url) && is_postgres(other) && postgres::is_same_database(url, other))
 }
 
+/// Whether two URLs name servers of one kind, of which an installation may have several.
+pub(crate) fn is_same_engine(url: &str, other: &str) -> bool {
+    is_postgres(url) == is_postgres(other)
+}
+
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
 }

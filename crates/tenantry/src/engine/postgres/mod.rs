@@ -7,7 +7,7 @@ use super::{
     Scope, Script, Target, sealed,
 };
 use crate::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     id::TenantId,
     secret::{Secret, SecretKey},
     tenant::Isolation,
@@ -50,6 +50,15 @@ pub(crate) use url::is_same_database;
 pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str, key: &SecretKey) -> Result<String> {
     let password = key.password(&format!("logins of server {server} of {installation}"));
     url::for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &password)
+}
+
+/// Refuses all but one plain statement: nothing else may run by hand where the scope is a mere setting of the session.
+pub(crate) fn require_plain(sql: &str) -> Result<()> {
+    if text::cached(sql)?.plain {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Refused, "in row isolation only one plain statement at a time runs here")
+        .help("send one SELECT, INSERT, UPDATE, DELETE or MERGE at a time"))
 }
 
 use connect::Door;
