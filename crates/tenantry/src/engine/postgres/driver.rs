@@ -65,15 +65,6 @@ fn scope_of(scope: &Scope) -> Result<&PgScope> {
     }
 }
 
-/// Behind a pooler a statement by the name that the driver gave it may be another client's, and do something else.
-fn require_own_session(link: &PgLink) -> Result<()> {
-    if !link.is_pooled() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Refused, "behind a pooler no statement can be kept prepared")
-        .help("run the statement itself: `execute` and `fetch` prepare it for one use"))
-}
-
 /// Rows as they come; the link is at rest once their end was read.
 struct Watched<'l> {
     rows: BoxStream<'l, Item<PgDriver>>,
@@ -167,7 +158,7 @@ impl Driver for PgDriver {
             "0A000" => error.routine() == Some("RevalidateCachedQuery"),
             "26000" => true,
             // A type of the same name in another tenant's schema: the driver knows types by their names.
-            "42804" | "42883" => link.has_seen_several(),
+            "42804" | "42846" | "42883" => link.has_seen_several(),
             _ => false,
         }
     }
@@ -247,7 +238,7 @@ impl Driver for PgDriver {
         types: &'l [PgTypeInfo],
     ) -> BoxFuture<'l, SqlxResult<PgStatement>> {
         async move {
-            require_own_session(link)?;
+            link.require_session()?;
             let (connection, busy) = link.start();
             let result = connection.prepare_with(sql, types).await;
             *busy = !at_rest(&result);
@@ -258,7 +249,7 @@ impl Driver for PgDriver {
 
     fn describe(link: &mut PgLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Postgres>>> {
         async move {
-            require_own_session(link)?;
+            link.require_session()?;
             let (connection, busy) = link.start();
             let result = connection.describe(sql).await;
             *busy = !at_rest(&result);
