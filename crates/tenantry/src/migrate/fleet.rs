@@ -165,7 +165,9 @@ struct Job {
     server: String,
     version: i64,
     pending: Vec<Arc<Script>>,
-    /// It shows the shared tables in an older form.
+    /// It has a form of the shared tables of its own, which shows those at home.
+    shows_shared: bool,
+    /// That form is an older one.
     refresh: bool,
 }
 
@@ -261,9 +263,10 @@ impl Fleet {
         let pending = plan::pending(&name, scripts, &ledger.applied)?;
         let version = ledger.applied.last().map_or(0, |a| a.version);
         let shown = ledger.shared_form;
-        let refresh = shown.is_some() && shown != server.engine.shared_form().await?;
+        let shows_shared = shown.is_some();
+        let refresh = shows_shared && shown != server.engine.shared_form().await?;
         let (engine, server) = (Arc::clone(&server.engine), server.name.clone());
-        Ok(Job { name, engine, target, tenant: None, rows: Vec::new(), server, version, pending, refresh })
+        Ok(Job { name, engine, target, tenant: None, rows: Vec::new(), server, version, pending, shows_shared, refresh })
     }
 
     /// What [`Fleet::up`] would do.
@@ -293,7 +296,7 @@ impl Fleet {
         let jobs = self.jobs(options).await?;
         let shared_changes = jobs.first().is_some_and(|job| job.target == Target::Shared && !job.pending.is_empty());
         for mut job in jobs {
-            job.refresh |= shared_changes && job.tenant.as_ref().is_some_and(|t| t.isolation == Isolation::Database);
+            job.refresh |= shared_changes && job.shows_shared;
             if job.pending.is_empty() && !job.refresh {
                 self.note(&job, job.version, None, &[]).await?;
                 report.up_to_date += 1;
