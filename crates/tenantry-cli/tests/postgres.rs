@@ -1,7 +1,5 @@
 //! The program on PostgreSQL, as an operator types it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
-
 mod support;
 
 use serde_json::{Value, json};

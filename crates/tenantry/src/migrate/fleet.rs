@@ -266,7 +266,18 @@ impl Fleet {
         let shows_shared = shown.is_some();
         let refresh = shows_shared && shown != server.engine.shared_form().await?;
         let (engine, server) = (Arc::clone(&server.engine), server.name.clone());
-        Ok(Job { name, engine, target, tenant: None, rows: Vec::new(), server, version, pending, shows_shared, refresh })
+        Ok(Job {
+            name,
+            engine,
+            target,
+            tenant: None,
+            rows: Vec::new(),
+            server,
+            version,
+            pending,
+            shows_shared,
+            refresh,
+        })
     }
 
     /// What [`Fleet::up`] would do.
