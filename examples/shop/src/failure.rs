@@ -40,9 +40,14 @@ impl Failure {
     fn causes(&self) -> Vec<String> {
         let Some(first) = &self.cause else { return Vec::new() };
         let mut causes = vec![first.to_string()];
-        match self.engine_error() {
-            Some(error) => causes.extend(error.causes()),
-            None => causes.extend(std::iter::successors(first.source(), |e| e.source()).map(ToString::to_string)),
+        if let Some(error) = self.engine_error() {
+            causes.extend(error.causes());
+            return causes;
+        }
+        let mut next = first.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
         }
         causes
     }
