@@ -54,14 +54,12 @@ impl Failure {
 
 impl From<tenantry::Error> for Failure {
     fn from(error: tenantry::Error) -> Self {
-        let mut failure = Self {
+        Self {
             what: error.to_string(),
             code: error.code(),
-            causes: Vec::new(),
+            causes: error.causes(),
             help: error.help_text().map(str::to_owned),
-        };
-        failure.add_sources(error.source());
-        failure
+        }
     }
 }
 

@@ -4,49 +4,20 @@
 
 mod support;
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::thread;
 
 use serde_json::json;
-use support::Site;
+use support::{Site, killed_at, repair_until};
 
 const PROVISION: &[&str] = &["provision.reserved", "provision.begun", "provision.place", "provision.ended"];
 const PURGE: &[&str] = &["purge.marked", "purge.begun", "purge.drain", "purge.destroy", "purge.ended"];
 const MIGRATE: &[&str] = &["migrate.before", "migrate.applied", "migrate.noted"];
-
-/// Longer than the lease of a process that was killed.
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Runs it and kills it at that point. `false`: it was not reached.
-#[track_caller]
-fn killed_at(site: &Site, point: &str, args: &[&str]) -> bool {
-    let mut command = site.command(args);
-    command.env("TENANTRY_FAILPOINT", format!("{point}=kill"));
-    let ran = site.finish(command);
-    assert!(matches!(ran.code, None | Some(0)), "{point}: {ran:?}");
-    ran.code.is_none()
-}
 
 /// Each point in a thread of its own: most of the time passes in waiting for a lease.
 fn at_each(points: &'static [&'static str], case: fn(&'static str)) {
     let threads: Vec<_> = points.iter().map(|point| (point, thread::spawn(move || case(point)))).collect();
     for (point, thread) in threads {
         assert!(thread.join().is_ok(), "{point}");
-    }
-}
-
-/// Lets the doctor repair until what a killed process left is no longer its own.
-fn repair_until(site: &Site, is_right: impl Fn() -> bool) {
-    let started = Instant::now();
-    loop {
-        site.ok(&["doctor", "--repair"]);
-        if is_right() {
-            return;
-        }
-        assert!(started.elapsed() < PATIENCE, "the doctor did not repair it: {:?}", site.tenants());
-        thread::sleep(Duration::from_millis(500));
     }
 }
 

@@ -22,10 +22,10 @@ fn an_installation_with_tenants_is_healthy_and_keeps_no_canary() {
     assert_eq!(
         site.ok(&["doctor"]),
         "checked   operations: looked for what crashed processes left\n\
-         checked   places: audited 2 tenants\n\
+         checked   places: audited 2 tenants and their servers\n\
          checked   orphans: compared the servers with the catalog\n\
          checked   migrations: compared every history with the files\n\
-         checked   canaries: 38 attacks between two tenants on server `local`\n\
+         checked   canaries: 38 attacks between two tenants of database isolation on server `local`\n\
          nothing was found\n"
     );
     assert_eq!(site.tenants().len(), 2);

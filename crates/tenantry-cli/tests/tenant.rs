@@ -120,9 +120,9 @@ fn a_server_is_full_at_its_capacity_and_the_next_one_takes_over() {
     site.exits(1, &["server", "remove", "small", "--yes"]).says_only_on_stderr("still holds 1 tenants");
     assert_eq!(
         site.ok(&["server", "list"]),
-        "NAME   ENGINE  TENANTS  CAPACITY  CONNECTIONS  SHARED TABLES\n\
-         small  sqlite  1        1         -            version 0\n\
-         large  sqlite  1        -         8            -\n"
+        "NAME   ENGINE  POOLER  TENANTS  CAPACITY  CONNECTIONS  SHARED TABLES\n\
+         small  sqlite  -       1        1         -            version 0\n\
+         large  sqlite  -       1        -         8            -\n"
     );
     site.ok(&["doctor"]);
 }
@@ -136,8 +136,8 @@ fn a_server_that_cannot_be_used_is_refused_with_the_reason() {
     refused(&["local", "sqlite://other"], "there is a server `local` already");
     refused(&["Bad-Name", "sqlite://other"], "help: use a-z, 0-9 and `_`, a letter first");
     refused(&["pg", "oracle://admin:geheim@db/x"], "no engine speaks `oracle://`");
-    refused(&["s", "sqlite://other", "--app-url", "sqlite://x"], "`--app-url` means nothing on SQLite");
-    refused(&["s", "sqlite://other", "--pooler"], "`--pooler` means nothing on SQLite");
+    refused(&["s", "sqlite://other", "--app-url", "sqlite://x"], "nobody signs in to sqlite");
+    refused(&["s", "sqlite://other", "--pooler"], "leave --app-url and --pooler out");
     site.exits(2, &["server", "add", "s", "sqlite://other", "--capacity", "0"]);
     assert!(!site.run(&["server", "add", "pg", "oracle://admin:geheim@db/x"]).err.contains("geheim"));
     assert_eq!(site.json(&["server", "list"]).as_array().unwrap().len(), 1);

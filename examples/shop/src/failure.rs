@@ -27,10 +27,29 @@ impl Failure {
         self
     }
 
+    fn engine_error(&self) -> Option<&tenantry::Error> {
+        self.cause.as_ref()?.downcast_ref()
+    }
+
     /// Its own help, or that of the engine's error behind it.
     fn help_text(&self) -> Option<&str> {
-        let of_cause = || self.cause.as_ref()?.downcast_ref::<tenantry::Error>()?.help_text();
-        self.help.as_deref().or_else(of_cause)
+        self.help.as_deref().or_else(|| self.engine_error()?.help_text())
+    }
+
+    /// Outermost first.
+    fn causes(&self) -> Vec<String> {
+        let Some(first) = &self.cause else { return Vec::new() };
+        let mut causes = vec![first.to_string()];
+        if let Some(error) = self.engine_error() {
+            causes.extend(error.causes());
+            return causes;
+        }
+        let mut next = first.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes
     }
 }
 
@@ -44,10 +63,8 @@ impl From<tenantry::Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.what)?;
-        let mut cause = self.cause.as_ref().map(|c| &**c as &(dyn Error + 'static));
-        while let Some(error) = cause {
-            write!(f, "\n  cause: {error}")?;
-            cause = error.source();
+        for cause in self.causes() {
+            write!(f, "\n  cause: {cause}")?;
         }
         match self.help_text() {
             Some(help) => write!(f, "\n  help: {help}"),

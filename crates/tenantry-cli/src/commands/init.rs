@@ -27,6 +27,9 @@ const NOTES: &str = "\
 It asks nothing and overwrites nothing. Run again it makes only what is missing; a run that was killed is completed.
 Keep tenantry.key safe and out of version control: without it the stored server URLs cannot be read.
 
+For tenants on PostgreSQL add that server next; the SQLite server, which nobody has used yet, gives way to it:
+  tenantry server add main postgres://admin:secret@db.example/app
+
 Examples:
   tenantry init                                  in this directory
   tenantry init --config /srv/app/tenantry.toml  somewhere else";

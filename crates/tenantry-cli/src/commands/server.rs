@@ -27,32 +27,45 @@ pub(crate) enum Server {
     },
 }
 
-const ADD_EXAMPLES: &str = "\
-The first server is the home of the shared tables. A relative directory starts at the current one. The URL is stored
-sealed with the key file, and shown nowhere.
+const ADD_NOTES: &str = "\
+The first server is the home of the shared tables; all servers of an installation have one engine. URLs are stored sealed
+with the key file, and shown nowhere.
+
+On PostgreSQL, tenants of row and schema isolation live in the database that the URL names, those of database isolation in
+databases of their own beside it. The administrator is a superuser, or has CREATEROLE and CREATEDB and owns the database;
+shared tables are shown in tenants' own databases by postgres_fdw, which only a superuser may set up. In that database
+three schemas are made (tenantry, tenant, shared), and everybody loses the right to make tables in its schema public and
+temporary ones. Apps sign in by restricted logins: without --app-url they are made, with passwords that are kept sealed.
+
+With --pooler the app URL leads to PgBouncer in transaction mode (1.18 or newer), which needs
+`ignore_startup_parameters = extra_float_digits, options`; the administrator's URL goes to the server itself.
 
 Examples:
-  tenantry server add fast sqlite:///srv/tenants
-  tenantry server add fast sqlite://tenants --capacity 5000 --connections 64";
+  tenantry server add main postgres://admin:secret@db.example/app --capacity 5000 --connections 50
+  tenantry server add main 'postgres:///app?host=/run/postgresql'
+  tenantry server add main 'postgres://admin:secret@db.example/app?sslmode=verify-full&sslrootcert=/etc/db-ca.pem'
+  tenantry server add main postgres://admin:secret@db.example/app --pooler \\
+      --app-url postgres://app:secret@bouncer.example:6432/app
+  tenantry server add files sqlite:///srv/tenants";
 
 /// A server to add.
 #[derive(Debug, Args)]
-#[command(after_help = ADD_EXAMPLES)]
+#[command(after_help = ADD_NOTES)]
 pub(crate) struct Add {
     /// How the server is called: a-z, 0-9 and _, a letter first
     name: String,
-    /// Where it is and how to administer it: sqlite://DIRECTORY
+    /// Where it is and how to administer it: postgres://USER:PASSWORD@HOST/DATABASE or sqlite://DIRECTORY
     admin_url: String,
-    /// The restricted login that apps use, instead of one that is made and kept
+    /// Where apps sign in, with a restricted login of yours: LOGIN, NOINHERIT, and no other right or membership
     #[arg(long, value_name = "URL")]
     app_url: Option<String>,
     /// How many tenants it may hold
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     capacity: Option<u32>,
-    /// How many connections one process may open to it
+    /// How many connections one process may open to it [default: a quarter of what a database server allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     connections: Option<u32>,
-    /// There is a connection pooler in front of it
+    /// The app URL leads to a pooler that gives each transaction another connection
     #[arg(long)]
     pooler: bool,
 }
@@ -79,6 +92,7 @@ impl Server {
 impl Add {
     async fn run(self, context: &Context) -> Result<Exit> {
         let tenancy = context.open().await?;
+        let before = tenancy.server_list().await?;
         let mut new = NewServer::new(&self.name, &self.admin_url).pooler(self.pooler);
         if let Some(url) = &self.app_url {
             new = new.app_url(url);
@@ -93,6 +107,12 @@ impl Add {
         let rows = rows(tenancy).await?;
         let added = rows.iter().find(|row| row.server.name == self.name);
         render::answer(context, &added, || format!("server `{}` is added", self.name))?;
+        for gone in before.iter().filter(|server| !rows.iter().any(|row| row.server.name == server.name)) {
+            let (name, engine) = (&gone.name, &gone.engine);
+            render::note(&format!(
+                "server `{name}` on {engine}, which nobody used, is removed: it gave way to this one"
+            ));
+        }
         Ok(Exit::Ok)
     }
 }
@@ -111,12 +131,13 @@ async fn list(context: &Context) -> Result<Exit> {
     render::answer(context, &rows, || {
         let number = |n: Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
         table::table(
-            ["name", "engine", "tenants", "capacity", "connections", "shared tables"],
+            ["name", "engine", "pooler", "tenants", "capacity", "connections", "shared tables"],
             rows.iter().map(|row| {
                 let shared = if row.home { format!("version {}", row.server.shared_version) } else { "-".into() };
                 [
                     row.server.name.clone(),
                     row.server.engine.clone(),
+                    if row.server.pooler { "yes".into() } else { "-".into() },
                     row.tenants.to_string(),
                     number(row.server.capacity),
                     number(row.server.connections),

@@ -165,7 +165,9 @@ struct Job {
     server: String,
     version: i64,
     pending: Vec<Arc<Script>>,
-    /// It shows the shared tables in an older form.
+    /// It has a form of the shared tables of its own, which shows those at home.
+    shows_shared: bool,
+    /// That form is an older one.
     refresh: bool,
     /// Data files that every tenant of tables in common has to have by now.
     data: Vec<Arc<Script>>,
@@ -270,11 +272,24 @@ impl Fleet {
         let pending = plan::pending(&name, scripts, &ledger.applied)?;
         let version = ledger.applied.last().map_or(0, |a| a.version);
         let shown = ledger.shared_form;
-        let refresh = shown.is_some() && shown != server.engine.shared_form().await?;
+        let shows_shared = shown.is_some();
+        let refresh = shows_shared && shown != server.engine.shared_form().await?;
         let (engine, server) = (Arc::clone(&server.engine), server.name.clone());
         let done = |s: &&Arc<Script>| s.kind == ScriptKind::Data && s.version <= version;
         let data = scripts.iter().filter(done).cloned().collect();
-        Ok(Job { name, engine, target, tenant: None, rows: Vec::new(), server, version, pending, refresh, data })
+        Ok(Job {
+            name,
+            engine,
+            target,
+            tenant: None,
+            rows: Vec::new(),
+            server,
+            version,
+            pending,
+            shows_shared,
+            refresh,
+            data,
+        })
     }
 
     /// What [`Fleet::up`] would do.
@@ -304,7 +319,7 @@ impl Fleet {
         let jobs = self.jobs(options).await?;
         let shared_changes = jobs.first().is_some_and(|job| job.target == Target::Shared && !job.pending.is_empty());
         for mut job in jobs {
-            job.refresh |= shared_changes && job.tenant.as_ref().is_some_and(|t| t.isolation == Isolation::Database);
+            job.refresh |= shared_changes && job.shows_shared;
             let has_stragglers = !job.data.is_empty() && job.stragglers().next().is_some();
             if job.pending.is_empty() && !job.refresh && !has_stragglers {
                 self.note(&job, job.version, None, &[]).await?;

@@ -17,6 +17,11 @@ const NOTES: &str = "\
 Migrations are plain SQL files: migrations/tenant/0001_users.sql is applied to every tenant, migrations/shared/... once,
 to the shared tables, and before the tenants. A file that was applied is never changed: the next one mends it.
 
+On PostgreSQL one set of files serves every isolation: a tenant's table has `tenant_id uuid NOT NULL DEFAULT
+tenantry.tenant()`, and its keys begin with it. What is not safe in tables that tenants have in common is refused, with its
+line and what to write. Changes of data stand in files that end in .data.sql, which run once per tenant.
+0001_users.sqlite.sql goes before 0001_users.sql on that engine.
+
 Examples:
   tenantry migrate new users          make migrations/tenant/0001_users.sql
   tenantry migrate plan               what would be applied, and to how many

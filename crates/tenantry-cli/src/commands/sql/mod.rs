@@ -17,9 +17,13 @@ mod run;
 mod value;
 
 const NOTES: &str = "\
-The statements run as an app's would, with the same guard: they read and write this tenant's tables, and read
-shared.NAME. Tables are changed by migrations only. The text of -c, or all that a pipe brings, is one transaction: done
-as a whole or not at all. At a prompt each statement is one; it ends with `;` at the end of a line.
+The statements run as an app's would, with the tenant's own role, login or file: they read and write this tenant's tables,
+and read the shared ones. Tables are changed by migrations only. The text of -c, or all that a pipe brings, is one
+transaction: done as a whole or not at all. At a prompt each statement is one; it ends with `;` at the end of a line.
+In row isolation, and behind a pooler, one plain statement at a time runs: SELECT, INSERT, UPDATE, DELETE or MERGE.
+
+Values of PostgreSQL are shown in its own words. With --json numbers, truth values and documents are what they are,
+bytes are {\"hex\": ...}, and all other types texts.
 
 Examples:
   tenantry sql acme -c 'SELECT count(*) FROM users'

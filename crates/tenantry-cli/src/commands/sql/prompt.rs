@@ -52,9 +52,11 @@ fn is_complete(text: &str) -> bool {
     let mut rest = text;
     let mut complete = false;
     while let Some(first) = rest.chars().next() {
+        let dollar = dollar_quote(rest);
         let (open, end) = match first {
             '\'' | '"' | '`' => (1, &rest[..1]),
             '[' => (1, "]"),
+            '$' if dollar.is_some() => (dollar.unwrap_or_default().len(), dollar.unwrap_or_default()),
             '-' if rest.starts_with("--") => (2, "\n"),
             '/' if rest.starts_with("/*") => (2, "*/"),
             c => {
@@ -63,7 +65,7 @@ fn is_complete(text: &str) -> bool {
                 continue;
             }
         };
-        let is_comment = open == 2;
+        let is_comment = matches!(end, "\n" | "*/");
         complete &= is_comment;
         match rest[open..].find(end) {
             Some(at) => rest = &rest[open + at + end.len()..],
@@ -72,6 +74,15 @@ fn is_complete(text: &str) -> bool {
         }
     }
     complete
+}
+
+/// The `$$` or `$name$` that a text begins with: on PostgreSQL it is a string up to the same again.
+fn dollar_quote(text: &str) -> Option<&str> {
+    let end = text.strip_prefix('$')?.find('$')? + 2;
+    let name = &text[1..end - 1];
+    let is_name =
+        !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c == '_' || c.is_alphanumeric());
+    is_name.then(|| &text[..end])
 }
 
 #[cfg(test)]
@@ -83,6 +94,12 @@ mod tests {
         for text in ["SELECT 1;\n", "SELECT ';' ; -- done\n", "SELECT 1; /* done */\n", "SELECT 'it''s';\n", "x; -- c"]
         {
             assert!(is_complete(text), "{text}");
+        }
+        for text in ["DO $$ BEGIN; END $$;\n", "SELECT $a$ ; $$ ; $a$;\n", "SELECT $1;\n", "SELECT '$$';\n"] {
+            assert!(is_complete(text), "{text}");
+        }
+        for text in ["DO $$ BEGIN;\n", "SELECT $a$ ; $$;\n"] {
+            assert!(!is_complete(text), "{text}");
         }
         for text in ["SELECT 1\n", "SELECT ';\n", "SELECT 1 -- ;\n", "SELECT 1; /* ;\n", "SELECT \"a;\n", "; SELECT 1"]
         {

@@ -1,8 +1,8 @@
 //! Running a text, and keeping what it answers.
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Column, Either, Row, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Column, Either, Executor, Row};
 use tenantry::{Error, TenantDb};
 
 use super::value::Value;
@@ -22,17 +22,35 @@ pub(super) struct Statement {
     pub(super) rows_affected: u64,
 }
 
-/// Runs the text as one transaction; the guard of the tenant's connection looks at every statement of it.
+/// A row with its values, or the end of a statement with the number of rows that it has touched.
+type Items<'a, R> = BoxStream<'a, Result<Either<u64, R>, sqlx::Error>>;
+
+/// Runs the text as one transaction, as the tenant.
 pub(super) async fn statements(db: &TenantDb, text: &str) -> Result<Answer> {
+    if text.trim().is_empty() {
+        return Ok(Answer::default());
+    }
+    db.guard(text)?;
+    // The operator's own text is what this command is for. Sent as it is, it may hold several statements, and on
+    // PostgreSQL every value comes in the server's own words.
+    let text = sqlx::raw_sql(AssertSqlSafe(text));
+    if db.engine() == "postgres" {
+        let items = db.postgres()?.fetch_many(text).map_ok(|item| item.map_left(|done| done.rows_affected()));
+        collect(items.boxed(), Value::of_postgres).await
+    } else {
+        let items = db.sqlite()?.fetch_many(text).map_ok(|item| item.map_left(|done| done.rows_affected()));
+        collect(items.boxed(), Value::of_sqlite).await
+    }
+}
+
+async fn collect<R: Row>(mut items: Items<'_, R>, value: fn(&R, usize) -> Value) -> Result<Answer> {
     let mut answer = Answer::default();
     let mut current = Statement::default();
-    // The operator's own text is what this command is for.
-    let mut items = sqlx::Executor::fetch_many(db.sqlite()?, sqlx::raw_sql(AssertSqlSafe(text)));
     while let Some(item) = items.try_next().await.map_err(failed)? {
         match item {
-            Either::Right(row) => current.take(&row),
-            Either::Left(done) => {
-                current.rows_affected = done.rows_affected();
+            Either::Right(row) => current.take(&row, value),
+            Either::Left(rows_affected) => {
+                current.rows_affected = rows_affected;
                 answer.statements.push(std::mem::take(&mut current));
             }
         }
@@ -41,11 +59,11 @@ pub(super) async fn statements(db: &TenantDb, text: &str) -> Result<Answer> {
 }
 
 impl Statement {
-    fn take(&mut self, row: &SqliteRow) {
+    fn take<R: Row>(&mut self, row: &R, value: fn(&R, usize) -> Value) {
         if self.columns.is_empty() {
             self.columns = row.columns().iter().map(|c| c.name().to_owned()).collect();
         }
-        self.rows.push((0..row.columns().len()).map(|at| Value::of(row, at)).collect());
+        self.rows.push((0..row.columns().len()).map(|at| value(row, at)).collect());
     }
 }
 

@@ -20,8 +20,12 @@ The CSV file has a line of titles. Its columns are key, isolation, server and do
 domains are parted by spaces or `;`. Each line is a tenant of its own: a bad one is reported with its number and does
 not stop the others, and the exit code is 3. To run a file again, add --skip-existing.
 
+PostgreSQL has three isolations: `row` (rows of common tables, behind row security), `schema` (a schema and a role of its
+own) and `database` (a database and a login of its own). One installation mixes them, tenant by tenant.
+
 Examples:
   tenantry tenant create acme
+  tenantry tenant create globex --isolation database
   tenantry tenant create acme --server local --domain shop.acme.com --domain acme.example
   tenantry tenant create --from tenants.csv --parallel 8 --json";
 

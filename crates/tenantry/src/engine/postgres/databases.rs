@@ -181,6 +181,7 @@ async fn make_template_anew(
 ) -> Result<()> {
     // Under another name first: one that bears the template's name is whole, even after `kill -9`.
     let half = format!("{name}_{}", scram::new_password()?.get(..8).unwrap_or("making"));
+    lock(admin, "pg_try_advisory_lock", &half).await?;
     admin.execute(AssertSqlSafe(format!("CREATE DATABASE {} TEMPLATE template0", quoted(&half)))).await?;
     let made = template_fill(door, home, &half, scripts).await;
     let published = match made {
@@ -190,8 +191,15 @@ async fn make_template_anew(
     if published.is_err() || !is_there(admin, name).await? {
         admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&half)))).await?;
     }
+    lock(admin, "pg_advisory_unlock", &half).await?;
     published?;
     sweep(door, admin, name).await
+}
+
+/// Whoever makes a template holds this lock, which ends with the session: what nobody holds was left by `kill -9`.
+async fn lock(admin: &mut PgConnection, how: &str, half: &str) -> Result<bool> {
+    let text = format!("SELECT {how}(hashtextextended('tenantry template ' || $1, 0))");
+    Ok(sqlx::query_scalar(AssertSqlSafe(text)).bind(half).fetch_one(admin).await?)
 }
 
 async fn template_fill(door: &Door, home: &Home, database: &str, scripts: &[Arc<Script>]) -> Result<()> {
@@ -247,9 +255,9 @@ async fn publish(admin: &mut PgConnection, half: &str, name: &str) -> Result<()>
     Err(Error::new(ErrorKind::DatabaseBusy, "somebody is connected to the template of new databases"))
 }
 
-/// Templates of other migrations are of no use any more; one that a process is still making bears a longer name.
+/// Templates of other migrations are of no use any more, nor are those that a process which is gone had begun.
 async fn sweep(door: &Door, admin: &mut PgConnection, newest: &str) -> Result<()> {
-    let pattern = format!("{}________________", door.names.template("").replace('_', "\\_"));
+    let pattern = format!("{}%", door.names.template("").replace('_', "\\_"));
     let old: Vec<String> =
         sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE $1 AND datname <> $2")
             .bind(pattern)
@@ -257,9 +265,13 @@ async fn sweep(door: &Door, admin: &mut PgConnection, newest: &str) -> Result<()
             .fetch_all(&mut *admin)
             .await?;
     for name in old {
+        if !lock(admin, "pg_try_advisory_lock", &name).await? {
+            continue;
+        }
         if let Err(error) = admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {}", quoted(&name)))).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "an old template stays");
         }
+        lock(admin, "pg_advisory_unlock", &name).await?;
     }
     Ok(())
 }

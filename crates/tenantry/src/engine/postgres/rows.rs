@@ -1,5 +1,7 @@
 //! Tenants of row isolation: tables in common, whose rows the database filters.
 
+use std::{sync::Arc, time::Instant};
+
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
@@ -17,15 +19,29 @@ pub(super) async fn create(
     connection: &mut PgConnection,
     names: &Names,
     placement: &Placement,
-    scripts: &[std::sync::Arc<Script>],
+    scripts: &[Arc<Script>],
 ) -> Result<()> {
-    let tables = Site::rows(names);
-    let applied = ledger::read(connection, &tables.target).await?;
-    let missing: Vec<_> = scripts
-        .iter()
-        .filter(|s| s.kind == ScriptKind::Schema && !applied.iter().any(|a| a.version == s.version))
-        .collect();
-    if let (Some(first), false) = (missing.first(), applied.is_empty()) {
+    let started = Instant::now();
+    while let Err(error) = make_tables(connection, names, scripts).await {
+        // Another first tenant is being made.
+        if !scripts::waits_for_lock(&error) || started.elapsed() > scripts::PATIENCE {
+            return Err(error);
+        }
+        tokio::time::sleep(scripts::PAUSE).await;
+    }
+    let own = Site::tenant(names, placement);
+    for script in scripts.iter().filter(|s| s.kind == ScriptKind::Data) {
+        scripts::apply(connection, names, &own, script).await?;
+    }
+    Ok(())
+}
+
+async fn make_tables(connection: &mut PgConnection, names: &Names, scripts: &[Arc<Script>]) -> Result<()> {
+    let site = Site::rows(names);
+    let applied = ledger::read(connection, &site.target).await?;
+    let is_missing = |s: &Script| s.kind == ScriptKind::Schema && !applied.iter().any(|a| a.version == s.version);
+    let Some(first) = scripts.iter().find(|s| is_missing(s)) else { return Ok(()) };
+    if !applied.is_empty() {
         // To migrate them here would change the tables under all other tenants, without a canary.
         return Err(Error::new(
             ErrorKind::Migration,
@@ -33,14 +49,32 @@ pub(super) async fn create(
         )
         .help("tenantry migrate up"));
     }
-    for script in missing {
-        scripts::apply(connection, names, &tables, script).await?;
-    }
-    let own = Site::tenant(names, placement);
-    for script in scripts.iter().filter(|s| s.kind == ScriptKind::Data) {
-        scripts::apply(connection, names, &own, script).await?;
+    // All in one transaction, or a second first tenant would meet half of them.
+    let cut = scripts.iter().position(|s| s.no_transaction).unwrap_or(scripts.len());
+    let (whole, rest) = scripts.split_at(cut);
+    connection.execute("BEGIN").await?;
+    let made = make_tables_in_tx(connection, names, &site, whole).await;
+    connection.execute(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    made?;
+    for script in rest {
+        match script.kind {
+            ScriptKind::Schema => scripts::apply(connection, names, &site, script).await?,
+            ScriptKind::Data => ledger::write(connection, &site.target, &[script]).await?,
+        }
     }
     Ok(())
+}
+
+/// What changes data has nobody's rows to change yet: it counts as applied.
+async fn make_tables_in_tx(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    scripts: &[Arc<Script>],
+) -> Result<()> {
+    let of = |kind| scripts.iter().map(AsRef::as_ref).filter(|s: &&Script| s.kind == kind).collect::<Vec<_>>();
+    scripts::in_tx(connection, names, site, &of(ScriptKind::Schema)).await?;
+    ledger::write(connection, &site.target, &of(ScriptKind::Data)).await
 }
 
 /// How often rows are deleted that triggers have written meanwhile.

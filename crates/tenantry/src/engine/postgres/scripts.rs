@@ -25,9 +25,9 @@ use crate::{
 const LOCK_TIMEOUT: &str = "300ms";
 
 /// How long a change is tried again before it gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Whose schema is looked at.
 pub(super) struct Subject {
@@ -157,7 +157,7 @@ pub(super) async fn apply(connection: &mut PgConnection, names: &Names, site: &S
 }
 
 /// Whether it failed because somebody else is at the tables, or at the same migration.
-fn waits_for_lock(error: &Error) -> bool {
+pub(super) fn waits_for_lock(error: &Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|c| c.downcast_ref::<sqlx::Error>());
     let code = cause.and_then(|c| c.as_database_error()).and_then(|e| e.code());
     error.kind() == ErrorKind::OperationRunning || matches!(code.as_deref(), Some("55P03" | "40P01"))

@@ -87,7 +87,6 @@ fn what_may_outlive_its_transaction_keeps_the_taint() {
         "select pg_advisory_lock(1)",
         "select pg_try_advisory_xact_lock(1)",
         "select * from dblink('', '') as t(a int)",
-        "select lo_create(0)",
         "select query_to_xml('select 1', true, true, '')",
         "select * from ts_stat('select 1')",
         "select ts_rewrite('a', 'select 1')",

@@ -1,0 +1,194 @@
+//! `kill -9` on PostgreSQL, at every failpoint and in between: the same command run again ends right, and no database,
+//! schema, role or half a template stays behind.
+
+#![cfg(feature = "failpoints")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod support;
+
+use std::{process::Stdio, thread, time::Duration};
+
+use serde_json::json;
+use support::{Site, killed_at, repair_until};
+
+const PROVISION: [&str; 4] = ["provision.reserved", "provision.begun", "provision.place", "provision.ended"];
+const UNDO: [&str; 2] = ["provision.given_up", "provision.undone"];
+const PURGE: [&str; 5] = ["purge.marked", "purge.begun", "purge.drain", "purge.destroy", "purge.ended"];
+
+/// When a command is killed that has no failpoint there: some moments between its start and its end.
+const MOMENTS: [u64; 6] = [30, 70, 110, 160, 230, 330];
+
+/// What one tenant has on the server.
+fn place_of(isolation: &str) -> Vec<String> {
+    let place: &[&str] = match isolation {
+        "schema" => &["role", "schema"],
+        "database" => &["database", "role"],
+        _ => &[],
+    };
+    place.iter().map(|s| (*s).to_owned()).collect()
+}
+
+fn create(isolation: &str) -> [&str; 5] {
+    ["tenant", "create", "acme", "--isolation", isolation]
+}
+
+const DESTROY: [&str; 4] = ["tenant", "purge", "acme", "--yes"];
+
+/// Each case in a thread of its own: most of the time passes in waiting for a lease.
+fn in_parallel<T: Copy + Send + std::fmt::Debug + 'static>(cases: &[T], case: impl Fn(T) + Copy + Send + 'static) {
+    let threads: Vec<_> = cases.iter().map(|&at| (at, thread::spawn(move || case(at)))).collect();
+    for (at, thread) in threads {
+        assert!(thread.join().is_ok(), "{at:?}");
+    }
+}
+
+fn one_tenant_is_served(site: &Site, isolation: &str) {
+    assert_eq!(site.tenants(), [("acme".into(), "active".into())]);
+    assert_eq!(site.places(), place_of(isolation));
+    // The file of data was applied once.
+    let rows = site.json(&["sql", "acme", "-c", "SELECT username FROM users"])["statements"][0]["rows"].clone();
+    assert_eq!(rows, json!([["first"]]));
+    site.ok(&["doctor", "--read-only"]);
+}
+
+fn create_again(site: &Site, isolation: &str) {
+    if site.tenants() != [("acme".into(), "active".into())] {
+        site.ok(&create(isolation));
+    }
+    one_tenant_is_served(site, isolation);
+}
+
+fn killed_creations(isolation: &'static str) {
+    in_parallel(&PROVISION, move |point| {
+        let site = Site::on_postgres();
+        assert!(killed_at(&site, point, &create(isolation)), "{point}");
+        create_again(&site, isolation);
+    });
+    in_parallel(&PROVISION, move |point| {
+        let site = Site::on_postgres();
+        assert!(killed_at(&site, point, &create(isolation)), "{point}");
+        repair_until(&site, || site.tenants() == [("acme".into(), "active".into())]);
+        one_tenant_is_served(&site, isolation);
+    });
+}
+
+#[test]
+fn a_killed_creation_of_a_schema_is_finished() {
+    killed_creations("schema");
+}
+
+#[test]
+fn a_killed_creation_of_a_database_is_finished() {
+    killed_creations("database");
+}
+
+#[test]
+fn a_killed_creation_of_a_tenant_in_common_tables_is_finished() {
+    killed_creations("row");
+}
+
+fn killed_undoings(isolation: &'static str) {
+    in_parallel(&UNDO, move |point| {
+        let site = Site::on_postgres();
+        let mut command = site.command(&create(isolation));
+        command.env("TENANTRY_FAILPOINT", format!("provision.place=error,{point}=kill"));
+        assert_eq!(site.finish(command).code, None, "{point} was not reached");
+        repair_until(&site, || site.tenants().is_empty());
+        assert_eq!(site.places(), Vec::<String>::new());
+        create_again(&site, isolation);
+    });
+}
+
+#[test]
+fn a_failed_creation_that_is_killed_while_it_is_undone_leaves_nothing() {
+    killed_undoings("schema");
+    killed_undoings("database");
+}
+
+/// Kills it after that many milliseconds, wherever it is then.
+fn killed_after(site: &Site, ms: u64, args: &[&str]) {
+    let mut child = site.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(ms));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn creations_killed_at_any_moment(isolation: &'static str) {
+    in_parallel(&MOMENTS, move |ms| {
+        let site = Site::on_postgres();
+        killed_after(&site, ms, &create(isolation));
+        create_again(&site, isolation);
+    });
+}
+
+#[test]
+fn a_creation_of_a_schema_killed_at_any_moment_is_finished_by_the_same_command() {
+    creations_killed_at_any_moment("schema");
+}
+
+#[test]
+fn a_creation_of_a_database_killed_at_any_moment_is_finished_by_the_same_command() {
+    creations_killed_at_any_moment("database");
+}
+
+fn with_a_deleted_tenant(isolation: &str) -> Site {
+    let site = Site::on_postgres();
+    site.ok(&create(isolation));
+    site.ok(&["tenant", "create", "other", "--isolation", isolation]);
+    site.ok(&["tenant", "delete", "acme", "--yes"]);
+    site
+}
+
+fn nothing_is_left_of_it(site: &Site, isolation: &str) {
+    assert_eq!(site.tenants(), [("other".into(), "active".into())]);
+    assert_eq!(site.places(), place_of(isolation));
+    if isolation == "row" {
+        assert_eq!(site.database().sql("SELECT count(*) FROM tenant.users").unwrap(), "1");
+    }
+    site.ok(&["doctor", "--read-only"]);
+    site.ok(&["sql", "other", "-c", "SELECT 1"]);
+}
+
+fn killed_purges(isolation: &'static str) {
+    in_parallel(&PURGE, move |point| {
+        let site = with_a_deleted_tenant(isolation);
+        assert!(killed_at(&site, point, &DESTROY), "{point}");
+        if point == "purge.ended" {
+            site.exits(1, &DESTROY).says_only_on_stderr("no tenant has the key `acme`");
+        } else {
+            site.ok(&DESTROY);
+        }
+        nothing_is_left_of_it(&site, isolation);
+    });
+}
+
+#[test]
+fn a_killed_purge_of_a_schema_is_finished_by_the_same_command() {
+    killed_purges("schema");
+}
+
+#[test]
+fn a_killed_purge_of_a_database_is_finished_by_the_same_command() {
+    killed_purges("database");
+}
+
+#[test]
+fn a_killed_purge_of_a_tenant_in_common_tables_is_finished_by_the_same_command() {
+    killed_purges("row");
+}
+
+#[test]
+fn a_purge_killed_at_any_moment_is_finished_by_the_doctor() {
+    for isolation in ["schema", "database"] {
+        in_parallel(&MOMENTS, move |ms| {
+            let site = with_a_deleted_tenant(isolation);
+            killed_after(&site, ms, &DESTROY);
+            if site.tenants().len() == 2 && site.tenants().contains(&("acme".into(), "deleted".into())) {
+                // It had not begun.
+                site.ok(&DESTROY);
+            }
+            repair_until(&site, || site.tenants().len() == 1);
+            nothing_is_left_of_it(&site, isolation);
+        });
+    }
+}
