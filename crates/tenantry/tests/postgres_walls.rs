@@ -12,6 +12,7 @@ on_every_postgres! {
     texts_that_leave_the_scope_are_refused,
     an_attackers_text_lasts_nowhere_and_reaches_no_other_database,
     a_tenant_has_no_right_that_row_security_does_not_bind,
+    a_large_object_is_no_way_to_another_tenant,
     a_tenant_reads_no_password,
     what_runs_in_a_condition_sees_no_foreign_value,
 }
@@ -239,6 +240,21 @@ async fn a_tenant_has_no_right_that_row_security_does_not_bind(kind: Kind) {
         }
     }
     assert_eq!((users(&acme).await, users(&globex).await), (vec!["ann".into()], vec!["canary".into()]));
+}
+
+async fn a_large_object_is_no_way_to_another_tenant(kind: Kind) {
+    let place = Installation::on(kind).await;
+    let (acme, _) = two_tenants(&place).await;
+    for text in ["SELECT lo_from_bytea(0, 'canary')", "SELECT lo_create(7)", "SELECT lo_creat(-1)", "SELECT lo_get(7)"]
+    {
+        assert!(Error::from(run(&acme, text).await.unwrap_err()).is_refused(), "{text}");
+        // Behind a text in which it cannot be seen the server itself refuses it.
+        let hidden = format!(
+            "DO $$ BEGIN EXECUTE replace('{}', 'xx', 'lo'); END $$",
+            text.replace("lo_", "xx_").replace('\'', "''")
+        );
+        assert!(Error::from(run_raw(&acme, &hidden).await.unwrap_err()).is_refused(), "{hidden}");
+    }
 }
 
 async fn a_tenant_reads_no_password(kind: Kind) {
