@@ -10,7 +10,7 @@ use std::{
 };
 
 use support::{Installation, Kind, TENANT, limits, number, run, run_raw, run_raw_in_tx, soak, texts, user_add, users};
-use tenantry::{Error, TenantDb};
+use tenantry::{Error, MigrateOptions, Migrations, TenantDb};
 
 on_every_postgres! {
     clients_that_go_away_at_random_leave_no_row_and_no_scope,
@@ -19,6 +19,7 @@ on_every_postgres! {
     a_block_that_failed_is_over_for_the_next,
     a_scope_survives_every_savepoint,
     a_procedure_that_ends_transactions_is_an_error,
+    a_function_that_would_leave_something_is_not_migrated,
 }
 
 async fn tenants(place: &Installation, count: usize) -> Vec<TenantDb> {
@@ -278,5 +279,19 @@ async fn a_procedure_that_ends_transactions_is_an_error(kind: Kind) {
         assert!(run_raw_in_tx(&tenants[0], text).await.is_err(), "{text}");
         assert_eq!(users(&tenants[0]).await, ["canary-0"], "behind its commit the scope would be gone");
         finds_nothing(&place, &tenants[1], text).await;
+    }
+}
+
+/// What a function sets nobody sees in the text that calls it.
+async fn a_function_that_would_leave_something_is_not_migrated(kind: Kind) {
+    let place = Installation::on_with(kind, limits(1, 1), TENANT).await;
+    place.tenant("acme").await;
+    for body in ["SET timezone = 'UTC'", "PERFORM pg_advisory_lock(5)", "EXECUTE 'SET timezone = ''UTC'''"] {
+        let file = format!("CREATE FUNCTION leaves() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {body}; END $$;");
+        let files = TENANT.iter().copied().chain([("0002_leaves.sql", file.as_str())]);
+        let migrations = Migrations::embedded(files, support::SHARED.to_vec()).unwrap();
+        let opened = support::open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations);
+        let report = opened.open().await.unwrap().migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        assert_eq!(report.failed, 1, "{body}: {report:?}");
     }
 }
