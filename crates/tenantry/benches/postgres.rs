@@ -189,6 +189,7 @@ async fn by_hand(pool: &PgPool, begins: &Arc<Vec<String>>, requests: &Arc<Vec<us
     throughput(requests, move |n| {
         let (pool, begin) = (pool.clone(), begins[n].clone());
         async move {
+            #[expect(clippy::disallowed_methods, reason = "what an app without tenantry does")]
             let mut connection = pool.acquire().await.unwrap();
             connection.execute(AssertSqlSafe(begin)).await.unwrap();
             let rows: Vec<(i64, String)> = sqlx::query_as(READ).fetch_all(&mut *connection).await.unwrap();

@@ -392,6 +392,7 @@ impl Catalog {
     pub(crate) async fn rows_migrated(
         &self,
         server: String,
+        migrated: Vec<TenantId>,
         version: i64,
         failed: Vec<(TenantId, String)>,
     ) -> Result<()> {
@@ -403,17 +404,21 @@ impl Catalog {
                         .filter(tenant::Column::Server.eq(&server))
                         .filter(tenant::Column::Isolation.eq(Isolation::Row.as_str()))
                 };
-                let ids = failed.iter().map(|(id, _)| id.to_string());
-                let mut changed = in_rows(tenant::Entity::update_many())
-                    .col_expr(tenant::Column::Version, Expr::value(version))
-                    .col_expr(tenant::Column::Failure, Expr::value(Option::<String>::None))
-                    .filter(tenant::Column::Id.is_not_in(ids))
-                    .filter(tenant::Column::State.ne(TenantState::Provisioning.as_str()))
-                    .filter(tenant::Column::Version.ne(version).or(tenant::Column::Failure.is_not_null()))
-                    .exec(&tx.tx)
-                    .await
-                    .map_err(unavailable)?
-                    .rows_affected;
+                let mut changed = 0;
+                let has_failed = |id: &&TenantId| failed.iter().any(|(failed, _)| failed == *id);
+                let ids: Vec<String> = migrated.iter().filter(|id| !has_failed(id)).map(ToString::to_string).collect();
+                // A text of SQL takes so many values and no more.
+                for ids in ids.chunks(10_000) {
+                    changed += in_rows(tenant::Entity::update_many())
+                        .col_expr(tenant::Column::Version, Expr::value(version))
+                        .col_expr(tenant::Column::Failure, Expr::value(Option::<String>::None))
+                        .filter(tenant::Column::Id.is_in(ids))
+                        .filter(tenant::Column::Version.ne(version).or(tenant::Column::Failure.is_not_null()))
+                        .exec(&tx.tx)
+                        .await
+                        .map_err(unavailable)?
+                        .rows_affected;
+                }
                 for (id, why) in &failed {
                     changed += in_rows(tenant::Entity::update_many())
                         .col_expr(tenant::Column::Failure, Expr::value(why.as_str()))

@@ -169,6 +169,15 @@ struct Job {
     shows_shared: bool,
     /// That form is an older one.
     refresh: bool,
+    /// Data files that every tenant of tables in common has to have by now.
+    data: Vec<Arc<Script>>,
+}
+
+impl Job {
+    /// Tenants that an older program has made since the tables in common were migrated.
+    fn stragglers(&self) -> impl Iterator<Item = &Tenant> {
+        self.rows.iter().filter(|tenant| tenant.version < self.version)
+    }
 }
 
 impl Fleet {
@@ -266,6 +275,8 @@ impl Fleet {
         let shows_shared = shown.is_some();
         let refresh = shows_shared && shown != server.engine.shared_form().await?;
         let (engine, server) = (Arc::clone(&server.engine), server.name.clone());
+        let done = |s: &&Arc<Script>| s.kind == ScriptKind::Data && s.version <= version;
+        let data = scripts.iter().filter(done).cloned().collect();
         Ok(Job {
             name,
             engine,
@@ -277,6 +288,7 @@ impl Fleet {
             pending,
             shows_shared,
             refresh,
+            data,
         })
     }
 
@@ -308,7 +320,8 @@ impl Fleet {
         let shared_changes = jobs.first().is_some_and(|job| job.target == Target::Shared && !job.pending.is_empty());
         for mut job in jobs {
             job.refresh |= shared_changes && job.shows_shared;
-            if job.pending.is_empty() && !job.refresh {
+            let has_stragglers = !job.data.is_empty() && job.stragglers().next().is_some();
+            if job.pending.is_empty() && !job.refresh && !has_stragglers {
                 self.note(&job, job.version, None, &[]).await?;
                 report.up_to_date += 1;
             } else {
@@ -395,6 +408,16 @@ impl Fleet {
             let refreshed = job.engine.shared_refresh(Some(&tenant.placement())).await;
             report.error = refreshed.err().map(|error| full_text(&error));
         }
+        for script in job.data.iter().filter(|_| job.target == Target::Rows) {
+            for tenant in job.stragglers() {
+                if let Err(error) = job.engine.apply(&Target::Tenant(tenant.placement()), script).await {
+                    failed.push((tenant.clone(), full_text(&error)));
+                }
+            }
+        }
+        if !failed.is_empty() {
+            report.error = Some(format!("{} tenants lack changes of data", failed.len()));
+        }
         for script in job.pending.iter().take_while(|_| report.error.is_none()) {
             let applied = async {
                 self.failpoints.hit("migrate.before").await?;
@@ -403,6 +426,10 @@ impl Fleet {
             }
             .await;
             if let Err(error) = applied {
+                if self.is_gone(&job).await? {
+                    // Purged in the meantime: there is nothing to migrate, and nothing has failed.
+                    return Ok(Vec::new());
+                }
                 report.error = Some(full_text(&error));
                 break;
             }
@@ -424,6 +451,12 @@ impl Fleet {
             error: Some(error),
         });
         Ok(std::iter::once(report).chain(each).collect())
+    }
+
+    async fn is_gone(&self, job: &Job) -> Result<bool> {
+        let Some(tenant) = &job.tenant else { return Ok(false) };
+        let found = self.catalog.tenant_find(&crate::catalog::Name::Id(tenant.id)).await?;
+        Ok(found.is_none_or(|found| found.state == TenantState::Purging))
     }
 
     /// Applies a file to a target. In tables in common a file of data is applied for one tenant after the other, each in
@@ -453,7 +486,8 @@ impl Fleet {
                     Some(why) if failed.is_empty() => job.rows.iter().map(|t| (t.id, why.clone())).collect(),
                     _ => failed.iter().map(|(t, why)| (t.id, why.clone())).collect(),
                 };
-                self.catalog.rows_migrated(job.server.clone(), version, failed).await
+                let ids = job.rows.iter().map(|t| t.id).collect();
+                self.catalog.rows_migrated(job.server.clone(), ids, version, failed).await
             }
             (_, Some(tenant)) if tenant.version == version && failure.is_none() => {
                 // Nothing new, unless an earlier failure is over.

@@ -139,6 +139,8 @@ impl Pool {
         let party = Party { place: place.clone(), tenant: Some(tenant) };
         let idle = self.0.state().fence(&party, true);
         self.0.close_all(idle);
+        // Who waits already is refused now.
+        self.0.dispatch();
         let emptied = async {
             loop {
                 let notified = self.0.emptied.notified();
@@ -225,13 +227,16 @@ impl Shared {
             self.counters.worn();
             return self.close_held(party.clone(), connection);
         }
-        let unwanted = self.state().put_back(party, connection, generation);
-        match unwanted {
-            Some(connection) => self.close_held(party.clone(), connection),
-            None => {
-                self.emptied.notify_waiters();
-                self.dispatch();
-            }
+        // In one breath: nobody gets it who came after those that wait.
+        let (unwanted, actions) = {
+            let mut state = self.state();
+            let unwanted = state.put_back(party, connection, generation);
+            (unwanted, state.dispatch())
+        };
+        self.perform(actions);
+        self.emptied.notify_waiters();
+        if let Some(connection) = unwanted {
+            self.close_held(party.clone(), connection);
         }
     }
 

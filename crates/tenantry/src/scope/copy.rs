@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Begin, SqlText,
-        postgres::{CopyDirection, PgDriver, PgLink, copy_direction},
+        Begin, Scope, SqlText,
+        postgres::{CopyDirection, PgDriver, PgLink, copy_direction, copy_is_plain},
     },
     error::{Error, ErrorKind, Result},
     tenant::Isolation,
@@ -77,15 +77,26 @@ fn copy_out<'l>(link: &'l mut PgLink, statement: &'l str) -> Pieces<'l> {
 impl<S: Subject> Db<S> {
     fn postgres_isolation(&self) -> Option<Isolation> {
         match self.scope() {
-            crate::engine::Scope::Postgres(scope) => scope.isolation(),
-            crate::engine::Scope::None => None,
+            Scope::Postgres(scope) => scope.isolation(),
+            Scope::None => None,
         }
+    }
+
+    /// Behind a pooler nothing could take back what the query of a COPY leaves.
+    fn require_copy(&self, statement: &str) -> Result<()> {
+        let pooled = matches!(self.scope(), Scope::Postgres(scope) if scope.is_pooled());
+        if !pooled || copy_is_plain(statement) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Refused, "behind a pooler only COPY of a table, or of one plain query, runs")
+            .help("write a plain SELECT into the COPY, or add the server without --pooler"))
     }
 
     fn copy_out(&self, statement: String) -> Pieces<'static> {
         let db = self.clone();
         async_stream::try_stream! {
             require(&statement, CopyDirection::Out)?;
+            db.require_copy(&statement)?;
             let mut lease = db.lease().await?;
             let link = link_of::<PgDriver>(db.connection(&mut lease)?)?;
             link.begin(db.scope(), Begin { read_only: true, level: None }).await?;
@@ -115,6 +126,7 @@ impl<S: Subject> Tx<S> {
     fn copy_out(&self, statement: String) -> Pieces<'_> {
         async_stream::try_stream! {
             require(&statement, CopyDirection::Out)?;
+            self.db().require_copy(&statement)?;
             let mut turn = self.turn_served().await?;
             let mut failure = None;
             {

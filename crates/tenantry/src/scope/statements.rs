@@ -26,7 +26,13 @@ pub(super) const ENTRIES: usize = 4;
 
 /// Whether the connection is at rest after this error: the database ended the statement itself.
 fn at_rest(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(_))
+    match error {
+        sqlx::Error::Database(error) => {
+            // It has ended the connection with it.
+            !error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        _ => false,
+    }
 }
 
 /// The link of the engine that a typed view has checked before.

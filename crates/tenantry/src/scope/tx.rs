@@ -159,11 +159,13 @@ impl<S: Subject> Tx<S> {
                 return Err(over());
             }
         }
-        let outermost = self.core.abandoned.load(Ordering::Acquire);
+        let outermost = self.core.abandoned.swap(usize::MAX, Ordering::AcqRel);
         while turn.state.failed.len() > outermost {
-            turn.savepoint_undo().await?;
+            if let Err(error) = turn.savepoint_undo().await {
+                self.core.abandoned.fetch_min(outermost, Ordering::AcqRel);
+                return Err(error);
+            }
         }
-        self.core.abandoned.store(usize::MAX, Ordering::Release);
         if self.depth >= turn.state.failed.len() {
             return Err(over());
         }

@@ -56,10 +56,12 @@ pub(super) async fn prepare(
 /// Made and walled as a file of migrations is, but written into no ledger.
 async fn make(connection: &mut PgConnection, names: &Names, site: &Site, definition: &str) -> Result<()> {
     let (schema, owner) = (quoted(&site.schema), quoted(&names.owner()));
-    let text = format!("BEGIN; SET LOCAL search_path = {schema}; SET LOCAL ROLE {owner}; {definition}");
+    let text = format!(
+        "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL search_path = {schema}; SET LOCAL ROLE {owner}; {definition}"
+    );
     connection.execute(AssertSqlSafe(text)).await?;
     if site.rules() == Some(rules::Rules::Row) {
-        rules::protect(connection, &site.subject(names)?.as_ref()).await?;
+        rules::protect(connection, &site.subject(names)?.as_ref(), "tenantry\\_canary\\_%").await?;
     }
     connection.execute("COMMIT").await?;
     Ok(())

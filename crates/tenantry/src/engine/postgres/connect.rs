@@ -13,12 +13,13 @@ use super::{
     names::{Names, TENANT},
     rules,
     scope::path,
+    scram,
 };
 use crate::{
     engine::{Place, Placement},
     error::{Error, ErrorKind, Result},
     ident::Ident,
-    secret::SecretKey,
+    secret::{Secret, SecretKey},
 };
 
 /// What the sealed password of a tenant's login is bound to.
@@ -33,6 +34,8 @@ pub(super) struct Door {
     pub(super) names: Names,
     pub(super) key: Arc<SecretKey>,
     pub(super) control: Arc<Control>,
+    /// What the passwords of the logins follow from that the engine has made.
+    pub(super) secret: Option<Secret>,
     pub(super) pooler: bool,
     pub(super) statement_timeout: Duration,
     /// Held by whoever makes the template of new databases.
@@ -63,6 +66,13 @@ impl Door {
             Place::Shared => (self.app.clone(), names.shared_login()),
             Place::Tenant(placement) => (self.own(placement)?, names.of_tenant(&placement.physical)),
         };
+        let options = match (&self.secret, place) {
+            // That of the app's URL has the password that stands there, and a tenant's own is sealed in the catalog.
+            (Some(secret), Place::Schemas(_) | Place::Shared) if login != names.rows_login() => {
+                options.password(&scram::password_of(secret.expose(), &login))
+            }
+            _ => options,
+        };
         let options = options.username(&login).application_name("tenantry app").disable_statement_logging();
         if self.is_pooled(place) {
             return Ok(options);
@@ -71,6 +81,9 @@ impl Door {
         Ok(options.options([
             ("search_path", self.search_path(place).as_str()),
             ("statement_timeout", &timeout),
+            // What a role's own settings would say otherwise must not hold here.
+            ("standard_conforming_strings", "on"),
+            ("row_security", "on"),
             // What an app that was killed had begun is stopped too.
             ("client_connection_check_interval", "500ms"),
         ]))

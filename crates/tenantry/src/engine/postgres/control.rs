@@ -62,7 +62,7 @@ impl Control {
             .application_name("tenantry")
             .disable_statement_logging()
             // A program that was killed does not go on behind its successor's back.
-            .options([("client_connection_check_interval", "500ms"), ("lc_messages", "C")]);
+            .options([("client_connection_check_interval", "500ms")]);
         Self {
             options,
             idle: Mutex::default(),

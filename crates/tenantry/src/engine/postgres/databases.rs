@@ -206,16 +206,20 @@ async fn template_fill(door: &Door, home: &Home, database: &str, scripts: &[Arc<
     let mut fresh: Fresh<'_> = door.control.admin_of(Some(database)).await?;
     let filled = async {
         let connection = &mut fresh.connection;
-        let (names, owner) = (&door.names, quoted(&door.names.owner()));
+        let names = &door.names;
+        let (owner, shared_owner) = (quoted(&names.owner()), quoted(&names.shared_owner()));
         let text = format!(
             "{}
              CREATE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT NULL::uuid $$;
              CREATE SCHEMA {TENANT} AUTHORIZATION {owner};
-             CREATE SCHEMA {SHARED} AUTHORIZATION {owner};
+             CREATE SCHEMA {SHARED} AUTHORIZATION {shared_owner};
              REVOKE ALL ON SCHEMA {TENANT}, {SHARED} FROM PUBLIC;
-             REVOKE ALL ON DATABASE {} FROM PUBLIC",
+             GRANT USAGE ON SCHEMA {SHARED} TO {owner};
+             REVOKE ALL ON DATABASE {} FROM PUBLIC;
+             {}",
             server::ENGINE_SCHEMA,
-            quoted(database)
+            quoted(database),
+            server::NO_LARGE_OBJECTS
         );
         connection.execute(AssertSqlSafe(text)).await?;
         shared::import(connection, home).await?;

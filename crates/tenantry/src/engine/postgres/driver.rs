@@ -158,7 +158,7 @@ impl Driver for PgDriver {
             "0A000" => error.routine() == Some("RevalidateCachedQuery"),
             "26000" => true,
             // A type of the same name in another tenant's schema: the driver knows types by their names.
-            "42804" | "42883" => link.has_seen_several(),
+            "42804" | "42846" | "42883" => link.has_seen_several(),
             _ => false,
         }
     }
@@ -238,6 +238,7 @@ impl Driver for PgDriver {
         types: &'l [PgTypeInfo],
     ) -> BoxFuture<'l, SqlxResult<PgStatement>> {
         async move {
+            link.require_session()?;
             let (connection, busy) = link.start();
             let result = connection.prepare_with(sql, types).await;
             *busy = !at_rest(&result);
@@ -248,6 +249,7 @@ impl Driver for PgDriver {
 
     fn describe(link: &mut PgLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Postgres>>> {
         async move {
+            link.require_session()?;
             let (connection, busy) = link.start();
             let result = connection.describe(sql).await;
             *busy = !at_rest(&result);

@@ -14,6 +14,9 @@ pub(super) const ROWS: &str = "rows";
 /// The name of the tenant in the ledger of its own database.
 pub(super) const OWN: &str = "tenant";
 
+/// The version of a tenant of row isolation that was purged: a mark against whoever still has its data files to run.
+pub(super) const GONE: i64 = -1;
+
 const fn word(kind: ScriptKind) -> &'static str {
     match kind {
         ScriptKind::Schema => "schema",
@@ -23,7 +26,7 @@ const fn word(kind: ScriptKind) -> &'static str {
 
 pub(super) async fn read(connection: &mut PgConnection, target: &str) -> Result<Vec<Applied>> {
     let rows = sqlx::query(
-        "SELECT version, description, checksum FROM tenantry.migrations WHERE target = $1 ORDER BY version",
+        "SELECT version, description, checksum FROM tenantry.migrations WHERE target = $1 AND version > 0 ORDER BY version",
     )
     .bind(target)
     .fetch_all(connection)
@@ -35,7 +38,7 @@ pub(super) async fn read(connection: &mut PgConnection, target: &str) -> Result<
 pub(super) async fn read_in_rows(connection: &mut PgConnection, tenant: &str) -> Result<Vec<Applied>> {
     let rows = sqlx::query(
         "SELECT version, description, checksum FROM tenantry.migrations
-         WHERE (target = $1 AND kind = 'schema') OR target = $2 ORDER BY version",
+         WHERE (target = $1 AND kind = 'schema') OR (target = $2 AND version > 0) ORDER BY version",
     )
     .bind(ROWS)
     .bind(tenant)
@@ -68,6 +71,19 @@ pub(super) async fn write(connection: &mut PgConnection, target: &str, scripts: 
     .bind(kinds)
     .bind(descriptions)
     .bind(checksums)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets what was applied, and that nothing ever will be again.
+pub(super) async fn bury(connection: &mut PgConnection, target: &str) -> Result<()> {
+    forget(connection, target).await?;
+    sqlx::query(
+        "INSERT INTO tenantry.migrations (target, version, kind, description, checksum) VALUES ($1, $2, 'gone', '', '')",
+    )
+    .bind(target)
+    .bind(GONE)
     .execute(connection)
     .await?;
     Ok(())

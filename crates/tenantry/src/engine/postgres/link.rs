@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, po
 use super::{control::Control, scope::PgScope};
 use crate::{
     engine::{Begin, Scope},
+    error::{Error, ErrorKind},
     id::TenantId,
 };
 
@@ -44,8 +45,19 @@ impl PgLink {
     /// A role that was granted while the server read this login's memberships is missing in what it keeps of them, until
     /// the next grant: PostgreSQL does not notice that its list was out of date before it was whole.
     pub(crate) fn is_out_of_date(&self, error: &sqlx::Error) -> bool {
+        // Nothing was begun on a connection that is lost, as after a restart of the server.
         let code = error.as_database_error().and_then(|e| e.code());
-        !self.tenants.is_empty() && matches!(code.as_deref(), Some("42501" | "22023"))
+        is_lost(error) || !self.tenants.is_empty() && matches!(code.as_deref(), Some("42501" | "22023"))
+    }
+
+    /// What is prepared by name stays on the pooler's connection, where another client has other statements by that name.
+    pub(super) fn require_session(&self) -> Done {
+        if !self.pooled {
+            return Ok(());
+        }
+        let refused = Error::new(ErrorKind::Refused, "nothing can be prepared ahead behind a pooler")
+            .help("send the statement itself, or add the server without --pooler");
+        Err(refused.into())
     }
 
     pub(super) fn has_seen_several(&self) -> bool {
@@ -240,7 +252,18 @@ impl PgLink {
 pub(super) fn at_rest<T>(result: &Result<T, sqlx::Error>) -> bool {
     match result {
         Ok(_) => true,
-        Err(error) => matches!(error, sqlx::Error::Database(_)),
+        Err(error) => matches!(error, sqlx::Error::Database(_)) && !is_lost(error),
+    }
+}
+
+/// Whether the connection is gone: the server has ended it, or nothing comes over it any more.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        _ => false,
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) use driver::PgDriver;
 pub(crate) use link::PgLink;
 pub(crate) use scope::PgScope;
 pub(crate) use scram::new_password;
-pub(crate) use text::{CopyDirection, copy_direction};
+pub(crate) use text::{CopyDirection, copy_direction, copy_is_plain};
 pub(crate) use url::is_same_database;
 
 /// The app URL of a server for which the operator has given none: a restricted login of ours. Its password follows from
@@ -106,6 +106,7 @@ impl PostgresEngine {
             direct,
             names,
             key: Arc::clone(spec.key),
+            secret: password.clone(),
             control: Arc::clone(&control),
             pooler: spec.pooler,
             statement_timeout: spec.statement_timeout,
@@ -157,7 +158,9 @@ impl PostgresEngine {
             None => (&*self.control, &self.door.names, &self.password),
         };
         let mut admin = control.admin().await?;
-        let home = Home::read(&mut admin, control.options().clone(), names.reader(), password.clone()).await?;
+        let reader = names.reader();
+        let password = password.as_ref().map(|p| Secret::new(scram::password_of(p.expose(), &reader)));
+        let home = Home::read(&mut admin, control.options().clone(), reader, password).await?;
         admin.done();
         Ok(home)
     }
@@ -173,7 +176,9 @@ impl PostgresEngine {
         match placement.isolation {
             Isolation::Row => rows::create(&mut admin, names, placement, scripts).await?,
             _ => {
-                let secret = self.password.as_ref().map(|p| scram::secret(p.expose())).transpose()?;
+                let login = names.schemas_login(placement.login.unwrap_or(0));
+                let secret = self.password.as_ref().map(|p| scram::secret(&scram::password_of(p.expose(), &login)));
+                let secret = secret.transpose()?;
                 schemas::create(&mut admin, names, placement, scripts, secret.as_deref()).await?;
             }
         }

@@ -44,6 +44,12 @@ impl Names {
         format!("tn_{}_owner", self.mark)
     }
 
+    /// Owns the shared tables: another one, so that a file of tenants' tables changes none of the shared ones, nor the other
+    /// way round.
+    pub(super) fn shared_owner(&self) -> String {
+        format!("tn_{}_shared_owner", self.mark)
+    }
+
     /// Reaches the rows of row isolation.
     pub(super) fn rows_login(&self) -> String {
         self.own_login.clone().unwrap_or_else(|| self.of_server("row"))

@@ -8,6 +8,7 @@ use super::{
     ledger,
     names::{Names, literal, quoted},
     scripts::{self, Site},
+    server,
 };
 use crate::{
     engine::{Placement, Script, ScriptKind},
@@ -78,11 +79,16 @@ async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&
     let password = secret.map(|s| format!("PASSWORD {}", literal(s))).unwrap_or_default();
     let text = format!(
         "DO $do$ BEGIN
-             IF to_regrole({}) IS NULL THEN CREATE ROLE {} LOGIN NOINHERIT {password}; END IF;
-         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+             BEGIN
+                 IF to_regrole({}) IS NULL THEN CREATE ROLE {login} LOGIN NOINHERIT {password}; END IF;
+             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+             END;
+             {}
+             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {login}', current_database());
          END $do$",
         literal(&quoted(login)),
-        quoted(login)
+        server::membership(login),
+        login = quoted(login)
     );
     connection.execute(AssertSqlSafe(text)).await?;
     Ok(())

@@ -51,6 +51,8 @@ impl PgScope {
             // Behind a pooler nothing can come with the connection, and only inside of a transaction is it known which
             // process of the server would have to be stopped.
             settings.push(set("statement_timeout", &limit.as_millis().to_string()));
+            settings.push(set("standard_conforming_strings", "on"));
+            settings.push(set("row_security", "on"));
             settings.push("pg_backend_pid() AS pid".into());
         }
         let enter = if settings.is_empty() { String::new() } else { format!("; SELECT {}", settings.join(", ")) };
@@ -63,6 +65,10 @@ impl PgScope {
             own,
             pooled: pooled.is_some(),
         }
+    }
+
+    pub(crate) const fn is_pooled(&self) -> bool {
+        self.pooled
     }
 
     pub(crate) const fn isolation(&self) -> Option<Isolation> {

@@ -17,6 +17,12 @@ pub(crate) fn new_password() -> Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// The password of one login, where one secret stands for those of a server: nobody finds one by another.
+pub(super) fn password_of(secret: &str, login: &str) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), login.as_bytes());
+    tag.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
 fn fill(bytes: &mut [u8]) -> Result<()> {
     rand::fill(bytes).map_err(|_| Error::new(ErrorKind::Internal, "the system gave no random bytes"))
 }

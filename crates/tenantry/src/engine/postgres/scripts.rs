@@ -124,10 +124,15 @@ impl Site {
         }
     }
 
+    /// Who owns what a file makes here.
+    pub(super) fn owner(&self, names: &Names) -> String {
+        if self.kind == SiteKind::Shared { names.shared_owner() } else { names.owner() }
+    }
+
     pub(super) fn subject(&self, names: &Names) -> Result<Subject> {
         Ok(Subject {
             schema: Ident::new(self.schema.as_str())?,
-            owner: Ident::new(names.owner())?,
+            owner: Ident::new(self.owner(names))?,
             role: Ident::new(self.role.as_str())?,
         })
     }
@@ -197,7 +202,7 @@ pub(super) async fn in_tx(
 
 /// Two runners never work on one target. A lock is tried for and never waited for: CREATE INDEX CONCURRENTLY waits for
 /// everybody who waits.
-async fn lock(connection: &mut PgConnection, target: &str, how: &str) -> Result<()> {
+pub(super) async fn lock(connection: &mut PgConnection, target: &str, how: &str) -> Result<()> {
     let text = format!("SELECT {how}(hashtextextended('tenantry ' || current_database() || $1, 0))");
     let got: bool = sqlx::query_scalar(AssertSqlSafe(text)).bind(target).fetch_one(connection).await?;
     if got {
@@ -212,19 +217,20 @@ async fn run_schema(connection: &mut PgConnection, names: &Names, site: &Site, s
         "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL search_path = {}; SET LOCAL row_security = off; \
          SET LOCAL ROLE {}",
         path(&site.schema),
-        quoted(&names.owner())
+        quoted(&site.owner(names))
     );
     connection.execute(AssertSqlSafe(settings)).await?;
-    if site.kind == SiteKind::Rows && speaks_of_references(script) {
+    if site.kind == SiteKind::Rows && may_check_rows(script) {
         // Under FORCE the owner sees no row, and would call a violated key valid.
-        prelude::unforce(connection, &site.schema, script.sql.as_str()).await?;
+        let all = statements.iter().any(runs_code);
+        prelude::unforce(connection, &site.schema, script.sql.as_str(), all).await?;
     }
     for statement in &statements {
         if is_extension(statement) {
             // Only the administrator may; its objects belong to the shared tables.
             connection.execute("SET LOCAL ROLE NONE").await?;
             run(connection, script, statement).await?;
-            connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
+            connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&site.owner(names))))).await?;
         } else if site.kind == SiteKind::Rows && makes_routine(statement) {
             // Its body is looked at as if it were run, which reads nothing.
             connection.execute("SET LOCAL row_security = on").await?;
@@ -243,6 +249,10 @@ async fn run_data(connection: &mut PgConnection, site: &Site, script: &Script) -
     let Some(tenant) = &site.tenant else {
         return Err(Error::new(ErrorKind::Internal, "a data file is run for no tenant"));
     };
+    if ledger::has(connection, &site.target, ledger::GONE).await? {
+        // Purged in the meantime: it gets no rows any more.
+        return Ok(());
+    }
     server::grant_to_myself(connection, &site.role).await?;
     let settings = format!(
         "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
@@ -306,9 +316,16 @@ fn changes_data(statement: &Statement<'_>) -> bool {
     matches!(verb, "insert" | "update" | "delete" | "merge" | "with" | "truncate")
 }
 
-fn speaks_of_references(script: &Script) -> bool {
-    let words = super::lex::Lexer::new(script.sql.as_str()).flatten();
-    words.into_iter().any(|token| token.is_any(&["references", "validate"]))
+/// Whether the server may have to look at rows that are there.
+fn may_check_rows(script: &Script) -> bool {
+    let mut words = super::lex::Lexer::new(script.sql.as_str()).flatten();
+    words.any(|token| token.is_any(&["alter", "attach", "call", "do", "references", "select", "validate"]))
+}
+
+/// Whether a statement does what its words do not say.
+fn runs_code(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    matches!(words.first().map(String::as_str), Some("do" | "call" | "select"))
 }
 
 async fn run(connection: &mut PgConnection, script: &Script, statement: &Statement<'_>) -> Result<()> {
@@ -347,7 +364,7 @@ async fn secure(connection: &mut PgConnection, names: &Names, site: &Site, scrip
         }
         SiteKind::Rows => {
             connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
-            rules::protect(connection, &site.subject(names)?.as_ref()).await?;
+            rules::protect(connection, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
             connection.execute("SET LOCAL ROLE NONE").await?;
         }
         // What is made in such a schema gets its rights by default privileges.
@@ -405,7 +422,18 @@ fn line_of(script: &Script, object: &str) -> Option<usize> {
 
 /// `-- no-transaction`: a crash between the statements and the ledger row runs the file again, so it must bear that.
 async fn apply_plain(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
-    lock(connection, &site.target, "pg_try_advisory_lock").await?;
+    let applied = match lock(connection, &site.target, "pg_try_advisory_lock").await {
+        Ok(()) => plain(connection, names, site, script).await,
+        Err(error) => Err(error),
+    };
+    // Whatever came of it: the connection may be used for something else, and the lock keeps everybody out.
+    connection.execute("RESET ROLE").await?;
+    connection.execute("RESET ALL").await?;
+    connection.execute("SELECT pg_advisory_unlock_all()").await?;
+    applied
+}
+
+async fn plain(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
     if ledger::has(connection, &site.target, script.version).await? {
         return Ok(());
     }
@@ -413,8 +441,18 @@ async fn apply_plain(connection: &mut PgConnection, names: &Names, site: &Site, 
         return Err(at(script, 1, "a data file runs in a transaction".into()).help("take `-- no-transaction` away"));
     }
     let statements = statements_of(site, script)?;
+    if let Some(other) = statements.iter().find(|s| site.kind != SiteKind::Shared && !needs_no_transaction(s)) {
+        return Err(at(script, other.line, "this statement could not be taken back if it were unsafe".into()).help(
+            "in a file with `-- no-transaction` write CREATE, DROP or REINDEX INDEX CONCURRENTLY and ALTER TYPE ... ADD \
+             VALUE only; the rest belongs into a file of its own",
+        ));
+    }
     prelude::drop_invalid_indexes(connection, &site.schema, script.sql.as_str()).await?;
-    let settings = format!("SET search_path = {}; SET ROLE {}", path(&site.schema), quoted(&names.owner()));
+    let settings = format!(
+        "SET search_path = {}; SET row_security = off; SET ROLE {}",
+        path(&site.schema),
+        quoted(&site.owner(names))
+    );
     connection.execute(AssertSqlSafe(settings)).await?;
     for statement in &statements {
         run(connection, script, statement).await?;
@@ -428,4 +466,17 @@ async fn apply_plain(connection: &mut PgConnection, names: &Names, site: &Site, 
     .await;
     connection.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     secured
+}
+
+/// What cannot run in a transaction, and cannot open anything to others.
+fn needs_no_transaction(statement: &Statement<'_>) -> bool {
+    let words: Vec<String> =
+        super::lex::Lexer::new(statement.text).take(64).flatten().map(|t| t.text.to_ascii_lowercase()).collect();
+    let begins = |start: &[&str]| words.iter().zip(start).filter(|(a, b)| a == b).count() == start.len();
+    let concurrently = words.iter().take(5).any(|word| word == "concurrently");
+    let index = begins(&["create", "index"])
+        || begins(&["create", "unique", "index"])
+        || begins(&["drop", "index"])
+        || words.first().is_some_and(|word| word == "reindex");
+    (index && concurrently) || (begins(&["alter", "type"]) && words.windows(2).any(|two| two == ["add", "value"]))
 }

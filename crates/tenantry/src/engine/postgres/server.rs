@@ -4,7 +4,8 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     names::{Names, SHARED, TENANT, literal, quoted},
-    scram,
+    rules, scram,
+    scripts::Site,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -74,8 +75,14 @@ async fn prepare_in_tx(
     admin.execute(LOCK).await?;
     role(admin, &names.owner(), "NOLOGIN NOINHERIT", None).await?;
     grant_to_myself(admin, &names.owner()).await?;
-    let secret = password.map(scram::secret).transpose()?;
+    role(admin, &names.shared_owner(), "NOLOGIN NOINHERIT", None).await?;
+    grant_to_myself(admin, &names.shared_owner()).await?;
     for login in [names.rows_login(), names.schemas_login(0), names.shared_login(), names.reader()] {
+        let own = |secret: &str| {
+            let is_apps = login == names.rows_login();
+            if is_apps { secret.to_owned() } else { scram::password_of(secret, &login) }
+        };
+        let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
         login_make(admin, names, &login, secret.as_deref()).await?;
     }
     admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {TENANT_OF_SCOPE}"))).await.map(drop)?;
@@ -86,7 +93,9 @@ async fn prepare_in_tx(
 /// A login of ours; one that the operator has made is left as it is, and checked at every connect.
 async fn login_make(admin: &mut PgConnection, names: &Names, login: &str, secret: Option<&str>) -> Result<()> {
     if login.starts_with(&names.prefix()) {
-        return role(admin, login, "LOGIN NOINHERIT", secret).await;
+        role(admin, login, "LOGIN NOINHERIT", secret).await?;
+        // One that is no superuser could not stop its statements otherwise.
+        return grant_to_myself(admin, login).await;
     }
     if role_exists(admin, login).await? {
         return Ok(());
@@ -113,13 +122,23 @@ async fn role_exists(admin: &mut PgConnection, name: &str) -> Result<bool> {
 
 /// An administrator that is no superuser has to be a member of the roles that it acts as.
 pub(super) async fn grant_to_myself(admin: &mut PgConnection, role: &str) -> Result<()> {
-    let text = format!(
-        "DO $$ BEGIN IF NOT pg_has_role({}, 'MEMBER') THEN GRANT {} TO CURRENT_USER; END IF; END $$",
-        literal(role),
-        quoted(role)
-    );
-    admin.execute(AssertSqlSafe(text)).await?;
+    admin.execute(AssertSqlSafe(format!("DO $$ BEGIN {} END $$", membership(role)))).await?;
     Ok(())
+}
+
+/// The statement of a DO block that makes an administrator a member; from version 16 on a membership says for itself what
+/// it is good for, and that of a role's maker is good for nothing.
+pub(super) fn membership(role: &str) -> String {
+    let role = quoted(role);
+    format!(
+        "IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+             IF current_setting('server_version_num')::int >= 160000 THEN
+                 EXECUTE 'GRANT {role} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE';
+             ELSE
+                 GRANT {role} TO CURRENT_USER;
+             END IF;
+         END IF;"
+    )
 }
 
 /// Two installations in one database would share their tables.
@@ -141,26 +160,65 @@ async fn require_own(admin: &mut PgConnection, installation: TenantId) -> Result
 async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let (owner, reader) = (quoted(&names.owner()), quoted(&names.reader()));
     let (rows, shared) = (quoted(&names.rows_login()), quoted(&names.shared_login()));
+    let (schemas, shared_owner) = (quoted(&names.schemas_login(0)), quoted(&names.shared_owner()));
     let text = format!(
         "CREATE SCHEMA IF NOT EXISTS {TENANT} AUTHORIZATION {owner};
-         CREATE SCHEMA IF NOT EXISTS {SHARED} AUTHORIZATION {owner};
+         CREATE SCHEMA IF NOT EXISTS {SHARED} AUTHORIZATION {shared_owner};
          REVOKE ALL ON SCHEMA {TENANT}, {SHARED} FROM PUBLIC;
          GRANT USAGE ON SCHEMA {TENANT} TO {rows};
-         GRANT USAGE ON SCHEMA {SHARED} TO {rows}, {shared}, {reader};
+         GRANT USAGE ON SCHEMA {SHARED} TO {owner}, {rows}, {shared}, {reader};
          DO $$ BEGIN
-             EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-             EXECUTE format('GRANT CREATE ON DATABASE %I TO {owner}', current_database());
+             EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows}, {schemas}, {shared}, {reader}, CURRENT_USER',
+                            current_database());
+         END $$;
+         {NO_LARGE_OBJECTS}"
+    );
+    admin.execute(AssertSqlSafe(text)).await?;
+    former_logins(admin, names).await
+}
+
+/// Large objects are in no schema and under no row security: nobody makes or reads any. Where the administrator may not
+/// say so, texts that name them are refused all the same.
+pub(super) const NO_LARGE_OBJECTS: &str = "
+DO $lo$ DECLARE f text; BEGIN
+    FOR f IN SELECT oid::regprocedure::text FROM pg_proc
+              WHERE pronamespace = 'pg_catalog'::regnamespace
+                AND (starts_with(proname, 'lo_') OR proname IN ('loread', 'lowrite'))
+    LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN NULL;
+END $lo$";
+
+/// The same server under another name has had other logins: what these may do with the rows goes to the new one.
+async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
+    let (prefix, owner, rows) = (literal(&names.prefix()), literal(&names.owner()), literal(&names.rows_login()));
+    let text = format!(
+        "DO $$ DECLARE former text; BEGIN
+             FOR former IN SELECT DISTINCT r.rolname
+                   FROM pg_namespace n, aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
+                  WHERE n.nspname = '{TENANT}' AND starts_with(r.rolname, {prefix}) AND r.rolname NOT IN ({owner}, {rows})
+             LOOP
+                 EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA {TENANT} FROM %I', former);
+                 EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA {TENANT} FROM %I', former);
+                 EXECUTE format('REVOKE ALL ON SCHEMA {TENANT} FROM %I', former);
+             END LOOP;
          END $$"
     );
     admin.execute(AssertSqlSafe(text)).await?;
+    let site = Site::rows(names);
+    admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
+    rules::protect(admin, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
+    admin.execute("SET LOCAL ROLE NONE").await?;
     Ok(())
 }
 
 /// What the logins may do with the shared tables, said again after each file.
 pub(super) fn shared_grants(names: &Names) -> String {
     let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_login()), quoted(&names.shared_login()));
+    let owner = quoted(&names.owner());
     format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA {SHARED} TO {reader}, {rows};
+         GRANT SELECT, REFERENCES ON ALL TABLES IN SCHEMA {SHARED} TO {owner};
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SHARED} TO {shared};
          GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SHARED} TO {shared}"
     )

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use sqlx::{
     AssertSqlSafe, Executor, Row,
-    postgres::{PgConnectOptions, PgConnection},
+    postgres::{PgConnectOptions, PgConnection, PgSslMode},
 };
 
 use super::names::{SHARED, literal, quoted};
@@ -55,11 +55,16 @@ impl Home {
         for thing in &things {
             digest.update(thing.statement.as_bytes());
         }
+        // Where they are and who reads them there belongs to it too.
+        digest.update(format!("{:?} {} {:?}", admin.get_socket(), admin.get_host(), admin.get_database()).as_bytes());
+        digest.update(format!("{} {:?} {reader}", admin.get_port(), admin.get_ssl_mode()).as_bytes());
+        digest.update(password.as_ref().map_or("", Secret::expose).as_bytes());
         let form = digest.finish().as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect();
         Ok(Self { admin, reader, password, form, things })
     }
 
-    fn server_options(&self) -> String {
+    /// The options by their names; each stands for a new server and for one that has moved.
+    fn server_options(&self, verb: &str) -> String {
         let mut options = vec![
             ("port", self.admin.get_port().to_string()),
             ("dbname", self.admin.get_database().unwrap_or_default().to_owned()),
@@ -71,14 +76,16 @@ impl Home {
             Some(socket) => options.push(("host", socket.display().to_string())),
             None => options.push(("host", self.admin.get_host().to_owned())),
         }
-        let options: Vec<String> = options.iter().map(|(k, v)| format!("{k} {}", literal(v))).collect();
+        options.push(("sslmode", ssl_mode(self.admin.get_ssl_mode()).to_owned()));
+        let options: Vec<String> = options.iter().map(|(k, v)| format!("{verb} {k} {}", literal(v))).collect();
         options.join(", ")
     }
 
-    fn mapping_options(&self) -> String {
-        let password = self.password.as_ref().map(|p| format!(", password {}", literal(p.expose())));
+    fn mapping_options(&self, verb: &str) -> String {
+        let password = self.password.as_ref().map(|p| format!(", {verb} password {}", literal(p.expose())));
         // The administrator vouches for the way: a server that trusts its own machine asks for no password.
-        format!("user {}{}, password_required 'false'", literal(&self.reader), password.unwrap_or_default())
+        let (user, password) = (literal(&self.reader), password.unwrap_or_default());
+        format!("{verb} user {user}{password}, {verb} password_required 'false'")
     }
 }
 
@@ -148,11 +155,21 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home) -> Result<()> 
         let text = format!(
             "SET LOCAL search_path = shared, pg_temp;
              SET LOCAL check_function_bodies = off;
-             CREATE SERVER IF NOT EXISTS tenantry_home FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({});
-             CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER tenantry_home OPTIONS ({})",
-            home.server_options(),
-            home.mapping_options()
+             DO $home$ BEGIN
+                 IF EXISTS (SELECT FROM pg_foreign_server WHERE srvname = 'tenantry_home') THEN
+                     ALTER SERVER tenantry_home OPTIONS ({});
+                     ALTER USER MAPPING FOR PUBLIC SERVER tenantry_home OPTIONS ({});
+                 ELSE
+                     CREATE SERVER tenantry_home FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({});
+                     CREATE USER MAPPING FOR PUBLIC SERVER tenantry_home OPTIONS ({});
+                 END IF;
+             END $home$",
+            home.server_options("SET"),
+            home.mapping_options("SET"),
+            home.server_options(""),
+            home.mapping_options("")
         );
+        connection.execute(QUIET).await.map_err(no_fdw)?;
         connection.execute(AssertSqlSafe(text)).await.map_err(no_fdw)?;
     }
     let mut there = tables(connection).await?;
@@ -193,6 +210,20 @@ async fn drop_table(connection: &mut PgConnection, name: &str) -> Result<()> {
         .caused_by(cause)
         .help("drop the view in a tenant migration, change the shared table, and make the view again")
     })
+}
+
+/// Said by itself, so that the text with the password is never logged: only a superuser may, and only one gets this far.
+const QUIET: &str = "SET LOCAL log_statement = 'none'; SET LOCAL log_min_error_statement = 'panic'; \
+                     SET LOCAL log_min_duration_statement = -1";
+
+const fn ssl_mode(mode: PgSslMode) -> &'static str {
+    match mode {
+        PgSslMode::Disable => "disable",
+        PgSslMode::Allow => "allow",
+        PgSslMode::Prefer => "prefer",
+        // The certificate's authority is named by a file of this machine, which the server may not have.
+        PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => "require",
+    }
 }
 
 fn no_fdw(cause: sqlx::Error) -> Error {

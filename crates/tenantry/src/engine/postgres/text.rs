@@ -14,7 +14,7 @@ use std::{
     sync::{LazyLock, PoisonError, RwLock},
 };
 
-pub(crate) use copy::{CopyDirection, copy_direction};
+pub(crate) use copy::{CopyDirection, copy_direction, copy_is_plain};
 
 use super::lex::{Lexer, Token};
 use super::statements::Ends;

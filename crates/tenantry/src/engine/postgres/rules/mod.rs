@@ -72,6 +72,9 @@ pub(crate) struct Breach {
     pub(crate) correction: String,
 }
 
+/// All relations of a schema, as a pattern.
+pub(crate) const EVERYTHING: &str = "%";
+
 const PROTECT: &str = include_str!("protect.sql");
 const ANY: &str = include_str!("any.sql");
 const ROW: &str = include_str!("row.sql");
@@ -93,13 +96,20 @@ const SCOPE_WORDS: &str = concat!(
     r"(?i)set_config|row_security|session\s+authorization|tenantry\.tenant\M(?!\s*\()",
     r#"|\mset\s+(?:local\s+|session\s+)?"?tenantry"?\s*\."#,
     r"|\mset\s+(?:local|session)\s+role\M|\mset\s+role\s+[^=\s]",
-    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+role\M|\mreset\s+(?:role|all)\M"#
+    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+role\M|\mreset\s+(?:role|all)\M"#,
+    // What outlives the transaction: a setting without LOCAL, where a statement begins, and locks of the session.
+    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['"$])\s*set\s+(?!local\M|constraints\M|transaction\M)(?:session\s+)?[a-z_."]+\s*(?:=|\mto\M)"#,
+    r"|\mpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\M"
 );
 
 /// Row isolation: row security, policies and rights as they have to be, on every relation of the schema.
 /// Changes, and locks, only what is not so already.
-pub(crate) async fn protect(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<()> {
-    let sql = rendered(PROTECT, subject);
+pub(crate) async fn protect(
+    connection: &mut PgConnection,
+    subject: &Subject<'_>,
+    relations: &'static str,
+) -> sqlx::Result<()> {
+    let sql = rendered(PROTECT, subject).replace("{relations}", relations);
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 

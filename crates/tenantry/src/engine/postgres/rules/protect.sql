@@ -26,7 +26,7 @@ BEGIN
         FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
        WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{schema}'::regnamespace
          AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-         AND pg_has_role(c.relowner, 'USAGE')
+         AND pg_has_role(c.relowner, 'USAGE') AND c.relname LIKE '{relations}'
     ),
     policy AS MATERIALIZED (
       SELECT r.oid, r.name, form.polname, form.command, have.oid IS NOT NULL AS there,

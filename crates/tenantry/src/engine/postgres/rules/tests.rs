@@ -15,6 +15,7 @@ struct Place {
     schema: Ident,
     shared: Ident,
     owner: Ident,
+    shared_owner: Ident,
     login: Ident,
 }
 
@@ -28,29 +29,38 @@ impl Place {
         crate::engine::postgres::server::prepare(&mut connection, &names, installation, None).await.expect("prepared");
         let ident = |name: String| Ident::new(name).expect("an identifier");
         let (owner, login) = (ident(names.owner()), ident(names.rows_login()));
+        let shared_owner = ident(names.shared_owner());
         let (schema, shared) = (ident("tenant".into()), ident("shared".into()));
-        Self { connection, _database: database, schema, shared, owner, login }
+        Self { connection, _database: database, schema, shared, owner, shared_owner, login }
     }
 
     /// What is found after a migration; `as_admin` without what protects tables afterwards.
     async fn found(&mut self, sql: &str, rules: Rules, protected: bool, as_admin: bool) -> Vec<Breach> {
-        let schema = if rules == Rules::Shared { &self.shared } else { &self.schema };
-        let subject = Subject { schema, owner: &self.owner, role: &self.login };
-        let of_tables = Subject { schema: &self.schema, ..subject };
+        let of_tables = Subject { schema: &self.schema, owner: &self.owner, role: &self.login };
+        let subject = if rules == Rules::Shared {
+            Subject { schema: &self.shared, owner: &self.shared_owner, role: &self.login }
+        } else {
+            of_tables
+        };
         let connection = &mut self.connection;
-        let enter = format!("BEGIN; SET LOCAL ROLE {}; SET LOCAL search_path = tenant, shared", self.owner);
+        let enter = format!(
+            "BEGIN; SET LOCAL ROLE {}; CREATE TABLE shared.plans (id int PRIMARY KEY);
+             GRANT SELECT, REFERENCES ON shared.plans TO {owner};
+             SET LOCAL ROLE {owner}; SET LOCAL search_path = tenant, shared",
+            self.shared_owner,
+            owner = self.owner
+        );
         connection.execute(AssertSqlSafe(enter)).await.expect("enters");
-        connection.execute("CREATE TABLE shared.plans (id int PRIMARY KEY)").await.expect("a shared table");
         connection.execute(PRELUDE).await.expect("the prelude");
-        protect(connection, &of_tables).await.expect("protects");
-        if as_admin {
+        protect(connection, &of_tables, EVERYTHING).await.expect("protects");
+        if as_admin || rules == Rules::Shared {
             connection.execute("RESET ROLE").await.expect("resets");
         }
         connection.execute("SET LOCAL search_path = tenant, shared").await.expect("sets");
         let sql = sql.replace("{role}", self.login.as_str());
         connection.execute(AssertSqlSafe(sql.clone())).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         if protected {
-            protect(connection, &of_tables).await.expect("protects");
+            protect(connection, &of_tables, EVERYTHING).await.expect("protects");
         }
         let found = breaches(connection, rules, &subject).await.expect("is read");
         if rules == Rules::Own {

@@ -29,6 +29,19 @@ pub(crate) fn copy_direction(sql: &str) -> Result<CopyDirection> {
     })
 }
 
+/// Whether a COPY leaves nothing behind: one of a table, or of one plain query.
+pub(crate) fn copy_is_plain(sql: &str) -> bool {
+    let (statements, whole) = statements(sql);
+    let [statement] = &statements[..] else { return false };
+    let [_, open, rest @ ..] = &statement[..] else { return false };
+    if !open.is_mark("(") {
+        return whole;
+    }
+    let close = rest.iter().find(|token| token.is_mark(")") && token.depth == open.depth);
+    let query = close.and_then(|close| sql.get(open.start + 1..close.start));
+    whole && query.is_some_and(|query| super::read(query).is_ok_and(|read| read.plain))
+}
+
 fn not_a_copy() -> Error {
     refusal(
         "what is not exactly one COPY statement",

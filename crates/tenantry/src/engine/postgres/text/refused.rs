@@ -15,7 +15,10 @@ const TWO_PHASES: &str = "a transaction of two phases outlives its connection: c
 const RESET: &str = "the pool resets a connection when it is given back";
 const STRINGS: &str = "texts are read with `standard_conforming_strings` on: write E'...' where a backslash escapes";
 const SEQUENCE: &str = "they tell the last value of the connection, which is shared: write `INSERT ... RETURNING id`";
-const SPELLING: &str = "write the name of the setting without `U&`";
+const SPELLING: &str = "write the name without `U&`";
+const SERVER: &str = "roles, logins and databases are the operator's: tenantry makes and checks them";
+const LARGE: &str = "large objects belong to no tenant: store the bytes in a column of type `bytea`";
+const OTHERS: &str = "other tenants share the login: look with the administrator's own connection";
 
 /// `Err` if the statement must not be sent.
 pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
@@ -38,9 +41,42 @@ pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
     };
     match instead {
         Some(instead) => Err(refusal(&format!("`{}`", verb.text.to_ascii_uppercase()), instead)),
+        None if changes_the_server(statement) => Err(refusal(&format!("`{}`", verb.text.to_ascii_uppercase()), SERVER)),
         None if asks_the_session(statement) => Err(refusal("`currval` or `lastval`", SEQUENCE)),
-        None => Ok(()),
+        None => reaches_others(statement),
     }
+}
+
+/// `ALTER ROLE`, `ALTER SYSTEM` and their kin, and what changes all that a login owns: it would outlive every reset.
+fn changes_the_server(statement: &[Token<'_>]) -> bool {
+    match statement {
+        [verb, what, ..] if verb.is("alter") => {
+            what.is_any(&["database", "default", "group", "role", "system", "user"])
+        }
+        [verb, what, ..] if verb.is("drop") => what.is_any(&["owned", "role", "user", "group"]),
+        [verb, ..] => verb.is("reassign"),
+        [] => false,
+    }
+}
+
+/// Functions and views by which a shared login sees, or stops, what others do on it.
+fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
+    for token in statement {
+        if token.is_escaped_name() {
+            return Err(refusal("a name in `U&`", SPELLING));
+        }
+        let Some(name) = token.name() else { continue };
+        let name = name.to_ascii_lowercase();
+        if name.starts_with("lo_") || name == "loread" || name == "lowrite" {
+            return Err(refusal("a function of large objects", LARGE));
+        }
+        let is_activity = name.starts_with("pg_stat_get_backend") || name.starts_with("pg_stat_statements");
+        let others = ["pg_stat_activity", "pg_stat_get_activity", "pg_terminate_backend", "pg_cancel_backend"];
+        if is_activity || others.contains(&name.as_str()) {
+            return Err(refusal(&format!("`{name}`"), OTHERS));
+        }
+    }
+    Ok(())
 }
 
 /// What a sequence gave last is the session's, and the session may have served another tenant before.
