@@ -13,7 +13,7 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, PgConnection};
-use support::{Installation, Kind, TENANT, limits, number, run, texts, user_add, users};
+use support::{Installation, Kind, TENANT, limits, number, run, soak, texts, user_add, users};
 use tenantry::{Config, Error, NewTenant, PoolLimits, PoolStats, TenantDb, Tenantry};
 use tenantry_testbed::Postgres;
 use tokio::sync::Barrier;
@@ -182,16 +182,14 @@ async fn a_suspended_tenant_runs_no_statement_any_more(kind: Kind) {
     }
 }
 
-const TENANTS: usize = 500;
-
 /// Every fourth of the tenants.
-async fn tenants_new(tenancy: Tenantry, maker: usize) -> Vec<TenantDb> {
+async fn tenants_new(tenancy: Tenantry, maker: usize) -> Vec<(usize, TenantDb)> {
     let mut tenants = Vec::new();
-    for n in (maker..TENANTS).step_by(4) {
+    for n in (maker..soak(500, 1_000)).step_by(4) {
         let kind = if n % 100 == maker { Kind::PostgresSchema } else { Kind::PostgresRow };
         let new = NewTenant::new(&format!("t{n}")).unwrap().isolation(kind.isolation());
         tenancy.tenant_create(new).await.unwrap();
-        tenants.push(tenancy.tenant(&format!("t{n}")).await.unwrap());
+        tenants.push((n, tenancy.tenant(&format!("t{n}")).await.unwrap()));
     }
     tenants
 }
@@ -212,12 +210,13 @@ async fn postgres_hundreds_of_tenants_never_exceed_max_connections() {
     for maker in making {
         tenants.extend(maker.await.unwrap());
     }
-    let tenants: Arc<Vec<TenantDb>> = Arc::new(tenants);
+    tenants.sort_by_key(|(n, _)| *n);
+    let tenants: Arc<Vec<TenantDb>> = Arc::new(tenants.into_iter().map(|(_, db)| db).collect());
     let workers: Vec<_> = (0..64)
         .map(|worker| {
             let tenants = Arc::clone(&tenants);
             tokio::spawn(async move {
-                for n in (worker..TENANTS).step_by(64) {
+                for n in (worker..tenants.len()).step_by(64) {
                     user_add(&tenants[n], &format!("canary-{n}")).await;
                     assert_eq!(users(&tenants[n]).await, [format!("canary-{n}")]);
                 }

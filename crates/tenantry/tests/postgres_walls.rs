@@ -66,8 +66,7 @@ async fn postgres_row_a_session_without_a_tenant_has_no_rows() {
 async fn postgres_schema_a_login_without_a_role_has_no_rights() {
     let place = Installation::on(Kind::PostgresSchema).await;
     let (acme, _) = two_tenants(&place).await;
-    let login = place.role_of(&acme).replace(&place.schema_of(&acme), "on_local_s0");
-    let mut raw = session_of(&place, &acme, &login).await;
+    let mut raw = session_of(&place, &acme, &place.login("s0")).await;
     for text in ["SELECT * FROM {}.users", "DELETE FROM {}.users", "CREATE TABLE {}.mine (a int)"] {
         let text = text.replace("{}", &place.schema_of(&acme));
         let refused = raw.execute(AssertSqlSafe(text)).await.unwrap_err();
@@ -116,7 +115,7 @@ async fn postgres_row_an_administrator_who_is_bound_gets_an_error_and_not_a_part
     let place = Installation::on(Kind::PostgresRow).await;
     let (acme, _) = two_tenants(&place).await;
     let mut raw = place.admin_at(&acme).await;
-    let owner = place.role_of(&acme).replace("on_local_row", "owner");
+    let owner = format!("{}owner", place.mark());
     raw.execute(AssertSqlSafe(format!("SET row_security = off; SET ROLE {owner}"))).await.unwrap();
     let refused = raw.fetch_one("SELECT count(*) FROM tenant.users").await.unwrap_err();
     assert_eq!(code(&refused), "42501", "{refused:?}");

@@ -1,7 +1,10 @@
 //! Connections of one server under one budget, leased by place. Knows places only, never tenants or requests.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -63,6 +66,8 @@ pub(super) struct Shared {
     /// Wakes who waits for a place to have no connection any more.
     emptied: tokio::sync::Notify,
     me: Weak<Shared>,
+    /// Whether somebody will look at the waiters again soon.
+    looking: AtomicBool,
 }
 
 /// How long the proof that a connection is clean may take before it is closed instead.
@@ -81,6 +86,7 @@ impl Pool {
             runtime: tokio::runtime::Handle::current(),
             emptied: tokio::sync::Notify::new(),
             me: Weak::clone(me),
+            looking: AtomicBool::new(false),
         }))
     }
 
@@ -245,7 +251,23 @@ impl Shared {
         self.perform(actions);
     }
 
+    /// Looks again when what is idle now has been idle for a while; one such look is enough for all.
+    fn look_again(&self) {
+        if !self.state().is_worth_another_look() || self.looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let me = Weak::clone(&self.me);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(state::UNUSED).await;
+            if let Some(me) = me.upgrade() {
+                me.looking.store(false, Ordering::Release);
+                me.dispatch();
+            }
+        });
+    }
+
     fn perform(&self, actions: Vec<Action>) {
+        self.look_again();
         if actions.is_empty() {
             return;
         }

@@ -22,6 +22,9 @@ pub(super) struct Party {
     pub(super) tenant: Option<TenantId>,
 }
 
+/// After how long an idle connection is another place's to take.
+pub(super) const UNUSED: Duration = Duration::from_millis(50);
+
 /// What the pool has to do once the lock is gone.
 pub(super) enum Action {
     Grant { waiter: Sender, party: Party, connection: Connection, generation: u64 },
@@ -196,6 +199,10 @@ impl State {
         if let Some((connection, generation)) = self.pop_idle_for(party) {
             return Some(Action::Grant { waiter, party: party.clone(), connection, generation });
         }
+        if !free && !self.may_evict_for(&party.place) {
+            self.parties.entry(party.clone()).or_default().waiters.push_front(waiter);
+            return None;
+        }
         let instead_of = if free {
             self.open += 1;
             None
@@ -206,6 +213,26 @@ impl State {
         let entry = self.places.entry(party.place.clone()).or_default();
         entry.open += 1;
         Some(Action::Connect { waiter, party: party.clone(), generation: entry.generation, instead_of })
+    }
+
+    /// Whether another place's connection is closed for this one. Places that are used at the same time would do nothing
+    /// else but open and close: one that has its share of the budget waits for its own, unless the other is unused.
+    fn may_evict_for(&self, place: &Place) -> bool {
+        let open = self.places.get(place).map_or(0, |p| p.open);
+        let share = self.budget / self.places.len().max(1);
+        open == 0 || open < share || self.oldest_is_unused()
+    }
+
+    fn oldest_is_unused(&self) -> bool {
+        let oldest = self.idle.first_key_value().and_then(|(tick, place)| {
+            self.places.get(place).and_then(|entry| entry.idle.iter().find(|i| i.tick == *tick))
+        });
+        oldest.is_some_and(|idle| idle.since.elapsed() >= UNUSED)
+    }
+
+    /// Whether somebody waits although there are idle connections: they have to be looked at again when these are older.
+    pub(super) fn is_worth_another_look(&self) -> bool {
+        !self.idle.is_empty() && !self.turns.is_empty()
     }
 
     /// Who waits longest of that party and is still there.

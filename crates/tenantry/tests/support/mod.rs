@@ -120,6 +120,15 @@ macro_rules! on_every_postgres {
     };
 }
 
+/// How apps reach a server, if not as the administrator does.
+pub struct NewWay {
+    pub url: String,
+    pub pooler: bool,
+}
+
+/// The password of the operator's login in [`Installation::by_another_way`].
+pub const APP_PASSWORD: &str = "app-password";
+
 /// A directory that goes away with the test, and what is in it.
 pub struct Installation {
     pub tenancy: Tenantry,
@@ -178,6 +187,21 @@ impl Installation {
         Self { tenancy, kind, dir, database }
     }
 
+    /// Apps sign in by another way than the administrator: as a login of the operator's, with this password, to the address
+    /// that `way` makes of the login and the database.
+    pub async fn by_another_way(
+        kind: Kind,
+        database: TestDatabase,
+        change: impl FnOnce(Config) -> Config,
+        way: impl FnOnce(&str, &str) -> NewWay,
+    ) -> Self {
+        let login = format!("{}_app", database.name());
+        database.sql(&format!("CREATE ROLE {login} LOGIN NOINHERIT PASSWORD '{APP_PASSWORD}'")).unwrap();
+        let way = way(&login, database.name());
+        let server = |server: NewServer| server.app_url(way.url).pooler(way.pooler);
+        Self::at(kind, Some(database), change, TENANT, server).await
+    }
+
     /// Another process, as far as tenantry can tell: its own handle on the same installation.
     pub async fn neighbour(&self) -> Tenantry {
         open(self.dir.path().into(), |c| c, TENANT).await.open().await.unwrap()
@@ -213,9 +237,18 @@ impl Installation {
 
     /// The role by which a tenant's statements run on a server; of one of database isolation it is the database's name too.
     pub fn role_of(&self, db: &TenantDb) -> String {
-        let end = if self.kind == Kind::PostgresRow { "on_local_row".into() } else { physical(db) };
+        if self.kind == Kind::PostgresRow { self.login("row") } else { format!("{}{}", self.mark(), physical(db)) }
+    }
+
+    /// A login that the engine has made for itself on the server: `row`, `s0` or `shared`.
+    pub fn login(&self, what: &str) -> String {
+        format!("{}on_local_{what}", self.mark())
+    }
+
+    /// How the names of roles and databases of this installation begin.
+    pub fn mark(&self) -> String {
         let mark = "SELECT 'tn_' || substr(replace(owner::text, '-', ''), 21) || '_' FROM tenantry.place";
-        format!("{}{end}", self.database.as_ref().unwrap().sql(mark).unwrap())
+        self.database.as_ref().unwrap().sql(mark).unwrap()
     }
 
     /// The file of a tenant on SQLite.
@@ -275,6 +308,7 @@ SELECT 'tn_' || substr(replace(owner::text, '-', ''), 21) || '_' AS mark FROM te
 \c postgres
 SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE starts_with(datname, :'mark') \gexec
 DROP DATABASE {database} WITH (FORCE);
+DROP ROLE IF EXISTS {database}_app;
 SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE starts_with(rolname, :'mark') \gexec
 ";
 

@@ -105,11 +105,9 @@ impl Door {
 
     /// A login that may do more than it should is no wall: it is refused before any statement of an app runs on it.
     async fn prove(&self, connection: &mut PgConnection, place: &Place) -> Result<i32> {
-        let row = sqlx::query("SELECT pg_backend_pid() AS pid, session_user::text AS login")
-            .persistent(false)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|e| cannot_open(place, e))?;
+        // As one message: a pooler could give the statement and its execution different connections.
+        let ask = sqlx::raw_sql("SELECT pg_backend_pid() AS pid, session_user::text AS login");
+        let row = ask.fetch_one(&mut *connection).await.map_err(|e| cannot_open(place, e))?;
         let (pid, login): (i32, String) = (row.get("pid"), row.get("login"));
         let (prefix, reader) = (self.names.tenants()?, Ident::new(self.names.reader())?);
         let tenants = rules::Expect::TenantRoles { prefix: &prefix, reader: &reader };

@@ -93,15 +93,24 @@ impl PgLink {
             self.meet(tenant).await?;
         }
         let words = AssertSqlSafe(scope.begin(begin));
-        if !scope.pooled {
+        if scope.schema.is_none() && !scope.pooled {
             return self.speak(words).await;
         }
-        self.pid = None;
+        if scope.pooled {
+            self.pid = None;
+        }
         let (connection, busy) = self.start();
-        let answer = connection.fetch_one(sqlx::raw_sql(words)).await;
+        let answer = connection.fetch_all(sqlx::raw_sql(words)).await;
         *busy = !at_rest(&answer);
-        self.pid = answer?.try_get("pid")?;
-        Ok(())
+        let answer = answer?;
+        let told = answer.first().ok_or(sqlx::Error::RowNotFound)?;
+        if scope.pooled {
+            self.pid = told.try_get("pid")?;
+        }
+        match &scope.schema {
+            Some(schema) if told.try_get::<Option<&str>, _>("schema")? != Some(schema) => Err(schema_is_gone().into()),
+            _ => Ok(()),
+        }
     }
 
     /// A statement that was prepared for one tenant's types does not fit the next one's, and in the middle of a
@@ -246,6 +255,10 @@ impl PgLink {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
         }
     }
+}
+
+fn schema_is_gone() -> Error {
+    Error::new(ErrorKind::Isolation, "the tenant's schema is gone, or closed to its role").help("tenantry doctor")
 }
 
 /// Whether the server has answered to the end, so that nothing of the statement runs on.

@@ -15,6 +15,9 @@ pub(crate) struct PgScope {
     enter: String,
     read: Arc<str>,
     write: Arc<str>,
+    /// Which schema has to come first once the scope was entered. One that is gone, or closed to the role, is no error in
+    /// a search path: the names in it would fall through to the shared tables.
+    pub(super) schema: Option<Arc<str>>,
     /// Whose schema a connection grows by.
     pub(super) schema_of: Option<crate::id::TenantId>,
     isolation: Option<Isolation>,
@@ -27,39 +30,46 @@ pub(crate) struct PgScope {
 impl PgScope {
     pub(super) fn of_tenant(placement: &Placement, role: &str, pooled: Option<Duration>) -> Self {
         let id = placement.id.to_string();
-        let enter = match placement.isolation {
-            Isolation::Row => vec![set("search_path", &path(TENANT)), set("tenantry.tenant", &id), comes_first(TENANT)],
-            Isolation::Schema => vec![
-                set("role", role),
-                set("search_path", &path(&placement.physical)),
-                set("tenantry.tenant", &id),
-                comes_first(&placement.physical),
-            ],
-            Isolation::Database => Vec::new(),
+        let (settings, schema) = match placement.isolation {
+            Isolation::Row => (vec![path_of(&path(TENANT)), set("tenantry.tenant", &id)], Some(TENANT.into())),
+            Isolation::Schema => {
+                let physical = Arc::clone(&placement.physical);
+                let role = format!("SET LOCAL ROLE {}", quoted(role));
+                (vec![role, path_of(&path(&physical)), set("tenantry.tenant", &id)], Some(physical))
+            }
+            Isolation::Database => (Vec::new(), None),
         };
         let schema_of = (placement.isolation == Isolation::Schema).then_some(placement.id);
-        Self { schema_of, isolation: Some(placement.isolation), ..Self::new(enter, pooled) }
+        Self { schema_of, isolation: Some(placement.isolation), ..Self::new(settings, schema, pooled) }
     }
 
     pub(super) fn of_shared(pooled: Option<Duration>) -> Self {
-        Self::new(vec![set("search_path", "shared,pg_temp")], pooled)
+        Self::new(vec![path_of("shared,pg_temp")], None, pooled)
     }
 
-    fn new(mut settings: Vec<String>, pooled: Option<Duration>) -> Self {
+    fn new(mut settings: Vec<String>, schema: Option<Arc<str>>, pooled: Option<Duration>) -> Self {
         let own = settings.is_empty();
+        let mut asked = Vec::new();
+        if schema.is_some() {
+            asked.push("current_schema()::text AS schema");
+        }
         if let Some(limit) = pooled {
             // Behind a pooler nothing can come with the connection, and only inside of a transaction is it known which
             // process of the server would have to be stopped.
             settings.push(set("statement_timeout", &limit.as_millis().to_string()));
             settings.push(set("standard_conforming_strings", "on"));
             settings.push(set("row_security", "on"));
-            settings.push("pg_backend_pid() AS pid".into());
+            asked.push("pg_backend_pid() AS pid");
         }
-        let enter = if settings.is_empty() { String::new() } else { format!("; SELECT {}", settings.join(", ")) };
+        if !asked.is_empty() {
+            settings.push(format!("SELECT {}", asked.join(", ")));
+        }
+        let enter: String = settings.iter().map(|setting| format!("; {setting}")).collect();
         Self {
             read: format!("BEGIN READ ONLY{enter}").into(),
             write: format!("BEGIN READ WRITE{enter}").into(),
             enter,
+            schema,
             schema_of: None,
             isolation: None,
             own,
@@ -94,14 +104,11 @@ pub(super) fn path(schema: &str) -> String {
 }
 
 fn set(setting: &str, value: &str) -> String {
-    format!("set_config('{setting}',{},true)", literal(value))
+    format!("SET LOCAL {setting} = {}", literal(value))
 }
 
-/// A schema that is gone, or closed to the role, is no error in a search path: the names in it would fall through to the
-/// shared tables. So it is asked which one comes first.
-fn comes_first(schema: &str) -> String {
-    let name = literal(schema);
-    format!("(CASE current_schema() WHEN {name} THEN 'pg_catalog' ELSE '\"no schema\"' END)::regnamespace::oid")
+fn path_of(path: &str) -> String {
+    format!("SET LOCAL search_path = {path}")
 }
 
 const fn words(level: Level) -> &'static str {
@@ -130,17 +137,16 @@ mod tests {
             |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE).to_string();
         assert_eq!(
             of(Isolation::Row),
-            "BEGIN READ WRITE; SELECT set_config('search_path','\"tenant\",shared,pg_temp',true), \
-             set_config('tenantry.tenant','01890a5d-ac96-774b-bcce-b302099a8057',true), \
-             (CASE current_schema() WHEN 'tenant' THEN 'pg_catalog' ELSE '\"no schema\"' END)::regnamespace::oid"
+            "BEGIN READ WRITE; SET LOCAL search_path = \"tenant\",shared,pg_temp; \
+             SET LOCAL tenantry.tenant = '01890a5d-ac96-774b-bcce-b302099a8057'; \
+             SELECT current_schema()::text AS schema"
         );
         assert_eq!(
             of(Isolation::Schema),
-            "BEGIN READ WRITE; SELECT set_config('role','tn_x_t_1',true), \
-             set_config('search_path','\"t_01890a5dac96774bbcceb302099a8057\",shared,pg_temp',true), \
-             set_config('tenantry.tenant','01890a5d-ac96-774b-bcce-b302099a8057',true), \
-             (CASE current_schema() WHEN 't_01890a5dac96774bbcceb302099a8057' THEN \
-             'pg_catalog' ELSE '\"no schema\"' END)::regnamespace::oid"
+            "BEGIN READ WRITE; SET LOCAL ROLE \"tn_x_t_1\"; \
+             SET LOCAL search_path = \"t_01890a5dac96774bbcceb302099a8057\",shared,pg_temp; \
+             SET LOCAL tenantry.tenant = '01890a5d-ac96-774b-bcce-b302099a8057'; \
+             SELECT current_schema()::text AS schema"
         );
         assert_eq!(of(Isolation::Database), "BEGIN READ WRITE");
     }

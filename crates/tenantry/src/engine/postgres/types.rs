@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::postgres::PgConnection;
+use sqlx::{Row, postgres::PgConnection};
 
 /// How long a server without such types is not asked again.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ impl OwnTypes {
         if self.are_there() || !self.is_due() {
             return Ok(());
         }
-        let found: bool = sqlx::query_scalar(ASK).persistent(false).fetch_one(connection).await?;
+        let found = sqlx::raw_sql(ASK).fetch_one(connection).await?.try_get(0)?;
         self.are_there.fetch_or(found, Ordering::Relaxed);
         Ok(())
     }

@@ -40,6 +40,8 @@ SELECT code, what, repair FROM (
     FROM given, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS who) w
    WHERE grantee <> relowner AND privilege_type <> 'SELECT' AND (grantee = 0 OR starts_with(who, '{prefix}'))
      AND pg_get_userbyid(grantee) IS DISTINCT FROM '{shared_login}'
+     -- Tenants' tables may refer to them.
+     AND NOT (privilege_type = 'REFERENCES' AND pg_get_userbyid(grantee) = '{owner}')
   UNION ALL
   SELECT 'tenant_function', format('tenantry.tenant() is %s', fault),
          'ALTER FUNCTION tenantry.tenant() STABLE SECURITY INVOKER RESET ALL'

@@ -98,7 +98,7 @@ const SCOPE_WORDS: &str = concat!(
     r"|\mset\s+(?:local|session)\s+role\M|\mset\s+role\s+[^=\s]",
     r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+role\M|\mreset\s+(?:role|all)\M"#,
     // What outlives the transaction: a setting without LOCAL, where a statement begins, and locks of the session.
-    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['"$])\s*set\s+(?!local\M|constraints\M|transaction\M)(?:session\s+)?[a-z_."]+\s*(?:=|\mto\M)"#,
+    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+(?!local\M|constraints\M|transaction\M)(?:session\s+)?[a-z_."]+\s*(?:=|\mto\M)"#,
     r"|\mpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\M"
 );
 

@@ -46,6 +46,8 @@ impl Place {
         let enter = format!(
             "BEGIN; SET LOCAL ROLE {}; CREATE TABLE shared.plans (id int PRIMARY KEY);
              GRANT SELECT, REFERENCES ON shared.plans TO {owner};
+             -- The wall before the rules: here it is taken down, so that the rules are asked.
+             GRANT CREATE ON SCHEMA shared TO {owner};
              SET LOCAL ROLE {owner}; SET LOCAL search_path = tenant, shared",
             self.shared_owner,
             owner = self.owner
