@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::failure::{Failure, Result};
 
 /// The version and the engine (if it is for one only) in `0001_users.sqlite.sql`.
-fn parse(name: &str) -> Option<(i64, Option<&str>)> {
+pub(super) fn parse(name: &str) -> Option<(i64, Option<&str>)> {
     let (number, rest) = name.strip_suffix(".sql")?.split_once('_')?;
     let version = number.parse().ok().filter(|version| *version > 0)?;
     Some((version, rest.split('.').skip(1).find(|word| *word != "data")))

@@ -10,6 +10,7 @@ mod new;
 mod plan;
 mod stamp;
 mod status;
+mod tenantify;
 mod up;
 mod verify;
 
@@ -18,7 +19,7 @@ Migrations are plain SQL files: migrations/tenant/0001_users.sql is applied to e
 to the shared tables, and before the tenants. A file that was applied is never changed: the next one mends it.
 
 On PostgreSQL one set of files serves every isolation: a tenant's table has `tenant_id uuid NOT NULL DEFAULT
-tenantry.tenant()`, and its keys begin with it. What is not safe in tables that tenants have in common is refused, with its
+tenantry.tenant()`, and its keys begin with it (`tenantry migrate tenantify FILE` writes that for you). What is not safe in tables that tenants have in common is refused, with its
 line and what to write. Changes of data stand in files that end in .data.sql, which run once per tenant.
 0001_users.sqlite.sql goes before 0001_users.sql on that engine.
 
@@ -44,6 +45,8 @@ pub(crate) enum Migrate {
     Verify,
     /// Write down that files up to a version were applied, without running them
     Stamp(stamp::Stamp),
+    /// Rewrite plain tables of a file into the form that is the same under every isolation
+    Tenantify(tenantify::Tenantify),
 }
 
 /// Which tenants.
@@ -73,6 +76,7 @@ impl Migrate {
             Self::Status => status::run(context).await,
             Self::Verify => verify::run(context).await,
             Self::Stamp(stamp) => stamp.run(context).await,
+            Self::Tenantify(tenantify) => tenantify.run(context),
         }
     }
 }

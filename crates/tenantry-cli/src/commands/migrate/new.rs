@@ -39,6 +39,10 @@ pub(crate) struct New {
 /// With the version and the engine it still is a short file name.
 const LONGEST_NAME: usize = 80;
 
+const FORM: &str = "\
+-- For PostgreSQL write plain tables, and then: tenantry migrate tenantify FILE
+";
+
 impl New {
     pub(super) fn run(self, context: &Context) -> Result<Exit> {
         check(&self.name)?;
@@ -87,11 +91,12 @@ impl New {
                 "INSERT, UPDATE, DELETE; tables are changed in a file made without --data",
             ),
         };
+        let form = if self.shared || self.data { "" } else { FORM };
         format!(
             "-- {name}: applied once to {to}.\n\
              -- {what}.\n\
              -- No BEGIN and COMMIT: the file and its entry in the ledger are one transaction.\n\
-             -- Once it was applied anywhere it is not changed any more: write the next migration instead.\n\n"
+             -- Once it was applied anywhere it is not changed any more: write the next migration instead.\n{form}\n"
         )
     }
 }

@@ -34,12 +34,13 @@ SELECT code, what, repair FROM (
           OR privilege_type = 'TEMPORARY' AND (grantee = 0 OR starts_with(who, '{prefix}'))
           OR privilege_type = 'CONNECT' AND {private})
   UNION ALL
-  -- Only the login of the shared tables writes them.
+  -- Only the login of the shared tables writes them. The owner of tenants' tables may refer to them.
   SELECT 'shared_writable', format('table shared.%I: %s has %s%s', relname, who, privilege_type, columns),
          format('REVOKE %s%s ON shared.%I FROM %s', privilege_type, columns, relname, who)
     FROM given, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS who) w
    WHERE grantee <> relowner AND privilege_type <> 'SELECT' AND (grantee = 0 OR starts_with(who, '{prefix}'))
      AND pg_get_userbyid(grantee) IS DISTINCT FROM '{shared_login}'
+     AND NOT (privilege_type = 'REFERENCES' AND pg_get_userbyid(grantee) = '{owner}')
      -- Tenants' tables may refer to them.
      AND NOT (privilege_type = 'REFERENCES' AND pg_get_userbyid(grantee) = '{owner}')
   UNION ALL
