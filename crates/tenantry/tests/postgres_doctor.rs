@@ -18,7 +18,7 @@ fn codes(report: &DoctorReport) -> Vec<&str> {
 /// Makes a hole in a database, and gives what doctor says of it.
 async fn with_hole(place: &Installation, database: &str, hole: &str, code: &str) -> DoctorReport {
     let server = place.database.as_ref().unwrap().server();
-    server.sql(database, hole).unwrap_or_else(|e| panic!("{hole}: {e}"));
+    server.sql(database, hole).expect(hole);
     let report = examined(place).await;
     assert!(codes(&report).contains(&code), "{hole}: {report:#?}");
     assert!(report.findings.iter().all(|finding| !finding.repair.is_empty()), "{report:#?}");
@@ -29,7 +29,7 @@ async fn with_hole(place: &Installation, database: &str, hole: &str, code: &str)
 async fn repaired(place: &Installation, database: &str, report: &DoctorReport, code: &str) {
     let server = place.database.as_ref().unwrap().server();
     let repair = &report.findings.iter().find(|finding| finding.code == code).unwrap().repair;
-    server.sql(database, repair).unwrap_or_else(|e| panic!("{repair}: {e}"));
+    server.sql(database, repair).expect(repair);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,6 +70,7 @@ async fn patience(tenants: &[TenantDb]) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap() / 2
 }
 
+#[expect(clippy::print_stderr, reason = "the figures of a soak")]
 async fn clients_that_go_away_at_random_leave_no_row_and_no_scope(kind: Kind) {
     // Where each tenant has connections of its own they fit in: most of the time would go into opening them.
     let budget = if kind == Kind::PostgresDatabase { 16 } else { 4 };
