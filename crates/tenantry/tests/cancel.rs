@@ -138,7 +138,7 @@ impl Scene {
             _ => "none".to_owned(),
         };
         let expected =
-            format!("\"{}\",shared,pg_temp{role}{}", self.place.schema_of(&self.neighbour), self.neighbour.tenant().id);
+            format!("{}, shared, pg_temp{role}{}", self.place.schema_of(&self.neighbour), self.neighbour.tenant().id);
         assert_eq!(texts(&self.neighbour, left).await.unwrap(), [expected], "{name}");
     }
 
