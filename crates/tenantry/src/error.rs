@@ -173,7 +173,8 @@ impl Error {
             if !self.0.message.contains(&text) && !said.iter().any(|before| before.contains(&text)) {
                 said.push(text);
             }
-            next = cause.source();
+            // Behind the driver's error stands the server's, in the same words.
+            next = cause.source().filter(|_| !matches!(cause.downcast_ref(), Some(sqlx::Error::Database(_))));
         }
         said
     }
@@ -340,15 +341,11 @@ impl From<sqlx::Error> for Error {
 }
 
 fn own_words(cause: &(dyn StdError + 'static)) -> String {
-    use sqlx::postgres::PgDatabaseError;
     match cause.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Database(error)) if error.try_downcast_ref::<PgDatabaseError>().is_some() => {
+        Some(sqlx::Error::Database(error)) if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
             format!("error returned from database: {}", error.message())
         }
-        _ => match cause.downcast_ref::<PgDatabaseError>() {
-            Some(error) => error.message().to_owned(),
-            None => cause.to_string(),
-        },
+        _ => cause.to_string(),
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use super::{DoctorReport, trials};
 use crate::{
     engine::{CanaryTables, Finding},
-    error::Result,
+    error::{Error, Result},
     id::TenantId,
     key::TenantKey,
     operate::NewTenant,
@@ -57,7 +57,13 @@ async fn try_isolation(
     isolation: Isolation,
     report: &mut DoctorReport,
 ) -> Result<()> {
-    let first = canary(tenantry, server, isolation).await?;
+    let first = match canary(tenantry, server, isolation).await {
+        Ok(first) => first,
+        Err(error) => {
+            not_made(server, isolation, &error, report);
+            return Ok(());
+        }
+    };
     let second = canary(tenantry, server, isolation).await;
     let outcome = match &second {
         Ok(second) => with_tables(tenantry, &first, second, report).await,
@@ -70,6 +76,17 @@ async fn try_isolation(
         .checks
         .push(format!("canaries: {tried} attacks between two tenants of {isolation} isolation on server `{server}`"));
     Ok(())
+}
+
+/// What a server is not set up for is no fault of it.
+fn not_made(server: &str, isolation: Isolation, error: &Error, report: &mut DoctorReport) {
+    let what = format!("no tenant of {isolation} isolation can be made on server `{server}`: {error}");
+    if error.is_unsupported() {
+        report.checks.push(format!("canaries: {what}"));
+        return;
+    }
+    let repair = error.help_text().unwrap_or("look at the server's log").to_owned();
+    report.findings.push(Finding { code: "canary_not_made", what, repair });
 }
 
 /// How many attacks were tried.

@@ -118,7 +118,8 @@ pub(super) async fn role_remove(connection: &mut PgConnection, role: &str) -> Re
     let text = format!(
         "DO $do$ BEGIN
              IF EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
-                 IF NOT pg_has_role({name}, 'MEMBER') THEN GRANT {role} TO CURRENT_USER; END IF;
+                 -- A member by way of a role that does not inherit has not its rights.
+                 IF NOT pg_has_role({name}, 'USAGE') THEN GRANT {role} TO CURRENT_USER; END IF;
                  DROP OWNED BY {role} CASCADE;
                  DROP ROLE {role};
              END IF;
