@@ -1,5 +1,7 @@
 //! Every case of [`cases`] against a real server, in a transaction that is rolled back.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, postgres::PgConnection};
 use tenantry_testbed::{Postgres, TestDatabase};
 
@@ -60,7 +62,7 @@ impl Place {
         }
         connection.execute("SET LOCAL search_path = tenant, shared").await.expect("sets");
         let sql = sql.replace("{role}", self.login.as_str());
-        connection.execute(AssertSqlSafe(sql.clone())).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        connection.execute(AssertSqlSafe(sql.clone())).await.expect(&sql);
         if protected {
             protect(connection, &of_tables, EVERYTHING).await.expect("protects");
         }
