@@ -105,12 +105,12 @@ async fn a_warm_read_costs_its_caller_two_round_trips_to_postgres_and_one_in_a_d
             read(&db).await;
         }
         for _ in 0..3 {
-            settled().await;
+            settled(&place).await;
             wire.answers_only(expected);
             let answer = tokio::time::timeout(Duration::from_secs(20), read(&db)).await;
             assert!(answer.is_ok(), "{kind:?}: {expected} round trips were not enough");
             wire.answers_only(usize::MAX);
-            settled().await;
+            settled(&place).await;
             wire.answers_only(expected - 1);
             let answer = tokio::time::timeout(Duration::from_millis(300), read(&db)).await;
             assert!(answer.is_err(), "{kind:?}: the wire does not count");
@@ -120,7 +120,9 @@ async fn a_warm_read_costs_its_caller_two_round_trips_to_postgres_and_one_in_a_d
     }
 }
 
-/// What is done behind an answer.
-async fn settled() {
-    tokio::time::sleep(Duration::from_millis(100)).await;
+/// What is done behind an answer is over: the connection is back.
+async fn settled(place: &Installation) {
+    while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open || stats.open == 0) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
