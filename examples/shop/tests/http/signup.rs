@@ -5,12 +5,12 @@ use std::{sync::Barrier, thread};
 use serde_json::json;
 
 use crate::{
-    home::Engine,
-    support::{Request, Shop},
+    home::{Engine, Home},
+    support::Request,
 };
 
 pub(crate) fn whoever_signs_up_is_served_at_once_by_every_way(on: Engine) {
-    let shop = Shop::start(on);
+    let shop = Home::on(on).start(&["--no-demo"]);
     shop.get("/acme/users").refused(404, "unknown_tenant");
     let created = shop.post("/signup", json!({"tenant": "acme"}));
     created.expect(201, json!({"message": "Tenant created", "tenant": "acme"}));
@@ -25,7 +25,7 @@ pub(crate) fn whoever_signs_up_is_served_at_once_by_every_way(on: Engine) {
 }
 
 pub(crate) fn a_key_that_is_none_is_refused(on: Engine) {
-    let shop = Shop::start(on);
+    let shop = Home::on(on).start(&["--no-demo"]);
     let long = "a".repeat(41);
     let keys = [
         "",
@@ -97,7 +97,7 @@ pub(crate) fn a_key_that_is_none_is_refused(on: Engine) {
 }
 
 pub(crate) fn of_many_who_sign_up_under_one_key_at_once_one_gets_it(on: Engine) {
-    let shop = Shop::start(on);
+    let shop = Home::on(on).start(&["--no-demo"]);
     let (crowd, start) = (12, Barrier::new(12));
     let statuses: Vec<u16> = thread::scope(|scope| {
         let one = || {
@@ -113,7 +113,7 @@ pub(crate) fn of_many_who_sign_up_under_one_key_at_once_one_gets_it(on: Engine) 
 }
 
 pub(crate) fn many_who_sign_up_at_once_are_all_served(on: Engine) {
-    let shop = Shop::start(on);
+    let shop = Home::on(on).start(&["--no-demo"]);
     thread::scope(|scope| {
         for number in 0..12 {
             let shop = &shop;

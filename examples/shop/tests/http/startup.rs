@@ -24,7 +24,7 @@ const TENANTS: &str = "data/local/tenants";
 /// When a first start is killed: so long after that was there.
 fn kills(on: Engine) -> Vec<(&'static str, Duration)> {
     let (moments, delays): (&[&str], &[u64]) = match on {
-        Engine::Sqlite => (&MOMENTS, &[0, 5, 30]),
+        Engine::Sqlite => (&MOMENTS, &[0, 20]),
         // What is made on a server cannot be seen coming from here.
         _ => (&["data/catalog.db"], &[0, 60, 130, 220, 350, 600]),
     };
