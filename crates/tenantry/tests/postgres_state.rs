@@ -131,9 +131,9 @@ async fn finds_nothing(place: &Installation, db: &TenantDb, behind: &str) {
              UNION ALL SELECT 'table ' || relname FROM pg_class
                         WHERE relpersistence = 't' AND pg_table_is_visible(oid) AND relkind IN ('r', 'v')";
     assert_eq!(texts(db, found).await.unwrap(), Vec::<String>::new(), "behind {behind}");
-    let scope = "SELECT current_setting('search_path') || ' ' || current_setting('role') || ' ' || tenantry.tenant()";
+    let scope = "SELECT translate(current_setting('search_path'), '\" ', '') || ' ' || current_setting('role') || ' ' || tenantry.tenant()";
     let role = if place.kind == Kind::PostgresSchema { place.role_of(db) } else { "none".into() };
-    let expected = format!("{}, shared, pg_temp {role} {}", place.schema_of(db), db.tenant().id);
+    let expected = format!("{},shared,pg_temp {role} {}", place.schema_of(db), db.tenant().id);
     assert_eq!(texts(db, scope).await.unwrap(), [expected], "behind {behind}");
     // It reads and writes, and in its time.
     assert_eq!(
