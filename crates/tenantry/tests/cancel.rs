@@ -128,7 +128,8 @@ impl Scene {
         if self.place.kind == Kind::SqliteDatabase {
             return;
         }
-        let left = "SELECT translate(current_setting('search_path'), '\" ', '') || current_setting('role') || tenantry.tenant()
+        let left = "SELECT concat_ws(' ', translate(current_setting('search_path'), '\" ', ''),
+                                     current_setting('role'), tenantry.tenant())
              UNION ALL SELECT name FROM pg_cursors WHERE name <> ''
              UNION ALL SELECT pg_listening_channels()
              UNION ALL SELECT locktype FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
@@ -138,7 +139,7 @@ impl Scene {
             _ => "none".to_owned(),
         };
         let expected =
-            format!("{},shared,pg_temp{role}{}", self.place.schema_of(&self.neighbour), self.neighbour.tenant().id);
+            format!("{},shared,pg_temp {role} {}", self.place.schema_of(&self.neighbour), self.neighbour.tenant().id);
         assert_eq!(texts(&self.neighbour, left).await.unwrap(), [expected], "{name}");
     }
 
