@@ -33,7 +33,8 @@ fn new_makes_the_next_file_with_what_has_to_be_known() {
         "-- 0001_users.sql: applied once to every tenant.\n\
          -- CREATE TABLE, ALTER TABLE, CREATE INDEX; rows are changed in a file made with --data.\n\
          -- No BEGIN and COMMIT: the file and its entry in the ledger are one transaction.\n\
-         -- Once it was applied anywhere it is not changed any more: write the next migration instead.\n\n"
+         -- Once it was applied anywhere it is not changed any more: write the next migration instead.\n\
+         -- For PostgreSQL write plain tables, and then: tenantry migrate tenantify FILE\n\n"
     );
     for name in ["", "Users", "add-users", "../users", "a/b", "a.b", "a b", "_a", "a\n", &"a".repeat(81)] {
         site.exits(1, &["migrate", "new", name]).says_only_on_stderr("cannot name a migration");

@@ -67,6 +67,10 @@ async fn examine(tenantry: &Tenantry, options: DoctorOptions) -> Result<DoctorRe
     let mut report = DoctorReport::default();
     if options.repair {
         repair(tenantry, &mut report).await?;
+        // A lease that ran out a moment after the first look belongs to this repair too.
+        if report.findings.is_empty() && !tenantry.catalog().operation_list_abandoned().await?.is_empty() {
+            repair(tenantry, &mut report).await?;
+        }
     }
     operations(tenantry, &mut report).await?;
     places(tenantry, &mut report).await?;
