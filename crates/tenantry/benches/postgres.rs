@@ -29,7 +29,7 @@ use tenantry::{Config, Isolation, Migrations, NewServer, NewTenant, PoolLimits, 
 use tenantry_testbed::{Postgres, PrivatePostgres};
 
 const CLIENTS: usize = 32;
-const CONNECTIONS: u32 = 16;
+const CONNECTIONS: u32 = 32;
 const USERS: usize = 20;
 const READ: &str = "SELECT id, username FROM users ORDER BY id";
 
@@ -72,7 +72,7 @@ impl Bench {
             ("fsync", "on"),
             ("full_page_writes", "on"),
             ("shared_buffers", "512MB"),
-            ("max_connections", "100"),
+            ("max_connections", "200"),
             ("max_locks_per_transaction", "256"),
         ];
         let server = Postgres::private(&settings).unwrap();
@@ -244,6 +244,7 @@ async fn read() -> Vec<Row> {
             });
         }
         pool.close().await;
+        println!("{:?}", bench.tenancy.stats());
     }
     rows
 }
@@ -256,7 +257,7 @@ fn schema_of(db: &TenantDb) -> String {
 fn rights_by_hand(tenants: &[TenantDb]) -> String {
     let mut text = "DO $$ BEGIN CREATE ROLE by_hand LOGIN NOINHERIT PASSWORD 'by hand';
          EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-         GRANT USAGE ON SCHEMA tenant TO by_hand; GRANT SELECT ON ALL TABLES IN SCHEMA tenant TO by_hand;"
+         GRANT CONNECT ON DATABASE app TO by_hand; GRANT USAGE ON SCHEMA tenant TO by_hand; GRANT SELECT ON ALL TABLES IN SCHEMA tenant TO by_hand;"
         .to_owned();
     for db in tenants.iter().filter(|db| db.tenant().isolation == Isolation::Schema) {
         let role = format!("r_{}", schema_of(db));

@@ -251,14 +251,14 @@ impl Shared {
         self.perform(actions);
     }
 
-    /// Looks again when what is idle now has been idle for a while; one such look is enough for all.
+    /// Looks again when those who wait have waited for a while; one such look is enough for all.
     fn look_again(&self) {
         if !self.state().is_worth_another_look() || self.looking.swap(true, Ordering::AcqRel) {
             return;
         }
         let me = Weak::clone(&self.me);
         self.runtime.spawn(async move {
-            tokio::time::sleep(state::UNUSED).await;
+            tokio::time::sleep(state::PATIENCE).await;
             if let Some(me) = me.upgrade() {
                 me.looking.store(false, Ordering::Release);
                 me.dispatch();

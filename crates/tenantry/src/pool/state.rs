@@ -23,7 +23,11 @@ pub(super) struct Party {
 }
 
 /// After how long an idle connection is another place's to take.
-pub(super) const UNUSED: Duration = Duration::from_millis(50);
+const UNUSED: Duration = Duration::from_millis(50);
+
+/// How long somebody waits for a connection of his place before one of another place is closed for him. A new connection
+/// costs about as much as this: places that are used at the same time would do nothing else but open and close.
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What the pool has to do once the lock is gone.
 pub(super) enum Action {
@@ -64,8 +68,13 @@ struct PlaceState {
 struct PartyState {
     /// Connections that it has, is getting, or that are being cleaned behind it.
     held: usize,
-    waiters: VecDeque<Sender>,
+    waiters: VecDeque<Waiter>,
     fenced: bool,
+}
+
+struct Waiter {
+    sender: Sender,
+    since: Instant,
 }
 
 struct Idle {
@@ -124,7 +133,7 @@ impl State {
         if entry.waiters.is_empty() {
             self.turns.push_back(party.clone());
         }
-        entry.waiters.push_back(sender);
+        entry.waiters.push_back(Waiter { sender, since: Instant::now() });
         Ok(Taken::Wait(receiver))
     }
 
@@ -189,7 +198,7 @@ impl State {
     fn serve(&mut self, party: &Party) -> Option<Action> {
         let waiter = self.next_waiter(party)?;
         if self.is_refused(party) {
-            return Some(Action::Refuse { waiter, place: party.place.clone() });
+            return Some(Action::Refuse { waiter: waiter.sender, place: party.place.clone() });
         }
         let free = self.open < self.budget;
         if self.is_at_cap(party) || (!free && self.idle.is_empty()) {
@@ -197,9 +206,9 @@ impl State {
             return None;
         }
         if let Some((connection, generation)) = self.pop_idle_for(party) {
-            return Some(Action::Grant { waiter, party: party.clone(), connection, generation });
+            return Some(Action::Grant { waiter: waiter.sender, party: party.clone(), connection, generation });
         }
-        if !free && !self.may_evict_for(&party.place) {
+        if !free && !self.may_evict_for(&party.place, waiter.since) {
             self.parties.entry(party.clone()).or_default().waiters.push_front(waiter);
             return None;
         }
@@ -212,15 +221,15 @@ impl State {
         self.parties.entry(party.clone()).or_default().held += 1;
         let entry = self.places.entry(party.place.clone()).or_default();
         entry.open += 1;
-        Some(Action::Connect { waiter, party: party.clone(), generation: entry.generation, instead_of })
+        Some(Action::Connect { waiter: waiter.sender, party: party.clone(), generation: entry.generation, instead_of })
     }
 
-    /// Whether another place's connection is closed for this one. Places that are used at the same time would do nothing
-    /// else but open and close: one that has its share of the budget waits for its own, unless the other is unused.
-    fn may_evict_for(&self, place: &Place) -> bool {
+    /// Whether another place's connection is closed for this one: at once if it has none, else for one who has waited
+    /// for a while, if it has not its share of the budget yet or the other is unused.
+    fn may_evict_for(&self, place: &Place, waiting_since: Instant) -> bool {
         let open = self.places.get(place).map_or(0, |p| p.open);
         let share = self.budget / self.places.len().max(1);
-        open == 0 || open < share || self.oldest_is_unused()
+        open == 0 || waiting_since.elapsed() >= PATIENCE && (open < share || self.oldest_is_unused())
     }
 
     fn oldest_is_unused(&self) -> bool {
@@ -236,10 +245,10 @@ impl State {
     }
 
     /// Who waits longest of that party and is still there.
-    fn next_waiter(&mut self, party: &Party) -> Option<Sender> {
+    fn next_waiter(&mut self, party: &Party) -> Option<Waiter> {
         let entry = self.parties.get_mut(party)?;
         while let Some(waiter) = entry.waiters.pop_front() {
-            if !waiter.is_closed() {
+            if !waiter.sender.is_closed() {
                 return Some(waiter);
             }
         }

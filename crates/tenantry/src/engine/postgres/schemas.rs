@@ -74,20 +74,29 @@ async fn make(connection: &mut PgConnection, names: &Names, placement: &Placemen
     Ok(())
 }
 
-/// The login of the next some hundred tenants, made with the first of them; several creations may want it at once.
+/// The login of the next some hundred tenants, made with the first of them. Several creations may want it at once: the
+/// first makes it, the others wait for that one's end, for two that change the rights on one database fail.
 async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&str>) -> Result<()> {
     let password = secret.map(|s| format!("PASSWORD {}", literal(s))).unwrap_or_default();
+    let missing = format!(
+        "coalesce(NOT has_database_privilege(to_regrole({})::oid, current_database(), 'CONNECT'), true)",
+        literal(&quoted(login))
+    );
     let text = format!(
         "DO $do$ BEGIN
-             BEGIN
-                 IF to_regrole({}) IS NULL THEN CREATE ROLE {login} LOGIN NOINHERIT {password}; END IF;
-             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-             END;
-             {}
-             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {login}', current_database());
+             IF {missing} THEN
+                 PERFORM {lock};
+                 -- What this session knows of roles may be from before it waited.
+                 BEGIN
+                     CREATE ROLE {login} LOGIN NOINHERIT {password};
+                 EXCEPTION WHEN duplicate_object THEN NULL;
+                 END;
+                 {member}
+                 EXECUTE format('GRANT CONNECT ON DATABASE %I TO {login}', current_database());
+             END IF;
          END $do$",
-        literal(&quoted(login)),
-        server::membership(login),
+        lock = server::LOCK,
+        member = server::membership(login),
         login = quoted(login)
     );
     connection.execute(AssertSqlSafe(text)).await?;

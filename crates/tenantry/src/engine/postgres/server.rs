@@ -12,8 +12,8 @@ use crate::{
     id::TenantId,
 };
 
-/// One preparation at a time in a cluster: roles are the cluster's.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7463205553)";
+/// Held to the end of a transaction that makes logins or changes the rights on a database: one at a time.
+pub(super) const LOCK: &str = "pg_advisory_xact_lock(7463205553)";
 
 /// The oldest server whose column lists of ON DELETE SET NULL and views of the caller's rights the engine needs.
 const OLDEST: i32 = 150_000;
@@ -72,7 +72,7 @@ async fn prepare_in_tx(
     installation: TenantId,
     password: Option<&str>,
 ) -> Result<()> {
-    admin.execute(LOCK).await?;
+    admin.execute(AssertSqlSafe(format!("SELECT {LOCK}"))).await?;
     role(admin, &names.owner(), "NOLOGIN NOINHERIT", None).await?;
     grant_to_myself(admin, &names.owner()).await?;
     role(admin, &names.shared_owner(), "NOLOGIN NOINHERIT", None).await?;
