@@ -80,6 +80,8 @@ kinds! {
     RuleViolated, 422, "rule_violated", "a value breaks a rule", false;
     /// The database is locked or was restarted; the statement did nothing.
     DatabaseBusy, 503, "busy", "the service is busy; try again soon", true;
+    /// The connection broke between a statement and its answer.
+    OutcomeUnknown, 503, "outcome_unknown", "it is not known whether this was done", false;
     /// A statement that the isolation does not allow.
     Refused, 500, "refused", "something went wrong", false;
     /// A transaction in which something failed was to be committed.
@@ -245,6 +247,13 @@ impl Error {
         self.0.kind == ErrorKind::PoolTimeout
     }
 
+    /// The connection broke before the database had answered. A statement that writes may have been done or not: look
+    /// before it is sent again.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.0.kind == ErrorKind::OutcomeUnknown
+    }
+
     /// A statement was refused before it ran, because it would leave the tenant's scope.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -364,7 +373,10 @@ fn meaning(error: &sqlx::Error) -> (ErrorKind, &'static str) {
             _ => coded(database.code().as_deref()),
         },
         sqlx::Error::RowNotFound => (ErrorKind::Database, "a row that was expected is not there"),
-        sqlx::Error::Io(_) => (ErrorKind::DatabaseBusy, "the connection to the database broke"),
+        sqlx::Error::Io(_) => (
+            ErrorKind::OutcomeUnknown,
+            "the connection to the database broke before the answer: nobody knows what was done",
+        ),
         _ => (ErrorKind::Database, "the database failed"),
     }
 }

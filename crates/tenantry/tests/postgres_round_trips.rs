@@ -2,94 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "support/counter.rs"]
+mod counter;
 mod support;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
-use support::{Installation, Kind, TENANT, user_add};
-use tenantry::{NewServer, TenantDb};
-use tenantry_testbed::Postgres;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
-
-/// Stands before the server, counts how often a client speaks after it was spoken to, and answers only so often.
-#[derive(Clone)]
-struct Wire {
-    trips: Arc<AtomicUsize>,
-    answered: Arc<AtomicUsize>,
-}
-
-impl Wire {
-    async fn before(port: u16) -> (Self, u16) {
-        let wire = Self { trips: Arc::default(), answered: Arc::new(AtomicUsize::new(usize::MAX)) };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let own = listener.local_addr().unwrap().port();
-        let forward = wire.clone();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                forward.clone().forward(client, server);
-            }
-        });
-        (wire, own)
-    }
-
-    fn forward(self, client: TcpStream, server: TcpStream) {
-        let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
-        let client_speaks = Arc::new(AtomicBool::new(false));
-        let (wire, speaks) = (self.clone(), Arc::clone(&client_speaks));
-        tokio::spawn(pump(from_client, to_server, async move || {
-            if !speaks.swap(true, Ordering::SeqCst) {
-                wire.trips.fetch_add(1, Ordering::SeqCst);
-            }
-        }));
-        tokio::spawn(pump(from_server, to_client, async move || {
-            while self.trips.load(Ordering::SeqCst) > self.answered.load(Ordering::SeqCst) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            client_speaks.store(false, Ordering::SeqCst);
-        }));
-    }
-
-    /// From now on only so many round trips are answered.
-    fn answers_only(&self, trips: usize) {
-        self.trips.store(0, Ordering::SeqCst);
-        self.answered.store(trips, Ordering::SeqCst);
-    }
-}
-
-async fn pump(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, mut on: impl AsyncFnMut()) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        on().await;
-        if to.write_all(&buffer[..count]).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// A tenant whose connections go through the counter; one, so that it is warm after the first use.
-async fn counted(kind: Kind) -> (Installation, TenantDb, Wire) {
-    let server: PgConnectOptions = Postgres::shared().unwrap().tcp_url("postgres").parse().unwrap();
-    let (wire, port) = Wire::before(server.get_port()).await;
-    let database = Postgres::shared().unwrap().database().unwrap();
-    let url = database.tcp_url().replace(&format!(":{}/", server.get_port()), &format!(":{port}/"));
-    let through = move |_| NewServer::new("local", url).connections(1);
-    let place = Installation::at(kind, Some(database), |config| config, TENANT, through).await;
-    let db = place.tenant("acme").await;
-    user_add(&db, "ann").await;
-    (place, db, wire)
-}
+use counter::{Counter, counted};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use support::{Installation, Kind};
+use tenantry::TenantDb;
 
 async fn read(db: &TenantDb) {
     let names: Vec<String> =
@@ -97,26 +19,86 @@ async fn read(db: &TenantDb) {
     assert_eq!(names, ["ann"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_warm_read_costs_its_caller_two_round_trips_to_postgres_and_one_in_a_database_of_its_own() {
-    for (kind, expected) in [(Kind::PostgresRow, 2), (Kind::PostgresSchema, 2), (Kind::PostgresDatabase, 1)] {
-        let (place, db, wire) = counted(kind).await;
-        for _ in 0..3 {
-            // A connection that was reset behind a request that went away has to prepare the statement again.
-            read(&db).await;
-            read(&db).await;
-            settled(&place).await;
-            wire.answers_only(expected);
-            let answer = tokio::time::timeout(Duration::from_secs(20), read(&db)).await;
-            assert!(answer.is_ok(), "{kind:?}: {expected} round trips were not enough");
-            wire.answers_only(usize::MAX);
-            settled(&place).await;
-            wire.answers_only(expected - 1);
-            let answer = tokio::time::timeout(Duration::from_millis(300), read(&db)).await;
-            assert!(answer.is_err(), "{kind:?}: the wire does not count");
-            wire.answers_only(usize::MAX);
+async fn write(db: &TenantDb) {
+    let done =
+        sqlx::query("UPDATE users SET username = $1 WHERE username = $1").bind("ann").execute(db.postgres().unwrap());
+    assert_eq!(done.await.unwrap().rows_affected(), 1);
+}
+
+async fn sea_orm(db: &TenantDb) {
+    let text = "SELECT username FROM users WHERE username = $1";
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, text, ["ann".into()]);
+    assert!(db.query_one_raw(statement).await.unwrap().is_some());
+}
+
+async fn in_a_transaction(db: &TenantDb) {
+    let mut tx = db.begin().await.unwrap();
+    let view = tx.postgres().unwrap();
+    let names: Vec<String> = sqlx::query_scalar("SELECT username FROM users").fetch_all(view).await.unwrap();
+    assert_eq!(names, ["ann"]);
+    tx.commit().await.unwrap();
+}
+
+/// It gets its answer with so many round trips and not with one less, also when tenants take turns on a connection.
+async fn costs(place: &Installation, tenants: &[TenantDb; 2], wire: &Counter, what: What, expected: usize) {
+    let run = async |db: &TenantDb| match what {
+        What::Read => read(db).await,
+        What::Write => write(db).await,
+        What::SeaOrm => sea_orm(db).await,
+        What::Transaction => in_a_transaction(db).await,
+    };
+    for db in tenants.iter().cycle().take(4) {
+        // A connection that was reset behind a request that went away has to prepare the statements again.
+        for warm in tenants.iter().chain(tenants) {
+            run(warm).await;
         }
-        drop(place);
+        settled(place).await;
+        wire.answers_only(expected);
+        let answer = tokio::time::timeout(Duration::from_secs(20), run(db)).await;
+        assert!(answer.is_ok(), "{:?} {what:?}: {expected} round trips were not enough", place.kind);
+        wire.answers_only(usize::MAX);
+        settled(place).await;
+        wire.answers_only(expected - 1);
+        let answer = tokio::time::timeout(Duration::from_millis(300), run(db)).await;
+        assert!(answer.is_err(), "{:?} {what:?}: the wire does not count", place.kind);
+        wire.answers_only(usize::MAX);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Read,
+    Write,
+    SeaOrm,
+    Transaction,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_statement_costs_its_caller_one_round_trip_in_every_isolation() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase] {
+        let (place, tenants, wire) = counted(kind, true).await;
+        for what in [What::Read, What::Write, What::SeaOrm] {
+            // In databases of their own tenants have connections of their own, of which there is one here.
+            let tenants =
+                if kind == Kind::PostgresDatabase { [tenants[0].clone(), tenants[0].clone()] } else { tenants.clone() };
+            costs(&place, &tenants, &wire, what, 1).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_beginning_of_a_transaction_goes_along_with_its_first_statement() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let (place, tenants, wire) = counted(kind, true).await;
+        costs(&place, &tenants, &wire, What::Transaction, 2).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_wire_a_warm_read_costs_two_round_trips() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let (place, tenants, wire) = counted(kind, false).await;
+        costs(&place, &tenants, &wire, What::Read, 2).await;
     }
 }
 

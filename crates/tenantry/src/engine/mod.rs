@@ -41,6 +41,8 @@ pub struct Capabilities {
     pub tenants_per_login: u32,
     /// Whether apps sign in, with a login that is not the administrator's.
     pub signs_in: bool,
+    /// Whether a statement takes its scope along in one round trip: on PostgreSQL by the wire, where there are Unix sockets.
+    pub one_round_trip: bool,
     /// Why an isolation is missing, and what to use instead.
     pub instead: &'static str,
 }
@@ -69,6 +71,8 @@ pub(crate) struct EngineSpec<'a> {
     /// Where apps sign in, and as whom.
     pub(crate) app_url: Option<&'a str>,
     pub(crate) pooler: bool,
+    /// Whether statements may go through the wire, where the engine has one.
+    pub(crate) wire: bool,
     /// The server of the shared tables, which may be this one.
     pub(crate) home: Option<HomeSpec<'a>>,
     /// Opens the passwords that the catalog stores.

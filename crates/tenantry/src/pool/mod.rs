@@ -40,11 +40,20 @@ pub struct PoolLimits {
     pub statement_timeout: f64,
     /// After how long an unused connection is closed, in seconds.
     pub idle_timeout: f64,
+    /// Whether a statement takes its scope along in one round trip, where the engine can do that (PostgreSQL).
+    pub wire: bool,
 }
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { connections: 256, per_tenant: 8, acquire_timeout: 5.0, statement_timeout: 30.0, idle_timeout: 600.0 }
+        Self {
+            connections: 256,
+            per_tenant: 8,
+            acquire_timeout: 5.0,
+            statement_timeout: 30.0,
+            idle_timeout: 600.0,
+            wire: true,
+        }
     }
 }
 

@@ -88,6 +88,7 @@ impl Servers {
             admin_url: server.admin_url.expose(),
             app_url: server.app_url.as_ref().map(Secret::expose),
             pooler: server.pooler,
+            wire: self.limits.wire,
             home: Some(HomeSpec {
                 server: &home.name,
                 admin_url: home.admin_url.expose(),

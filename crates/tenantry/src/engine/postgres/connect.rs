@@ -14,6 +14,7 @@ use super::{
     rules,
     scope::path,
     scram,
+    wire::{self, Certificates},
 };
 use crate::{
     engine::{Place, Placement},
@@ -37,6 +38,9 @@ pub(super) struct Door {
     /// What the passwords of the logins follow from that the engine has made.
     pub(super) secret: Option<Secret>,
     pub(super) pooler: bool,
+    /// Whether statements go through a wire where they can.
+    pub(super) wire: bool,
+    pub(super) certificates: Certificates,
     pub(super) statement_timeout: Duration,
     /// Held by whoever makes the template of new databases.
     pub(super) template: tokio::sync::Mutex<()>,
@@ -45,12 +49,21 @@ pub(super) struct Door {
 impl Door {
     pub(super) async fn connect(&self, place: &Place) -> Result<PgLink> {
         let pooled = self.is_pooled(place);
-        let mut connection = in_time(&self.options(place)?).await.map_err(|e| cannot_open(place, e))?;
+        let options = self.options(place)?;
+        // At a place of the tenant's own there is no scope to send along, and a pooler may change the server's process
+        // between two flushes.
+        let (mut connection, wire) = if self.wire && !pooled && !matches!(place, Place::Tenant(_)) {
+            let opened = wire::connect(options, &self.certificates, matches!(place, Place::Schemas(_))).await;
+            let (connection, orders) = opened.map_err(|e| cannot_open(place, e))?;
+            (connection, Some(orders))
+        } else {
+            (in_time(&options).await.map_err(|e| cannot_open(place, e))?, None)
+        };
         let pid = self.prove(&mut connection, place).await?;
         if matches!(place, Place::Schemas(_)) {
             self.control.own_types.look(&mut connection).await.map_err(|e| cannot_open(place, e))?;
         }
-        Ok(PgLink::new(connection, Arc::clone(&self.control), (!pooled).then_some(pid)))
+        Ok(PgLink::new(connection, Arc::clone(&self.control), wire, (!pooled).then_some(pid)))
     }
 
     /// Whether transactions at this place may meet another process of the server each.

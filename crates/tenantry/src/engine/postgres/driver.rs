@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -13,8 +14,9 @@ use sqlx::{
 use sqlx_core::describe::Describe;
 
 use super::{
-    link::{PgLink, at_rest},
+    link::{PgLink, at_rest, explain},
     text,
+    wire::Orders,
 };
 use crate::{
     engine::{
@@ -58,7 +60,7 @@ fn query(statement: Statement<Postgres>, text: SqlText) -> Text {
     Text { sql: statement.sql, arguments: statement.arguments, persistent }
 }
 
-fn scope_of(scope: &Scope) -> Result<&PgScope> {
+fn scope_of(scope: &Scope) -> Result<&Arc<PgScope>> {
     match scope {
         Scope::Postgres(scope) => Ok(scope),
         Scope::None => Err(Error::new(ErrorKind::Internal, "a handle on PostgreSQL without a scope")),
@@ -69,6 +71,7 @@ fn scope_of(scope: &Scope) -> Result<&PgScope> {
 struct Watched<'l> {
     rows: BoxStream<'l, Item<PgDriver>>,
     busy: &'l mut bool,
+    wire: Option<Arc<Orders>>,
     failed: bool,
 }
 
@@ -77,6 +80,7 @@ impl Stream for Watched<'_> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = std::task::ready!(self.rows.poll_next_unpin(context));
+        let item = item.map(|item| item.map_err(|error| explain(self.wire.as_deref(), error)));
         match &item {
             Some(item) => self.failed |= !at_rest(item),
             None => *self.busy = self.failed,
@@ -129,12 +133,16 @@ impl Driver for PgDriver {
                 if scope.own {
                     return Ok(Leave::AsItIs);
                 }
+                if link.enter_each(scope).await? {
+                    return Ok(Leave::AsItIs);
+                }
                 link.enter(scope, Begin { read_only: true, level: None }).await?;
                 return Ok(Leave::CommitLater);
             }
             // At a place of the tenant's own the server's own transaction around a statement will do, unless the rows
             // are handed out while it runs: then it must be possible to take it back.
-            if scope.own && !text.leaves_state && !streaming {
+            let in_one = !text.leaves_state && !streaming;
+            if in_one && (scope.own || link.enter_each(scope).await?) {
                 return Ok(Leave::AsItIs);
             }
             link.enter(scope, Begin::WRITE).await?;
@@ -180,8 +188,9 @@ impl Driver for PgDriver {
     }
 
     fn stream(link: &mut PgLink, statement: Statement<Postgres>, text: SqlText) -> BoxStream<'_, Item<Self>> {
+        let wire = link.wire();
         let (connection, busy) = link.start();
-        Watched { rows: connection.fetch_many(query(statement, text)), busy, failed: false }.boxed()
+        Watched { rows: connection.fetch_many(query(statement, text)), busy, wire, failed: false }.boxed()
     }
 
     fn fetch_all(
@@ -194,7 +203,7 @@ impl Driver for PgDriver {
             let rows = connection.fetch_many(query(statement, text));
             let result = rows.try_filter_map(|item| std::future::ready(Ok(item.right()))).try_collect().await;
             *busy = !at_rest(&result);
-            result
+            result.map_err(|error| link.explain(error))
         }
         .boxed()
     }
@@ -212,7 +221,7 @@ impl Driver for PgDriver {
                 .try_fold(None, |first: Option<Row<Self>>, item| std::future::ready(Ok(first.or(item.right()))))
                 .await;
             *busy = !at_rest(&result);
-            result
+            result.map_err(|error| link.explain(error))
         }
         .boxed()
     }
@@ -227,7 +236,7 @@ impl Driver for PgDriver {
             let items = connection.fetch_many(query(statement, text));
             let result = items.try_filter_map(|item| std::future::ready(Ok(item.left()))).try_collect().await;
             *busy = !at_rest(&result);
-            result
+            result.map_err(|error| link.explain(error))
         }
         .boxed()
     }
@@ -242,7 +251,7 @@ impl Driver for PgDriver {
             let (connection, busy) = link.start();
             let result = connection.prepare_with(sql, types).await;
             *busy = !at_rest(&result);
-            result
+            result.map_err(|error| link.explain(error))
         }
         .boxed()
     }
@@ -253,7 +262,7 @@ impl Driver for PgDriver {
             let (connection, busy) = link.start();
             let result = connection.describe(sql).await;
             *busy = !at_rest(&result);
-            result
+            result.map_err(|error| link.explain(error))
         }
         .boxed()
     }

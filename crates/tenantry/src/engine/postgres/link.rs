@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
 
-use super::{control::Control, scope::PgScope};
+use super::{control::Control, scope::PgScope, wire::Orders};
 use crate::{
     engine::{Begin, Scope},
     error::{Error, ErrorKind},
@@ -20,6 +20,8 @@ const TRIES: usize = 5;
 pub(crate) struct PgLink {
     pub(super) connection: PgConnection,
     control: Arc<Control>,
+    /// What the wire behind the connection is told, if there is one.
+    wire: Option<Arc<Orders>>,
     /// The process of the server that serves this connection, or, behind a pooler, its transaction.
     pid: Option<i32>,
     /// Whether a statement was sent whose end nobody has read.
@@ -33,9 +35,14 @@ pub(crate) struct PgLink {
 type Done = Result<(), sqlx::Error>;
 
 impl PgLink {
-    pub(super) fn new(connection: PgConnection, control: Arc<Control>, pid: Option<i32>) -> Self {
+    pub(super) fn new(
+        connection: PgConnection,
+        control: Arc<Control>,
+        wire: Option<Arc<Orders>>,
+        pid: Option<i32>,
+    ) -> Self {
         let pooled = pid.is_none();
-        Self { connection, control, pid, busy: false, pooled, tenants: HashSet::new(), tenant: None }
+        Self { connection, control, wire, pid, busy: false, pooled, tenants: HashSet::new(), tenant: None }
     }
 
     pub(crate) fn knows(&self, tenant: TenantId) -> bool {
@@ -47,7 +54,7 @@ impl PgLink {
     pub(crate) fn is_out_of_date(&self, error: &sqlx::Error) -> bool {
         // Nothing was begun on a connection that is lost, as after a restart of the server.
         let code = error.as_database_error().and_then(|e| e.code());
-        is_lost(error) || !self.tenants.is_empty() && matches!(code.as_deref(), Some("42501" | "22023"))
+        is_lost(error) || self.tenant.is_some() && matches!(code.as_deref(), Some("42501" | "22023"))
     }
 
     /// What is prepared by name stays on the pooler's connection, where another client has other statements by that name.
@@ -68,14 +75,26 @@ impl PgLink {
         self.tenants.len() >= MOST_SCHEMAS
     }
 
-    /// The connection, for a statement that counts as running until [`PgLink::over`].
+    /// The connection, for a statement of an app: it counts as running until the flag is taken back.
     pub(crate) fn start(&mut self) -> (&mut PgConnection, &mut bool) {
+        self.words(true)
+    }
+
+    /// The connection, for words of the engine, or what it has read itself.
+    pub(crate) fn start_own(&mut self) -> (&mut PgConnection, &mut bool) {
+        self.words(false)
+    }
+
+    fn words(&mut self, of_app: bool) -> (&mut PgConnection, &mut bool) {
+        if let Some(wire) = &self.wire {
+            wire.words_of_app(of_app);
+        }
         self.busy = true;
         (&mut self.connection, &mut self.busy)
     }
 
     pub(super) async fn speak(&mut self, words: impl SqlSafeStr) -> Done {
-        let (connection, busy) = self.start();
+        let (connection, busy) = self.start_own();
         let result = connection.execute(sqlx::raw_sql(words)).await;
         *busy = !at_rest(&result);
         result.map(drop)
@@ -88,18 +107,44 @@ impl PgLink {
         }
     }
 
-    pub(super) async fn enter(&mut self, scope: &PgScope, begin: Begin) -> Done {
-        if let Some(tenant) = scope.schema_of {
-            self.meet(tenant).await?;
+    /// Begins a transaction in that scope. Over a wire nothing is sent yet: it goes along with the first statement.
+    pub(super) async fn enter(&mut self, scope: &Arc<PgScope>, begin: Begin) -> Done {
+        let is_new = self.meet(scope).await?;
+        match &self.wire {
+            Some(wire) if !is_new => {
+                require_alive(wire)?;
+                wire.begin_with_next(scope, begin);
+                return Ok(());
+            }
+            Some(wire) => wire.has_begun(scope),
+            None => {}
+        }
+        if scope.pooled {
+            self.pid = None;
         }
         let words = AssertSqlSafe(scope.begin(begin));
         if scope.schema.is_none() && !scope.pooled {
             return self.speak(words).await;
         }
-        if scope.pooled {
-            self.pid = None;
+        self.enter_by(scope, words).await
+    }
+
+    /// Makes each statement from now on a transaction in that scope. `false`: there is no wire that could.
+    pub(super) async fn enter_each(&mut self, scope: &Arc<PgScope>) -> Result<bool, sqlx::Error> {
+        let Some(wire) = self.wire.clone() else { return Ok(false) };
+        require_alive(&wire)?;
+        if self.meet(scope).await? {
+            // The first time it is asked for by itself: another connection may have heard of the tenant already.
+            wire.has_begun(scope);
+            self.enter_by(scope, AssertSqlSafe(scope.probe())).await?;
         }
-        let (connection, busy) = self.start();
+        wire.each_in(scope);
+        Ok(true)
+    }
+
+    /// Sends words that enter a scope, and looks whether they have.
+    async fn enter_by(&mut self, scope: &PgScope, words: impl SqlSafeStr) -> Done {
+        let (connection, busy) = self.start_own();
         let answer = connection.fetch_all(sqlx::raw_sql(words)).await;
         *busy = !at_rest(&answer);
         let answer = answer?;
@@ -109,14 +154,17 @@ impl PgLink {
         }
         match &scope.schema {
             Some(schema) if told.try_get::<Option<&str>, _>("schema")? != Some(schema) => Err(schema_is_gone().into()),
-            _ => Ok(()),
+            _ => {
+                self.tenants.extend(scope.schema_of);
+                Ok(())
+            }
         }
     }
 
     /// A statement that was prepared for one tenant's types does not fit the next one's, and in the middle of a
-    /// transaction it could not be prepared again.
-    async fn meet(&mut self, tenant: TenantId) -> Done {
-        self.tenants.insert(tenant);
+    /// transaction it could not be prepared again. `true`: the connection has not served this tenant before.
+    async fn meet(&mut self, scope: &PgScope) -> Result<bool, sqlx::Error> {
+        let Some(tenant) = scope.schema_of else { return Ok(false) };
         let before = self.tenant.replace(tenant);
         if before.is_some_and(|before| before != tenant)
             && self.control.own_types.are_there()
@@ -124,7 +172,16 @@ impl PgLink {
         {
             return Err(sqlx::Error::WorkerCrashed);
         }
-        Ok(())
+        Ok(!self.tenants.contains(&tenant))
+    }
+
+    /// For whoever looks at how a statement failed while the connection is in use.
+    pub(super) fn wire(&self) -> Option<Arc<Orders>> {
+        self.wire.clone()
+    }
+
+    pub(super) fn explain(&self, error: sqlx::Error) -> sqlx::Error {
+        explain(self.wire.as_deref(), error)
     }
 
     /// Commits a one-shot statement that went well.
@@ -143,6 +200,10 @@ impl PgLink {
     }
 
     async fn end(&mut self, words: &'static str) -> Done {
+        if self.wire.as_ref().is_some_and(|wire| wire.end()) {
+            // Nothing was said in it yet.
+            return Ok(());
+        }
         if self.pooled {
             // Once this is on its way the process may serve somebody else: it must not be stopped any more.
             self.pid = None;
@@ -222,6 +283,10 @@ impl PgLink {
 
     /// The driver's prepared statements, and what it knows of types: both may be those of another tenant's tables.
     pub(super) async fn forget_statements(&mut self) -> bool {
+        if let Some(wire) = &self.wire {
+            wire.end();
+            wire.words_of_app(false);
+        }
         for _ in 0..TRIES {
             match self.connection.clear_cached_statements().await {
                 Ok(()) => return true,
@@ -255,6 +320,25 @@ impl PgLink {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
         }
     }
+}
+
+/// How the statement that enters a scope fails if its schema does not come first.
+const DIVISION_BY_ZERO: &str = "22012";
+
+/// What really happened when a statement failed: its scope may not have been entered.
+pub(super) fn explain(wire: Option<&Orders>, error: sqlx::Error) -> sqlx::Error {
+    match wire.and_then(Orders::take_failure).as_deref() {
+        Some(DIVISION_BY_ZERO) => schema_is_gone().into(),
+        _ => error,
+    }
+}
+
+/// A connection whose server is gone takes no statement: another one will do.
+fn require_alive(wire: &Orders) -> Done {
+    if wire.is_lost() {
+        return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+    }
+    Ok(())
 }
 
 fn schema_is_gone() -> Error {

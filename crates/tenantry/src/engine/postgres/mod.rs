@@ -36,6 +36,7 @@ pub(crate) mod statements;
 mod text;
 mod types;
 mod url;
+mod wire;
 
 pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
 pub(crate) use driver::PgDriver;
@@ -74,6 +75,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     transactional_ddl: true,
     tenants_per_login: schemas::TENANTS_PER_LOGIN,
     signs_in: true,
+    one_round_trip: wire::AVAILABLE,
     instead: "",
 };
 
@@ -109,6 +111,8 @@ impl PostgresEngine {
             secret: password.clone(),
             control: Arc::clone(&control),
             pooler: spec.pooler,
+            wire: spec.wire && wire::AVAILABLE,
+            certificates: url::certificates_of(spec.app_url.unwrap_or(spec.admin_url)),
             statement_timeout: spec.statement_timeout,
             template: tokio::sync::Mutex::default(),
         };

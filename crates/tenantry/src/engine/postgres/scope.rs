@@ -21,10 +21,46 @@ pub(crate) struct PgScope {
     /// Whose schema a connection grows by.
     pub(super) schema_of: Option<crate::id::TenantId>,
     isolation: Option<Isolation>,
+    settings: Settings,
     /// Whether the place is the tenant's own, so that a statement needs no scope around it.
     pub(super) own: bool,
     /// Whether a pooler may give each transaction another connection.
     pub(super) pooled: bool,
+}
+
+/// What a scope sets, for whoever sends it along with a statement.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    path: String,
+    tenant: Option<String>,
+    role: Option<String>,
+    schema: Option<Arc<str>>,
+}
+
+impl Settings {
+    /// One statement that enters the scope, or fails. The values are text, in the order of [`Settings::values`].
+    pub(super) fn sql(&self) -> &'static str {
+        // The schema of the path comes first only if it is there and open to the role: nothing else is divided by.
+        match (&self.tenant, &self.role) {
+            (Some(_), Some(_)) => {
+                "SELECT pg_catalog.set_config('role', $4, true), pg_catalog.set_config('search_path', $1, true), \
+                 pg_catalog.set_config('tenantry.tenant', $2, true), \
+                 1 / (pg_catalog.current_schema()::text IS NOT DISTINCT FROM $3)::int"
+            }
+            (Some(_), None) => {
+                "SELECT pg_catalog.set_config('search_path', $1, true), \
+                 pg_catalog.set_config('tenantry.tenant', $2, true), \
+                 1 / (pg_catalog.current_schema()::text IS NOT DISTINCT FROM $3)::int"
+            }
+            (None, _) => "SELECT pg_catalog.set_config('search_path', $1, true)",
+        }
+    }
+
+    pub(super) fn values(&self) -> Vec<&str> {
+        let (tenant, schema) = (self.tenant.as_deref(), self.schema.as_deref());
+        let all = [Some(self.path.as_str()), tenant, schema, self.role.as_deref()];
+        all.into_iter().flatten().collect()
+    }
 }
 
 impl PgScope {
@@ -40,11 +76,26 @@ impl PgScope {
             Isolation::Database => (Vec::new(), None),
         };
         let schema_of = (placement.isolation == Isolation::Schema).then_some(placement.id);
-        Self { schema_of, isolation: Some(placement.isolation), ..Self::new(settings, schema, pooled) }
+        let wanted = match placement.isolation {
+            Isolation::Database => Settings::default(),
+            isolation => Settings {
+                path: path(schema.as_deref().unwrap_or(TENANT)),
+                tenant: Some(id),
+                role: (isolation == Isolation::Schema).then(|| role.to_owned()),
+                schema: schema.clone(),
+            },
+        };
+        Self {
+            schema_of,
+            isolation: Some(placement.isolation),
+            settings: wanted,
+            ..Self::new(settings, schema, pooled)
+        }
     }
 
     pub(super) fn of_shared(pooled: Option<Duration>) -> Self {
-        Self::new(vec![path_of("shared,pg_temp")], None, pooled)
+        let settings = Settings { path: SHARED_PATH.into(), ..Settings::default() };
+        Self { settings, ..Self::new(vec![path_of(SHARED_PATH)], None, pooled) }
     }
 
     fn new(mut settings: Vec<String>, schema: Option<Arc<str>>, pooled: Option<Duration>) -> Self {
@@ -72,6 +123,7 @@ impl PgScope {
             schema,
             schema_of: None,
             isolation: None,
+            settings: Settings::default(),
             own,
             pooled: pooled.is_some(),
         }
@@ -83,6 +135,24 @@ impl PgScope {
 
     pub(crate) const fn isolation(&self) -> Option<Isolation> {
         self.isolation
+    }
+
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Enters the scope and leaves it again: whether this connection's server can.
+    pub(super) fn probe(&self) -> String {
+        format!("{}; ROLLBACK", self.read)
+    }
+
+    /// The statement that begins a transaction, without the scope.
+    pub(super) fn begin_alone(&self, begin: Begin) -> String {
+        let access = if begin.read_only { "READ ONLY" } else { "READ WRITE" };
+        match begin.level {
+            None => format!("BEGIN {access}"),
+            Some(level) => format!("BEGIN ISOLATION LEVEL {} {access}", words(level)),
+        }
     }
 
     /// The text that begins a transaction and enters the scope: one round trip.
@@ -97,6 +167,8 @@ impl PgScope {
         }
     }
 }
+
+const SHARED_PATH: &str = "shared,pg_temp";
 
 /// The search path of a tenant: its own schema, the shared tables, and temporary tables last, never first.
 pub(super) fn path(schema: &str) -> String {

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::wire::Certificates;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The password in a URL, in the place where the driver looks last.
@@ -11,6 +12,21 @@ pub(super) fn password_of(text: &str) -> Option<String> {
     let decoded =
         |p: &str| percent_encoding::percent_decode_str(p).decode_utf8().ok().map(std::borrow::Cow::into_owned);
     in_query.or_else(|| url.password().and_then(decoded))
+}
+
+/// The certificates that a URL names, or else the environment, as the driver reads them.
+pub(super) fn certificates_of(text: &str) -> Certificates {
+    let pairs: Vec<(String, String)> =
+        Url::parse(text).map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default();
+    let find = |names: &[&str], variable: &str| {
+        let named = pairs.iter().rev().find(|(key, _)| names.contains(&key.as_str())).map(|(_, value)| value.clone());
+        named.or_else(|| std::env::var(variable).ok())
+    };
+    Certificates {
+        root: find(&["sslrootcert", "ssl-root-cert", "ssl-ca"], "PGSSLROOTCERT"),
+        client: find(&["sslcert", "ssl-cert"], "PGSSLCERT"),
+        key: find(&["sslkey", "ssl-key"], "PGSSLKEY"),
+    }
 }
 
 /// The same server and database for another login, which overrides whatever user the URL names.

@@ -34,6 +34,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     transactional_ddl: true,
     tenants_per_login: 0,
     signs_in: false,
+    one_round_trip: true,
     instead: "SQLite has neither schemas nor row security: use `--isolation database` (a file per tenant)",
 };
 

@@ -1,0 +1,193 @@
+//! The wire: a proxy in this process between a driver's connection and the server's.
+//!
+//! Entering a tenant costs a driver round trips of its own, for it sends one statement and waits. The wire sends the scope
+//! along with the statement: in front of it, under the same Sync, so that both are one transaction, and the statement
+//! does not run if the scope fails. It takes the scope's answers out again, and holds the end of a statement back until
+//! the server has committed it. A transaction's beginning goes along with its first statement.
+//!
+//! It stands behind the lease: who uses the connection says what to do by [`Orders`] before it speaks.
+
+mod frames;
+mod orders;
+mod own;
+mod pump;
+mod session;
+mod start;
+mod statements;
+#[cfg(test)]
+mod tests;
+
+use std::{io, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx_core::net::{
+    self, Socket, SocketIntoBox, WithSocket,
+    tls::{self, CertificateInput, TlsConfig},
+};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+
+pub(in crate::engine::postgres) use orders::Orders;
+
+use super::{connect::in_time, scram::new_password};
+use pump::Pump;
+use session::Session;
+use start::{SECRET, Start};
+
+/// Whether this system has the sockets that nobody else can reach.
+pub(in crate::engine::postgres) const AVAILABLE: bool = cfg!(unix);
+
+type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// What a URL says about certificates; the driver's options do not tell it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine::postgres) struct Certificates {
+    pub(in crate::engine::postgres) root: Option<String>,
+    pub(in crate::engine::postgres) client: Option<String>,
+    pub(in crate::engine::postgres) key: Option<String>,
+}
+
+/// Opens a connection through a wire. `own_tables`: its tenants have tables of their own.
+pub(in crate::engine::postgres) async fn connect(
+    options: PgConnectOptions,
+    certificates: &Certificates,
+    own_tables: bool,
+) -> Result<(PgConnection, Arc<Orders>)> {
+    let server = server(&options, certificates).await?;
+    let secret = new_password().map_err(sqlx::Error::from)?;
+    let door = Door::open()?;
+    let orders = Arc::new(Orders::default());
+    let session = Session::new(Arc::clone(&orders), Start::new(secret.clone()), own_tables);
+    let local =
+        options.socket(&door.dir).port(door.port()).ssl_mode(PgSslMode::Disable).options([(SECRET, secret.as_str())]);
+    let lost = Lost(Arc::clone(&orders));
+    tokio::spawn(async move {
+        let driver = door.driver().await?;
+        let ended = Pump::new(session, driver, server).await;
+        if let Err(error) = &ended {
+            tracing::debug!(error = error as &dyn std::error::Error, "a wire has ended");
+        }
+        drop(lost);
+        ended
+    });
+    Ok((in_time(&local).await?, orders))
+}
+
+/// Says that the connection is gone, however its task ends.
+struct Lost(Arc<Orders>);
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        self.0.lose();
+    }
+}
+
+/// Where the driver comes in: a socket in a directory that nobody else can enter, for one caller only.
+struct Door {
+    dir: PathBuf,
+    listener: UnixListener,
+}
+
+impl Door {
+    fn open() -> io::Result<Self> {
+        let name = new_password().map_err(io::Error::other)?;
+        let dir = directory().join(format!("tenantry-{}", &name[..32]));
+        std::fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        let socket = dir.join(format!(".s.PGSQL.{PORT}"));
+        match UnixListener::bind(socket) {
+            Ok(listener) => Ok(Self { dir, listener }),
+            Err(error) => {
+                std::fs::remove_dir(&dir)?;
+                Err(error)
+            }
+        }
+    }
+
+    const fn port(&self) -> u16 {
+        PORT
+    }
+
+    async fn driver(self) -> io::Result<UnixStream> {
+        let (driver, _) = self.listener.accept().await?;
+        let process = driver.peer_cred()?.pid();
+        if process.is_some_and(|id| id.cast_unsigned() != std::process::id()) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another process came to a wire"));
+        }
+        Ok(driver)
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.dir));
+    }
+}
+
+/// Part of a socket's name, and nothing else.
+const PORT: u16 = 1;
+
+/// The longest directory under which a socket's whole name is short enough for every system.
+const LONGEST: usize = 40;
+
+fn directory() -> PathBuf {
+    let run = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
+    let dir = run.unwrap_or_else(std::env::temp_dir);
+    if dir.as_os_str().len() > LONGEST { "/tmp".into() } else { dir }
+}
+
+/// A way to the server, as the driver itself would open it.
+async fn server(options: &PgConnectOptions, certificates: &Certificates) -> Result<Box<dyn Socket>> {
+    let upgrade = Upgrade { options, certificates };
+    let host = options.get_host();
+    let dir = options
+        .get_socket()
+        .map(|dir| dir.display().to_string())
+        .or_else(|| host.starts_with('/').then(|| host.into()));
+    match dir {
+        Some(dir) => net::connect_uds(format!("{dir}/.s.PGSQL.{}", options.get_port()), upgrade).await?,
+        None => {
+            let socket = TcpStream::connect((host, options.get_port())).await?;
+            socket.set_nodelay(true)?;
+            upgrade.with_socket(socket).await
+        }
+    }
+}
+
+struct Upgrade<'a> {
+    options: &'a PgConnectOptions,
+    certificates: &'a Certificates,
+}
+
+/// Asks a server for TLS.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+impl WithSocket for Upgrade<'_> {
+    type Output = Result<Box<dyn Socket>>;
+
+    async fn with_socket<S: Socket>(self, mut socket: S) -> Self::Output {
+        let mode = self.options.get_ssl_mode();
+        if matches!(mode, PgSslMode::Allow | PgSslMode::Disable) {
+            return Ok(Box::new(socket));
+        }
+        socket.write(&SSL_REQUEST).await?;
+        let mut answer = [0_u8];
+        socket.read(&mut &mut answer[..]).await?;
+        match (answer, mode) {
+            ([b'S'], _) => {}
+            ([b'N'], PgSslMode::Prefer) => return Ok(Box::new(socket)),
+            ([b'N'], _) => return Err(sqlx::Error::Tls("server does not support TLS".into())),
+            _ => return Err(sqlx::Error::Protocol("an unexpected answer to the request for TLS".into())),
+        }
+        let file = |name: &Option<String>| name.clone().map(CertificateInput::from);
+        let (root, client, key) =
+            (file(&self.certificates.root), file(&self.certificates.client), file(&self.certificates.key));
+        let config = TlsConfig {
+            accept_invalid_certs: !matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull),
+            accept_invalid_hostnames: !matches!(mode, PgSslMode::VerifyFull),
+            hostname: self.options.get_host(),
+            root_cert_path: root.as_ref(),
+            client_cert_path: client.as_ref(),
+            client_key_path: key.as_ref(),
+        };
+        tls::handshake(socket, config, SocketIntoBox).await
+    }
+}

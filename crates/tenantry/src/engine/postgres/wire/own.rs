@@ -1,0 +1,62 @@
+//! The wire's own statements: how a scope is entered, and a transaction begun.
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+
+use super::frames::broken;
+use crate::engine::{Begin, postgres::PgScope};
+
+/// PostgreSQL's number of the type `text`.
+const TEXT: u32 = 25;
+
+/// What the wire has prepared on its connection.
+#[derive(Default)]
+pub(super) struct Own {
+    prepared: Vec<String>,
+    /// Raised when the server has forgotten everything: names are never used twice.
+    generation: u64,
+}
+
+/// Whether a statement had to be prepared along with its use.
+pub(super) type Parsed = bool;
+
+impl Own {
+    /// The server has forgotten all statements.
+    pub(super) fn forget(&mut self) {
+        self.prepared.clear();
+        self.generation += 1;
+    }
+
+    /// A failed flush may not have prepared what it should have.
+    pub(super) fn is_unsure(&mut self) {
+        self.forget();
+    }
+
+    /// Binds and executes the statement that enters the scope. It fails unless the scope is entered wholly.
+    pub(super) fn enter(&mut self, scope: &PgScope, out: &mut BytesMut) -> std::io::Result<Parsed> {
+        let wanted = scope.settings();
+        self.run(wanted.sql(), &wanted.values(), out)
+    }
+
+    pub(super) fn begin(&mut self, scope: &PgScope, begin: Begin, out: &mut BytesMut) -> std::io::Result<Parsed> {
+        self.run(&scope.begin_alone(begin), &[], out)
+    }
+
+    fn run(&mut self, sql: &str, values: &[&str], out: &mut BytesMut) -> std::io::Result<Parsed> {
+        let known = self.prepared.iter().position(|known| known == sql);
+        let at = known.unwrap_or(self.prepared.len());
+        let name = format!("tenantry_own_{}_{at}", self.generation);
+        if known.is_none() {
+            frontend::parse(&name, sql, values.iter().map(|_| TEXT), out)?;
+            self.prepared.push(sql.to_owned());
+        }
+        let write = |value: &str, out: &mut BytesMut| {
+            out.extend_from_slice(value.as_bytes());
+            Ok(postgres_protocol::IsNull::No)
+        };
+        frontend::bind("", &name, [], values.iter().copied(), write, [], out)
+            .map_err(|_| broken("a scope that cannot be written down"))?;
+        frontend::execute("", 0, out)?;
+        Ok(known.is_none())
+    }
+}

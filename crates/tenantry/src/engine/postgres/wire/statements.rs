@@ -1,0 +1,145 @@
+//! [`Statements`]: prepared statements by tenant. A driver prepares a text once on a connection; where each tenant has
+//! tables of its own, the server needs one of it for each: a plan is thrown away when the search path has changed.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::id::TenantId;
+
+/// How many statements are kept prepared on one connection: each costs the server some ten kilobytes.
+const MOST: usize = 256;
+
+/// A statement of the driver, by the order of its coming.
+type Number = u32;
+
+/// Prepared for a tenant, or for nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    tenant: Option<TenantId>,
+    number: Number,
+}
+
+/// What the driver has prepared, and what the server has for it.
+#[derive(Default)]
+pub(super) struct Statements {
+    numbers: HashMap<Box<[u8]>, Number>,
+    texts: HashMap<Number, Text>,
+    prepared: HashMap<Key, Prepared>,
+    /// Statements of the server that nobody needs any more.
+    unneeded: Vec<String>,
+    next_number: Number,
+    next_name: u64,
+    ticks: u64,
+}
+
+struct Text {
+    /// The text and the types of its parameters, as the driver sent them.
+    parse: Bytes,
+    /// Parameters and columns as the driver knows them.
+    shape: Vec<u8>,
+}
+
+struct Prepared {
+    name: String,
+    used: u64,
+}
+
+/// What has to be done before a statement of the driver can be used.
+pub(super) enum Use {
+    /// Nothing: this is its name.
+    Ready(String),
+    /// It has to be prepared for the tenant.
+    Prepare { key: Key, name: String, parse: Bytes },
+    /// The driver has not prepared it.
+    Unknown,
+}
+
+impl Statements {
+    /// The driver prepares a statement. Gives its key, and its name at the server.
+    pub(super) fn define(&mut self, tenant: Option<TenantId>, name: &[u8], parse: Bytes) -> (Key, String) {
+        self.close(name);
+        let number = self.next_number;
+        self.next_number += 1;
+        self.numbers.insert(name.into(), number);
+        self.texts.insert(number, Text { parse, shape: Vec::new() });
+        let key = Key { tenant, number };
+        (key, self.prepare(key))
+    }
+
+    fn prepare(&mut self, key: Key) -> String {
+        if self.prepared.len() >= MOST
+            && let Some(oldest) = self.prepared.iter().min_by_key(|(_, p)| p.used).map(|(key, _)| *key)
+        {
+            self.drop_prepared(oldest);
+        }
+        let name = format!("tenantry_{}", self.next_name);
+        self.next_name += 1;
+        self.ticks += 1;
+        self.prepared.insert(key, Prepared { name: name.clone(), used: self.ticks });
+        name
+    }
+
+    pub(super) fn use_of(&mut self, tenant: Option<TenantId>, name: &[u8]) -> Use {
+        let Some(&number) = self.numbers.get(name) else { return Use::Unknown };
+        let key = Key { tenant, number };
+        self.ticks += 1;
+        if let Some(prepared) = self.prepared.get_mut(&key) {
+            prepared.used = self.ticks;
+            return Use::Ready(prepared.name.clone());
+        }
+        match self.texts.get(&number).map(|text| text.parse.clone()) {
+            Some(parse) => Use::Prepare { key, name: self.prepare(key), parse },
+            None => Use::Unknown,
+        }
+    }
+
+    pub(super) fn key_of(&self, tenant: Option<TenantId>, name: &[u8]) -> Option<Key> {
+        self.numbers.get(name).map(|&number| Key { tenant, number })
+    }
+
+    /// What the driver learns of a statement that it has prepared.
+    pub(super) fn learn(&mut self, key: Key, shape: &[u8]) {
+        if let Some(text) = self.texts.get_mut(&key.number) {
+            text.shape = shape.to_vec();
+        }
+    }
+
+    /// Whether a tenant's own is what the driver takes it for.
+    pub(super) fn is_as_known(&self, key: Key, shape: &[u8]) -> bool {
+        self.texts.get(&key.number).is_some_and(|text| text.shape == shape)
+    }
+
+    /// The server has not got it, or not as it should be.
+    pub(super) fn drop_prepared(&mut self, key: Key) {
+        if let Some(prepared) = self.prepared.remove(&key) {
+            self.unneeded.push(prepared.name);
+        }
+    }
+
+    /// The driver's own could not be prepared.
+    pub(super) fn undefine(&mut self, key: Key) {
+        self.texts.remove(&key.number);
+        self.numbers.retain(|_, number| *number != key.number);
+    }
+
+    /// The driver has closed it.
+    pub(super) fn close(&mut self, name: &[u8]) {
+        let Some(number) = self.numbers.remove(name) else { return };
+        self.texts.remove(&number);
+        let of_it: Vec<Key> = self.prepared.keys().filter(|key| key.number == number).copied().collect();
+        for key in of_it {
+            self.drop_prepared(key);
+        }
+    }
+
+    pub(super) fn take_unneeded(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.unneeded)
+    }
+
+    /// The server has forgotten all of them.
+    pub(super) fn forget(&mut self) {
+        self.prepared.clear();
+        self.unneeded.clear();
+    }
+}
