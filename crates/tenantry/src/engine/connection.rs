@@ -78,11 +78,11 @@ impl Connection {
         }
     }
 
-    /// Whether it has seen that tenant before, where that makes it faster for it.
-    pub(crate) fn knows(&self, tenant: TenantId) -> bool {
+    /// When it has last served that tenant, where that makes it faster for it: the larger, the later.
+    pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
         match self {
-            Self::Sqlite(_) => true,
-            Self::Postgres(link) => link.knows(tenant),
+            Self::Sqlite(_) => None,
+            Self::Postgres(link) => link.last_served(tenant),
         }
     }
 

@@ -138,12 +138,16 @@ impl State {
         Ok(Taken::Wait(receiver))
     }
 
-    /// An idle connection of the party's place, best one that has served it before; it counts as held from now on.
+    /// An idle connection of the party's place; it counts as held from now on. Best is the one that has served the tenant
+    /// last: so each tenant stays near its connection, without ever waiting for it.
     fn pop_idle_for(&mut self, party: &Party) -> Option<(Connection, u64)> {
         let entry = self.places.get_mut(&party.place)?;
         let last = entry.idle.len().checked_sub(1)?;
-        let known = |tenant| entry.idle.iter().rposition(|i| i.connection.knows(tenant));
-        let at = party.tenant.and_then(known).unwrap_or(last);
+        let nearest = |tenant| {
+            let served = entry.idle.iter().enumerate().map(|(at, idle)| (idle.connection.last_served(tenant), at));
+            served.max().map(|(_, at)| at)
+        };
+        let at = party.tenant.and_then(nearest).unwrap_or(last);
         let idle = entry.idle.remove(at);
         let generation = entry.generation;
         self.idle.remove(&idle.tick);

@@ -13,11 +13,12 @@ mod transactions;
 
 /// One behaviour as a test of the engine in whose module it stands.
 macro_rules! behaviours {
-    ($kind:ident $($module:ident: $($behaviour:ident),+;)+) => {
+    ($kind:ident, $change:expr; $($module:ident: $($behaviour:ident),+;)+) => {
         $($(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $behaviour() {
-                let place = crate::support::Installation::on(crate::support::Kind::$kind).await;
+                use crate::support::{Installation, Kind, TENANT};
+                let place = Installation::on_with(Kind::$kind, $change, TENANT).await;
                 crate::$module::$behaviour(place).await;
             }
         )+)+
@@ -26,10 +27,10 @@ macro_rules! behaviours {
 
 /// The list.
 macro_rules! conformance {
-    ($engine:ident: $kind:ident) => {
+    ($engine:ident: $kind:ident, $change:expr) => {
         mod $engine {
             behaviours! {
-                $kind
+                $kind, $change;
                 isolation:
                     a_tenant_reads_and_writes_its_own_rows_only,
                     a_unique_value_of_a_neighbour_is_free,
@@ -75,7 +76,10 @@ macro_rules! conformance {
     };
 }
 
-conformance!(sqlite_database: SqliteDatabase);
-conformance!(postgres_row: PostgresRow);
-conformance!(postgres_schema: PostgresSchema);
-conformance!(postgres_database: PostgresDatabase);
+conformance!(sqlite_database: SqliteDatabase, |config| config);
+conformance!(postgres_row: PostgresRow, |config| config);
+conformance!(postgres_schema: PostgresSchema, |config| config);
+conformance!(postgres_database: PostgresDatabase, |config| config);
+// In a database of its own a tenant's statements take no wire anyway.
+conformance!(postgres_row_without_wire: PostgresRow, crate::support::without_wire);
+conformance!(postgres_schema_without_wire: PostgresSchema, crate::support::without_wire);

@@ -350,6 +350,11 @@ pub fn limits(connections: usize, per_tenant: usize) -> impl FnOnce(Config) -> C
     move |config| Config { pool: PoolLimits { connections, per_tenant, ..config.pool }, ..config }
 }
 
+/// As where there are no Unix sockets.
+pub fn without_wire(config: Config) -> Config {
+    Config { pool: PoolLimits { wire: false, ..config.pool }, ..config }
+}
+
 /// The one number that a query gives.
 pub async fn number(db: &TenantDb, sql: &str) -> Result<i64, sqlx::Error> {
     let query = AssertSqlSafe(sql.to_owned());

@@ -1,6 +1,12 @@
 //! [`PgLink`]: a connection to PostgreSQL, and the words by which transactions are begun, ended and undone on it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
 
@@ -13,6 +19,9 @@ use crate::{
 
 /// After so many tenants of schema isolation a connection is closed: the server's side of it grows with each.
 const MOST_SCHEMAS: usize = 400;
+
+/// Counts what was served, over all connections.
+static SERVED: AtomicU64 = AtomicU64::new(0);
 
 /// How often an answer to the cancelled statement of a last user may come late.
 const TRIES: usize = 5;
@@ -27,7 +36,8 @@ pub(crate) struct PgLink {
     /// Whether a statement was sent whose end nobody has read.
     busy: bool,
     pooled: bool,
-    tenants: HashSet<TenantId>,
+    /// Tenants of schema isolation that it has served, and when: the larger, the later.
+    tenants: HashMap<TenantId, u64>,
     /// The last of them.
     tenant: Option<TenantId>,
 }
@@ -42,11 +52,11 @@ impl PgLink {
         pid: Option<i32>,
     ) -> Self {
         let pooled = pid.is_none();
-        Self { connection, control, wire, pid, busy: false, pooled, tenants: HashSet::new(), tenant: None }
+        Self { connection, control, wire, pid, busy: false, pooled, tenants: HashMap::new(), tenant: None }
     }
 
-    pub(crate) fn knows(&self, tenant: TenantId) -> bool {
-        self.tenants.contains(&tenant)
+    pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
+        self.tenants.get(&tenant).copied()
     }
 
     /// A role that was granted while the server read this login's memberships is missing in what it keeps of them, until
@@ -155,7 +165,7 @@ impl PgLink {
         match &scope.schema {
             Some(schema) if told.try_get::<Option<&str>, _>("schema")? != Some(schema) => Err(schema_is_gone().into()),
             _ => {
-                self.tenants.extend(scope.schema_of);
+                self.served(scope.schema_of);
                 Ok(())
             }
         }
@@ -172,7 +182,16 @@ impl PgLink {
         {
             return Err(sqlx::Error::WorkerCrashed);
         }
-        Ok(!self.tenants.contains(&tenant))
+        if !self.tenants.contains_key(&tenant) {
+            return Ok(true);
+        }
+        self.served(Some(tenant));
+        Ok(false)
+    }
+
+    fn served(&mut self, tenant: Option<TenantId>) {
+        let now = SERVED.fetch_add(1, Ordering::Relaxed);
+        self.tenants.extend(tenant.map(|tenant| (tenant, now)));
     }
 
     /// For whoever looks at how a statement failed while the connection is in use.

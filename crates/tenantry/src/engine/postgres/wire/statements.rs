@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::id::TenantId;
 
 /// How many statements are kept prepared on one connection: each costs the server some ten kilobytes.
-const MOST: usize = 256;
+const MOST: usize = 512;
 
 /// A statement of the driver, by the order of its coming.
 type Number = u32;
