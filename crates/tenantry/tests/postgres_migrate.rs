@@ -199,6 +199,56 @@ async fn an_index_whose_concurrent_build_failed_is_built_anew_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_taken_back_on_postgres_runs_in_a_transaction() {
+    for kind in KINDS {
+        let place = Installation::on(kind).await;
+        let acme = place.tenant("acme").await;
+        user_add(&acme, "ann").await;
+        for file in [
+            "-- no-transaction\nALTER TABLE users NO FORCE ROW LEVEL SECURITY",
+            "-- no-transaction\nGRANT SELECT ON users TO PUBLIC",
+            "-- no-transaction\nCREATE INDEX CONCURRENTLY a ON users (tenant_id, id); DROP TABLE items",
+            "-- no-transaction\nCREATE TABLE bare (concurrently bigint)",
+        ] {
+            let error = up_fails(&place, file).await;
+            assert!(error.contains("0002_next.sql") && error.contains("could not be taken back"), "{kind:?}: {error}");
+        }
+        assert_eq!(users(&acme).await, ["ann"]);
+        // What holds a lock of the session to its end gives it back: others can migrate.
+        let next = release(&place, &[("0002_age.sql", "ALTER TABLE users ADD COLUMN age bigint")], &[]).await;
+        assert_eq!(up(&next).await.failed, 0, "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_the_shared_tables_and_of_tenants_cannot_change_each_others_on_postgres() {
+    for kind in KINDS {
+        let place = Installation::on(kind).await;
+        let acme = place.tenant("acme").await;
+        user_add(&acme, "ann").await;
+        let schema = place.schema_of(&acme);
+        for file in [
+            format!("ALTER TABLE {schema}.users DISABLE ROW LEVEL SECURITY"),
+            format!("DO $$ BEGIN EXECUTE 'DROP TABLE {schema}.users'; END $$"),
+        ] {
+            let next = release(&place, &[], &[("0002_next.sql", &file)]).await;
+            let report = up(&next).await;
+            assert!(report.failed > 0, "{kind:?}: {file}");
+        }
+        for file in
+            ["ALTER TABLE shared.plans ADD COLUMN x bigint", "DO $$ BEGIN EXECUTE 'DROP TABLE shared.plans'; END $$"]
+        {
+            up_fails(&place, file).await;
+        }
+        assert_eq!(users(&acme).await, ["ann"]);
+        let shared = place.tenancy.shared().await.unwrap();
+        let plans: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM plans").fetch_one(shared.postgres().unwrap()).await.unwrap();
+        assert_eq!(plans, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_waits_for_a_long_reader_on_postgres_stalls_nobody_else() {
     let place = Installation::on(Kind::PostgresSchema).await;
     let acme = place.tenant("acme").await;

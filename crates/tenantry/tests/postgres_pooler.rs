@@ -25,6 +25,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryStreamExt;
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 use support::{APP_PASSWORD, Installation, Kind, NewWay, limits, number, run, run_raw, soak, texts, user_add, users};
 use tenantry::{Error, TenantDb};
 use tenantry_testbed::{PgBouncer, Postgres};
@@ -145,6 +147,11 @@ async fn what_a_pooler_could_not_take_back_is_refused(kind: Kind) {
         let error = Error::from(run_raw(&acme, text).await.unwrap_err());
         assert!(error.is_refused() && error.help_text().is_some(), "{text}: {error:?}");
     }
+    let copy = "COPY (SELECT set_config('timezone', 'Asia/Tokyo', false)) TO STDOUT";
+    let pieces: tenantry::Result<Vec<_>> = acme.postgres().unwrap().copy_out(copy).try_collect().await;
+    assert!(pieces.unwrap_err().is_refused());
+    let prepared = acme.postgres().unwrap().prepare(AssertSqlSafe("SELECT 1").into_sql_str()).await;
+    assert!(Error::from(prepared.map(drop).unwrap_err()).is_refused());
     user_add(&acme, "ann").await;
     assert_eq!(users(&acme).await, ["ann"]);
 }
@@ -160,12 +167,12 @@ async fn no_statement_is_another_clients(kind: Kind) {
                 for round in 0..40 {
                     let n = worker * 100 + round % 5;
                     let query = format!("SELECT {n} + $1 AS of_{worker}");
-                    let kept = sqlx::Executor::prepare(
+                    let kept = Executor::prepare(
                         db.postgres().unwrap(),
-                        sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(query.clone())),
+                        SqlSafeStr::into_sql_str(AssertSqlSafe(query.clone())),
                     );
                     assert!(Error::from(kept.await.map(drop).unwrap_err()).is_refused());
-                    let sum = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(query)).bind(1_i64);
+                    let sum = sqlx::query_scalar::<_, i64>(AssertSqlSafe(query)).bind(1_i64);
                     assert_eq!(sum.fetch_one(db.postgres().unwrap()).await.unwrap(), n + 1);
                 }
             })
@@ -190,7 +197,7 @@ async fn a_statement_past_its_limit_and_an_abandoned_one_are_stopped(kind: Kind)
         assert!(tokio::time::timeout(Duration::from_millis(200), slow).await.is_err());
         let started = Instant::now();
         loop {
-            let query = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(busy.clone()));
+            let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(busy.clone()));
             if query.fetch_one(&mut raw).await.unwrap() == 0 {
                 break;
             }
@@ -254,7 +261,7 @@ async fn request(db: &TenantDb, canary: &str, mark: &str, in_a_transaction: bool
     let insert = format!("INSERT INTO notes (text) VALUES ('{mark}')");
     if in_a_transaction {
         let mut tx = db.begin().await?;
-        sqlx::query(sqlx::AssertSqlSafe(insert)).execute(tx.postgres()?).await?;
+        sqlx::query(AssertSqlSafe(insert)).execute(tx.postgres()?).await?;
         return tx.commit().await;
     }
     run(db, &insert).await?;
@@ -273,9 +280,9 @@ async fn nothing_is_left_on_the_servers_side(place: &Pooled) {
                  (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'))";
     let mut backends = std::collections::BTreeSet::new();
     for _ in 0..30 {
-        let row = sqlx::Executor::fetch_one(&mut raw, sqlx::raw_sql(left)).await.unwrap();
+        let row = Executor::fetch_one(&mut raw, sqlx::raw_sql(left)).await.unwrap();
         assert_eq!(sqlx::Row::get::<String, _>(&row, 0), "none|\"$user\", public||0");
-        let row = sqlx::Executor::fetch_one(&mut raw, sqlx::raw_sql("SELECT pg_backend_pid()")).await.unwrap();
+        let row = Executor::fetch_one(&mut raw, sqlx::raw_sql("SELECT pg_backend_pid()")).await.unwrap();
         backends.insert(sqlx::Row::get::<i32, _>(&row, 0));
     }
     assert!(!backends.is_empty() && backends.len() <= 3, "{backends:?}");

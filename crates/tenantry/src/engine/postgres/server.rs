@@ -189,18 +189,22 @@ DO $lo$ DECLARE f text; BEGIN
 EXCEPTION WHEN insufficient_privilege THEN NULL;
 END $lo$";
 
-/// The same server under another name has had other logins: what these may do with the rows goes to the new one.
+/// The same server under another name has had other logins: what these may do with the rows and with the shared tables goes
+/// to the new ones.
 async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
-    let (prefix, owner, rows) = (literal(&names.prefix()), literal(&names.owner()), literal(&names.rows_login()));
+    let prefix = literal(&names.prefix());
+    let ours = [names.owner(), names.shared_owner(), names.rows_login(), names.shared_login(), names.reader()];
+    let ours = ours.map(|name| literal(&name)).join(", ");
     let text = format!(
-        "DO $$ DECLARE former text; BEGIN
-             FOR former IN SELECT DISTINCT r.rolname
+        "DO $$ DECLARE place text; former text; BEGIN
+             FOR place, former IN SELECT DISTINCT n.nspname, r.rolname
                    FROM pg_namespace n, aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
-                  WHERE n.nspname = '{TENANT}' AND starts_with(r.rolname, {prefix}) AND r.rolname NOT IN ({owner}, {rows})
+                  WHERE n.nspname IN ('{TENANT}', '{SHARED}') AND starts_with(r.rolname, {prefix})
+                    AND r.rolname NOT IN ({ours})
              LOOP
-                 EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA {TENANT} FROM %I', former);
-                 EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA {TENANT} FROM %I', former);
-                 EXECUTE format('REVOKE ALL ON SCHEMA {TENANT} FROM %I', former);
+                 EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %I', place, former);
+                 EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM %I', place, former);
+                 EXECUTE format('REVOKE ALL ON SCHEMA %I FROM %I', place, former);
              END LOOP;
          END $$"
     );
