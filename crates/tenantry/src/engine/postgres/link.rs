@@ -122,7 +122,7 @@ impl PgLink {
         let is_new = self.meet(scope).await?;
         match &self.wire {
             Some(wire) if !is_new => {
-                require_alive(wire)?;
+                self.require_rest(wire)?;
                 wire.begin_with_next(scope, begin);
                 return Ok(());
             }
@@ -142,7 +142,7 @@ impl PgLink {
     /// Makes each statement from now on a transaction in that scope. `false`: there is no wire that could.
     pub(super) async fn enter_each(&mut self, scope: &Arc<PgScope>) -> Result<bool, sqlx::Error> {
         let Some(wire) = self.wire.clone() else { return Ok(false) };
-        require_alive(&wire)?;
+        self.require_rest(&wire)?;
         if self.meet(scope).await? {
             // The first time it is asked for by itself: another connection may have heard of the tenant already.
             wire.has_begun(scope);
@@ -150,6 +150,18 @@ impl PgLink {
         }
         wire.each_in(scope);
         Ok(true)
+    }
+
+    /// A connection whose server is gone takes no statement: another one will do. Nor does one on which a last user's words
+    /// may still be waiting to be sent: they would go into the next one's scope.
+    fn require_rest(&self, wire: &Orders) -> Done {
+        if self.busy {
+            return Err(sqlx::Error::WorkerCrashed);
+        }
+        if wire.is_lost() {
+            return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+        }
+        Ok(())
     }
 
     /// Sends words that enter a scope, and looks whether they have.
@@ -219,8 +231,8 @@ impl PgLink {
     }
 
     async fn end(&mut self, words: &'static str) -> Done {
-        if self.wire.as_ref().is_some_and(|wire| wire.end()) {
-            // Nothing was said in it yet.
+        if self.wire.as_ref().is_some_and(|wire| wire.end()) && !self.busy {
+            // Nothing was said in it yet. Of a busy link that is not known: words may wait in the driver to be sent.
             return Ok(());
         }
         if self.pooled {
@@ -350,14 +362,6 @@ pub(super) fn explain(wire: Option<&Orders>, error: sqlx::Error) -> sqlx::Error 
         Some(DIVISION_BY_ZERO) => schema_is_gone().into(),
         _ => error,
     }
-}
-
-/// A connection whose server is gone takes no statement: another one will do.
-fn require_alive(wire: &Orders) -> Done {
-    if wire.is_lost() {
-        return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
-    }
-    Ok(())
 }
 
 fn schema_is_gone() -> Error {
