@@ -48,7 +48,7 @@ fn require_in(statement: &str, isolation: Option<Isolation>) -> Result<()> {
 
 /// Whatever happens on the way, the link is busy until the end was read.
 async fn copy_in(link: &mut PgLink, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
-    let (connection, busy) = link.start_own();
+    let (connection, running) = link.start_copy().await?;
     let mut copy = connection.copy_in_raw(statement).await?;
     let rows = match copy.read_from(source).await {
         Ok(_) => copy.finish().await?,
@@ -57,19 +57,19 @@ async fn copy_in(link: &mut PgLink, statement: &str, source: impl AsyncRead + Un
             return Err(error.into());
         }
     };
-    *busy = false;
+    running.into_iter().for_each(|flag| *flag = false);
     Ok(rows)
 }
 
 fn copy_out<'l>(link: &'l mut PgLink, statement: &'l str) -> Pieces<'l> {
     async_stream::try_stream! {
-        let (connection, busy) = link.start_own();
+        let (connection, running) = link.start_copy().await?;
         let mut pieces = connection.copy_out_raw(statement).await?;
         while let Some(piece) = pieces.next().await {
             yield piece?;
         }
         drop(pieces);
-        *busy = false;
+        running.into_iter().for_each(|flag| *flag = false);
     }
     .boxed()
 }

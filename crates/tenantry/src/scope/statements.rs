@@ -24,6 +24,18 @@ impl<D: Driver, T, F> Run<D, T> for F where
 /// How often a scope is entered on another connection, where the one before did not know the tenant yet.
 pub(super) const ENTRIES: usize = 4;
 
+/// Where nothing was begun yet, or only read, a connection that broke leaves nothing unknown.
+pub(super) fn nothing_done(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::Io(_) => {
+            Error::new(ErrorKind::DatabaseBusy, "the connection to the database broke; nothing was changed")
+                .caused_by(error)
+                .into()
+        }
+        other => other,
+    }
+}
+
 /// Whether the connection is at rest after this error: the database ended the statement itself.
 fn at_rest(error: &sqlx::Error) -> bool {
     match error {
@@ -98,7 +110,7 @@ impl<S: Subject> Db<S> {
                     if ended && !text.leaves_state {
                         lease.clean();
                     }
-                    return Err(error);
+                    return Err(if text.reads_only { nothing_done(error) } else { error });
                 }
             }
         }
@@ -113,7 +125,7 @@ impl<S: Subject> Db<S> {
             match D::enter(link_of::<D>(connection)?, self.scope(), text, streaming).await {
                 Ok(begun) => return Ok((lease, begun)),
                 Err(error) if connection.is_out_of_date(&error) && tries.next().is_some() => lease.discard(),
-                Err(error) => return Err(error),
+                Err(error) => return Err(nothing_done(error)),
             }
         }
     }

@@ -52,12 +52,15 @@ impl Door {
         let options = self.options(place)?;
         // At a place of the tenant's own there is no scope to send along, and a pooler may change the server's process
         // between two flushes.
-        let (mut connection, wire) = if self.wire && !pooled && !matches!(place, Place::Tenant(_)) {
-            let opened = wire::connect(options, &self.certificates, matches!(place, Place::Schemas(_))).await;
-            let (connection, orders) = opened.map_err(|e| cannot_open(place, e))?;
-            (connection, Some(orders))
-        } else {
-            (in_time(&options).await.map_err(|e| cannot_open(place, e))?, None)
+        let can = self.wire && !pooled && !matches!(place, Place::Tenant(_));
+        let (mut connection, wire) = match can.then(wire::Door::open).flatten() {
+            Some(door) => {
+                let own_tables = matches!(place, Place::Schemas(_));
+                let opened = wire::connect(options, &self.certificates, own_tables, door).await;
+                let (connection, orders) = opened.map_err(|e| cannot_open(place, e))?;
+                (connection, Some(orders))
+            }
+            None => (in_time(&options).await.map_err(|e| cannot_open(place, e))?, None),
         };
         let pid = self.prove(&mut connection, place).await?;
         if matches!(place, Place::Schemas(_)) {

@@ -133,7 +133,7 @@ impl Driver for PgDriver {
                 if scope.own {
                     return Ok(Leave::AsItIs);
                 }
-                if link.enter_each(scope).await? {
+                if link.enter_each(scope, true).await? {
                     return Ok(Leave::AsItIs);
                 }
                 link.enter(scope, Begin { read_only: true, level: None }).await?;
@@ -142,7 +142,7 @@ impl Driver for PgDriver {
             // At a place of the tenant's own the server's own transaction around a statement will do, unless the rows
             // are handed out while it runs: then it must be possible to take it back.
             let in_one = !text.leaves_state && !streaming;
-            if in_one && (scope.own || link.enter_each(scope).await?) {
+            if in_one && (scope.own || link.enter_each(scope, false).await?) {
                 return Ok(Leave::AsItIs);
             }
             link.enter(scope, Begin::WRITE).await?;

@@ -35,6 +35,9 @@ pub(crate) struct PgLink {
     pid: Option<i32>,
     /// Whether a statement was sent whose end nobody has read.
     busy: bool,
+    /// Whether a COPY was begun that has not ended in order. The driver does not count its answers: by a question behind it
+    /// nobody would learn where they end.
+    copying: bool,
     pooled: bool,
     /// Tenants of schema isolation that it has served, and when: the larger, the later.
     tenants: HashMap<TenantId, u64>,
@@ -52,7 +55,17 @@ impl PgLink {
         pid: Option<i32>,
     ) -> Self {
         let pooled = pid.is_none();
-        Self { connection, control, wire, pid, busy: false, pooled, tenants: HashMap::new(), tenant: None }
+        Self {
+            connection,
+            control,
+            wire,
+            pid,
+            busy: false,
+            copying: false,
+            pooled,
+            tenants: HashMap::new(),
+            tenant: None,
+        }
     }
 
     pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
@@ -81,8 +94,14 @@ impl PgLink {
         self.tenants.len() > 1
     }
 
+    /// Whether the server is known to have gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.is_lost())
+    }
+
+    /// One that is still busy although nobody uses it any more is not handed on either.
     pub(super) fn is_worn(&self) -> bool {
-        self.tenants.len() >= MOST_SCHEMAS
+        self.busy || self.tenants.len() >= MOST_SCHEMAS
     }
 
     /// The connection, for a statement of an app: it counts as running until the flag is taken back.
@@ -90,9 +109,21 @@ impl PgLink {
         self.words(true)
     }
 
-    /// The connection, for words of the engine, or what it has read itself.
-    pub(crate) fn start_own(&mut self) -> (&mut PgConnection, &mut bool) {
+    /// The connection, for words of the engine.
+    fn start_own(&mut self) -> (&mut PgConnection, &mut bool) {
         self.words(false)
+    }
+
+    /// The connection, for a COPY: both flags are taken back when it has ended in order. A transaction that was to be begun
+    /// with the next words is begun before: while rows are copied in, the server passes over the Sync behind those.
+    pub(crate) async fn start_copy(&mut self) -> Result<(&mut PgConnection, [&mut bool; 2]), sqlx::Error> {
+        if self.wire.as_ref().is_some_and(|wire| wire.is_to_begin()) {
+            let begun = self.speak("SELECT 1").await;
+            begun.map_err(|error| self.explain(error))?;
+        }
+        self.words(false);
+        self.copying = true;
+        Ok((&mut self.connection, [&mut self.busy, &mut self.copying]))
     }
 
     fn words(&mut self, of_app: bool) -> (&mut PgConnection, &mut bool) {
@@ -140,7 +171,7 @@ impl PgLink {
     }
 
     /// Makes each statement from now on a transaction in that scope. `false`: there is no wire that could.
-    pub(super) async fn enter_each(&mut self, scope: &Arc<PgScope>) -> Result<bool, sqlx::Error> {
+    pub(super) async fn enter_each(&mut self, scope: &Arc<PgScope>, read_only: bool) -> Result<bool, sqlx::Error> {
         let Some(wire) = self.wire.clone() else { return Ok(false) };
         self.require_rest(&wire)?;
         if self.meet(scope).await? {
@@ -148,7 +179,7 @@ impl PgLink {
             wire.has_begun(scope);
             self.enter_by(scope, AssertSqlSafe(scope.probe())).await?;
         }
-        wire.each_in(scope);
+        wire.each_in(scope, read_only);
         Ok(true)
     }
 
@@ -231,15 +262,20 @@ impl PgLink {
     }
 
     async fn end(&mut self, words: &'static str) -> Done {
-        if self.wire.as_ref().is_some_and(|wire| wire.end()) && !self.busy {
-            // Nothing was said in it yet. Of a busy link that is not known: words may wait in the driver to be sent.
+        // Words of a busy link may wait in the driver to be sent: what was ordered for them still holds.
+        if !self.busy && self.wire.as_ref().is_some_and(|wire| wire.end()) {
+            // Nothing was said in it yet.
             return Ok(());
         }
         if self.pooled {
             // Once this is on its way the process may serve somebody else: it must not be stopped any more.
             self.pid = None;
         }
-        self.speak(words).await
+        let ended = self.speak(words).await;
+        if let Some(wire) = &self.wire {
+            wire.end();
+        }
+        ended
     }
 
     /// Savepoints are named by their depth: one that was set for a caller who went away is never taken for another.
@@ -259,6 +295,9 @@ impl PgLink {
     pub(crate) async fn quiet(&mut self) -> bool {
         if !self.busy {
             return true;
+        }
+        if self.copying {
+            return false;
         }
         if let Some(pid) = self.pid
             && !self.control.cancel(pid).await
@@ -315,6 +354,9 @@ impl PgLink {
     /// The driver's prepared statements, and what it knows of types: both may be those of another tenant's tables.
     pub(super) async fn forget_statements(&mut self) -> bool {
         if let Some(wire) = &self.wire {
+            if self.busy {
+                return false;
+            }
             wire.end();
             wire.words_of_app(false);
         }

@@ -326,8 +326,8 @@ impl Engine for PostgresEngine {
     }
 
     fn still_bound(&self, connection: &Connection) -> bool {
-        // The server itself ends a connection whose database is dropped.
-        matches!(connection, Connection::Postgres(_))
+        // The server itself ends a connection whose database is dropped; a wire knows of it at once.
+        matches!(connection, Connection::Postgres(link) if !link.is_lost())
     }
 
     fn finish<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {

@@ -39,20 +39,30 @@ pub(super) struct Settings {
 
 impl Settings {
     /// One statement that enters the scope, or fails. The values are text, in the order of [`Settings::values`].
-    pub(super) fn sql(&self) -> &'static str {
+    pub(super) fn sql(&self, read_only: bool) -> &'static str {
         // The schema of the path comes first only if it is there and open to the role: nothing else is divided by.
-        match (&self.tenant, &self.role) {
-            (Some(_), Some(_)) => {
-                "SELECT pg_catalog.set_config('role', $4, true), pg_catalog.set_config('search_path', $1, true), \
-                 pg_catalog.set_config('tenantry.tenant', $2, true), \
-                 1 / (pg_catalog.current_schema()::text IS NOT DISTINCT FROM $3)::int"
+        macro_rules! scope {
+            ($($before:literal),*) => {
+                concat!(
+                    "SELECT ", $($before,)* "pg_catalog.set_config('search_path', $1, true), ",
+                    "pg_catalog.set_config('tenantry.tenant', $2, true), ",
+                    "1 / (pg_catalog.current_schema()::text IS NOT DISTINCT FROM $3)::int"
+                )
+            };
+        }
+        match (&self.tenant, &self.role, read_only) {
+            (Some(_), Some(_), false) => scope!("pg_catalog.set_config('role', $4, true), "),
+            (Some(_), Some(_), true) => scope!(
+                "pg_catalog.set_config('transaction_read_only', 'on', true), ",
+                "pg_catalog.set_config('role', $4, true), "
+            ),
+            (Some(_), None, false) => scope!(),
+            (Some(_), None, true) => scope!("pg_catalog.set_config('transaction_read_only', 'on', true), "),
+            (None, _, false) => "SELECT pg_catalog.set_config('search_path', $1, true)",
+            (None, _, true) => {
+                "SELECT pg_catalog.set_config('transaction_read_only', 'on', true), \
+                 pg_catalog.set_config('search_path', $1, true)"
             }
-            (Some(_), None) => {
-                "SELECT pg_catalog.set_config('search_path', $1, true), \
-                 pg_catalog.set_config('tenantry.tenant', $2, true), \
-                 1 / (pg_catalog.current_schema()::text IS NOT DISTINCT FROM $3)::int"
-            }
-            (None, _) => "SELECT pg_catalog.set_config('search_path', $1, true)",
         }
     }
 

@@ -99,6 +99,8 @@ const SCOPE_WORDS: &str = concat!(
     r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+role\M|\mreset\s+(?:role|all)\M"#,
     // What outlives the transaction: a setting without LOCAL, where a statement begins, and locks of the session.
     r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+(?!local\M|constraints\M|transaction\M)(?:session\s+)?[a-z_."]+\s*(?:=|\mto\M)"#,
+    // Statements of the session: one of them enters the scope.
+    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*(?:prepare|deallocate|discard)\M"#,
     r"|\mpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\M"
 );
 

@@ -17,7 +17,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-use std::{io, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc};
+use std::{io, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx_core::net::{
@@ -51,17 +51,17 @@ pub(in crate::engine::postgres) async fn connect(
     options: PgConnectOptions,
     certificates: &Certificates,
     own_tables: bool,
+    door: Door,
 ) -> Result<(PgConnection, Arc<Orders>)> {
     let server = server(&options, certificates).await?;
     let secret = new_password().map_err(sqlx::Error::from)?;
-    let door = Door::open()?;
     let orders = Arc::new(Orders::default());
     let session = Session::new(Arc::clone(&orders), Start::new(secret.clone()), own_tables);
     let local =
         options.socket(&door.dir).port(door.port()).ssl_mode(PgSslMode::Disable).options([(SECRET, secret.as_str())]);
     let lost = Lost(Arc::clone(&orders));
     tokio::spawn(async move {
-        let driver = door.driver().await?;
+        let driver = tokio::time::timeout(PATIENCE, door.driver()).await??;
         let ended = Pump::new(session, driver, server).await;
         if let Err(error) = &ended {
             tracing::debug!(error = error as &dyn std::error::Error, "a wire has ended");
@@ -71,6 +71,9 @@ pub(in crate::engine::postgres) async fn connect(
     });
     Ok((in_time(&local).await?, orders))
 }
+
+/// How long a door stays open for its driver, who was told of it by then.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Says that the connection is gone, however its task ends.
 struct Lost(Arc<Orders>);
@@ -82,13 +85,27 @@ impl Drop for Lost {
 }
 
 /// Where the driver comes in: a socket in a directory that nobody else can enter, for one caller only.
-struct Door {
+pub(in crate::engine::postgres) struct Door {
     dir: PathBuf,
     listener: UnixListener,
 }
 
 impl Door {
-    fn open() -> io::Result<Self> {
+    /// `None`, with a warning: this system has no place for such a socket, and the plain way has to be taken.
+    pub(in crate::engine::postgres) fn open() -> Option<Self> {
+        match Self::try_open() {
+            Ok(door) => Some(door),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no socket for a wire: the plain way is taken"
+                );
+                None
+            }
+        }
+    }
+
+    fn try_open() -> io::Result<Self> {
         let name = new_password().map_err(io::Error::other)?;
         let dir = directory().join(format!("tenantry-{}", &name[..32]));
         std::fs::DirBuilder::new().mode(0o700).create(&dir)?;

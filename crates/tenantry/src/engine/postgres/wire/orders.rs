@@ -33,8 +33,8 @@ struct Now {
 pub(super) enum Before {
     #[default]
     Nothing,
-    /// The scope, in the transaction that the server makes of one flush: before each.
-    Scope(Arc<PgScope>),
+    /// The scope, in the transaction that the server makes of one flush: before each. It may be for reading only.
+    Scope(Arc<PgScope>, bool),
     /// The beginning of a transaction, and the scope: once.
     Begin(Arc<PgScope>, Begin),
 }
@@ -53,9 +53,9 @@ impl Orders {
     }
 
     /// Each flush from now on is a transaction in this scope.
-    pub(in crate::engine::postgres) fn each_in(&self, scope: &Arc<PgScope>) {
+    pub(in crate::engine::postgres) fn each_in(&self, scope: &Arc<PgScope>, read_only: bool) {
         let mut now = self.now();
-        now.before = Before::Scope(Arc::clone(scope));
+        now.before = Before::Scope(Arc::clone(scope), read_only);
         now.tenant = scope.schema_of;
         now.failure = None;
     }
@@ -73,13 +73,20 @@ impl Orders {
         let mut now = self.now();
         now.before = Before::Nothing;
         now.tenant = scope.schema_of;
+        now.failure = None;
     }
 
     /// What comes next is in no scope. `true`: a transaction was ordered, and nothing of it was sent.
     pub(in crate::engine::postgres) fn end(&self) -> bool {
         let mut now = self.now();
         now.tenant = None;
+        now.failure = None;
         matches!(std::mem::take(&mut now.before), Before::Begin(..))
+    }
+
+    /// Whether a transaction was ordered, and nothing of it was sent.
+    pub(in crate::engine::postgres) fn is_to_begin(&self) -> bool {
+        matches!(self.now().before, Before::Begin(..))
     }
 
     /// Whose the words are that come next.

@@ -17,6 +17,12 @@ pub(super) struct Own {
     generation: u64,
 }
 
+/// Whether that is how a scope fails that cannot be entered: by its schema, its role, or the right to it. Any other error
+/// leaves open whether the wire's own statements are still what they should be.
+pub(super) fn is_refusal(code: &str) -> bool {
+    matches!(code, "22012" | "22023" | "42501" | "42704")
+}
+
 /// Whether a statement had to be prepared along with its use.
 pub(super) type Parsed = bool;
 
@@ -33,9 +39,9 @@ impl Own {
     }
 
     /// Binds and executes the statement that enters the scope. It fails unless the scope is entered wholly.
-    pub(super) fn enter(&mut self, scope: &PgScope, out: &mut BytesMut) -> std::io::Result<Parsed> {
+    pub(super) fn enter(&mut self, scope: &PgScope, read_only: bool, out: &mut BytesMut) -> std::io::Result<Parsed> {
         let wanted = scope.settings();
-        self.run(wanted.sql(), &wanted.values(), out)
+        self.run(wanted.sql(read_only), &wanted.values(), out)
     }
 
     pub(super) fn begin(&mut self, scope: &PgScope, begin: Begin, out: &mut BytesMut) -> std::io::Result<Parsed> {

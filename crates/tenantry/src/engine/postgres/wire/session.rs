@@ -8,7 +8,7 @@ use postgres_protocol::message::frontend;
 use super::{
     frames::{self, HEAD, Head, broken},
     orders::{Before, Flush, Orders},
-    own::Own,
+    own::{self, Own},
     start::Start,
     statements::{Key, Statements, Use},
 };
@@ -38,10 +38,10 @@ pub(super) struct Session {
     from_server: Option<(usize, bool)>,
     /// The end of a statement, until it is known that it was committed.
     held: BytesMut,
-    /// Why the transaction of the driver's next answer was never begun.
-    not_begun: Option<Bytes>,
-    /// The answer to the rest of the flush is not the driver's any more.
-    muted: bool,
+    /// A transaction was not begun, or not in its scope.
+    not_begun: bool,
+    /// Nothing of the driver's is sent any more.
+    over: bool,
     shape: BytesMut,
 }
 
@@ -51,7 +51,7 @@ enum For {
     Driver,
     /// The scope in front of a flush.
     Scope,
-    /// The beginning of a transaction, with a Sync of its own.
+    /// The beginning of a transaction, and its scope.
     Begin,
     /// A tenant's own of the driver's statement.
     Own,
@@ -102,8 +102,8 @@ impl Session {
             from_driver: 0,
             from_server: None,
             held: BytesMut::new(),
-            not_begun: None,
-            muted: false,
+            not_begun: false,
+            over: false,
             shape: BytesMut::new(),
         }
     }
@@ -122,6 +122,9 @@ impl Session {
     pub(super) fn driver(&mut self, input: &mut BytesMut, server: &mut BytesMut) -> io::Result<()> {
         if let Some(start) = &mut self.start {
             return start.driver(input, server);
+        }
+        if self.over && !input.is_empty() {
+            return Err(broken("words for a transaction that was not begun"));
         }
         while !self.stalled {
             if self.from_driver > 0 {
@@ -203,17 +206,15 @@ impl Session {
         }
         match &flush.before {
             Before::Nothing => {}
-            Before::Scope(scope) => {
-                let parsed = self.own.enter(scope, server)?;
+            Before::Scope(scope, read_only) => {
+                let parsed = self.own.enter(scope, *read_only, server)?;
                 self.expect_own(For::Scope, parsed);
             }
             Before::Begin(scope, begin) => {
                 let parsed = self.own.begin(scope, *begin, server)?;
                 self.expect_own(For::Begin, parsed);
-                let parsed = self.own.enter(scope, server)?;
+                let parsed = self.own.enter(scope, false, server)?;
                 self.expect_own(For::Begin, parsed);
-                frontend::sync(server);
-                self.expected.push_back(Expect::Ready(For::Begin));
             }
         }
         self.flush = Some(flush);
@@ -325,8 +326,8 @@ impl Session {
         Ok(true)
     }
 
-    /// The name of the tenant's own of a statement, prepared along with its use. One that may write is prepared before:
-    /// it must not run if it is not what the driver takes it for.
+    /// The name of the tenant's own of a statement. It is prepared before its first use: it must not run if it is not what
+    /// the driver takes it for.
     fn own_of(&mut self, name: &[u8], server: &mut BytesMut) -> io::Result<Bound> {
         let tenant = self.tenant();
         let Some(statements) = self.statements.as_mut().filter(|_| !name.is_empty()) else {
@@ -340,11 +341,6 @@ impl Session {
         write_parse(server, &own, &parse);
         frontend::describe(b'S', &own, server)?;
         self.expected.extend([Expect::Parse(For::Own, Some(key)), Expect::Describe(For::Own, Some(key))]);
-        let sql = frames::text(&parse).map(|(sql, _)| sql).unwrap_or_default();
-        let reads = std::str::from_utf8(sql).ok().and_then(|sql| text::cached(sql).ok());
-        if reads.is_some_and(|text| text.reads_only && text.plain) {
-            return Ok(Bound::As(Some(own)));
-        }
         frontend::sync(server);
         self.expected.push_back(Expect::Ready(For::Own));
         self.stalled = true;
@@ -389,8 +385,8 @@ impl Session {
         }
         server.extend_from_slice(message);
         self.expected.push_back(Expect::Query);
-        if matches!(&self.flush, Some(Flush { before: Before::Scope(_), .. })) {
-            // The driver asks something by itself. If the scope fails the server passes over everything up to a Sync.
+        if !matches!(&self.flush, Some(Flush { before: Before::Nothing, .. })) {
+            // If what goes before fails, the server passes over everything up to a Sync.
             frontend::sync(server);
             self.expected.push_back(Expect::Ready(For::Scope));
         }
@@ -436,7 +432,7 @@ impl Session {
     }
 
     fn is_drivers(&self) -> bool {
-        !self.muted && self.expected.front().is_some_and(|e| e.whose() == For::Driver)
+        self.expected.front().is_some_and(|e| e.whose() == For::Driver)
     }
 
     fn server_message(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
@@ -460,9 +456,7 @@ impl Session {
     fn closed_here(&mut self, driver: &mut BytesMut) {
         while let Some(Expect::Closed) = self.expected.front() {
             self.expected.pop_front();
-            if !self.muted {
-                frames::message(self.release_or_hold(driver), b'3', |_| ());
-            }
+            frames::message(self.release_or_hold(driver), b'3', |_| ());
         }
     }
 
@@ -473,7 +467,7 @@ impl Session {
             (b'1', Some(Expect::Parse(..))) | (b'2', Some(Expect::Bind(_))) | (b'3', Some(Expect::Close(_)))
         );
         let Some(expected) = expected.filter(|_| fits) else { return Err(out_of_turn()) };
-        if expected.whose() == For::Driver && !self.muted {
+        if expected.whose() == For::Driver {
             if matches!(expected, Expect::Bind(_)) {
                 self.release(driver);
             }
@@ -509,7 +503,7 @@ impl Session {
                 _ => self.shape.extend_from_slice(&message[HEAD..]),
             }
         }
-        if whose == For::Driver && !self.muted {
+        if whose == For::Driver {
             self.release(driver);
             driver.extend_from_slice(message);
         }
@@ -523,30 +517,25 @@ impl Session {
                 statements.learn(key, &shape);
             } else if !statements.is_as_known(key, &shape) {
                 statements.drop_prepared(key);
-                self.is_stale(driver);
+                self.is_stale();
             }
         }
         Ok(())
     }
 
     /// A tenant's own of a statement is not what the driver takes it for: it has to prepare anew.
-    fn is_stale(&mut self, driver: &mut BytesMut) {
+    fn is_stale(&mut self) {
         let (code, routine, text) = STALE;
-        if self.stalled {
-            let mut answer = BytesMut::new();
-            frames::error(&mut answer, code, routine, text);
-            self.refused = Some(answer);
-        } else {
-            frames::error(driver, code, routine, text);
-            self.muted = true;
-        }
+        let mut answer = BytesMut::new();
+        frames::error(&mut answer, code, routine, text);
+        self.refused = Some(answer);
     }
 
     fn ended(&mut self, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
         match self.expected.front() {
             Some(Expect::Query) => driver.extend_from_slice(message),
             Some(Expect::Execute(whose)) => {
-                if *whose == For::Driver && !self.muted {
+                if *whose == For::Driver {
                     self.held.extend_from_slice(message);
                 }
                 self.expected.pop_front();
@@ -560,8 +549,8 @@ impl Session {
         match self.expected.pop_front() {
             Some(Expect::Query | Expect::Ready(For::Driver)) => {
                 self.release(driver);
-                self.muted = false;
-                self.not_begun = None;
+                // Outside of a transaction what follows would be no part of it: nothing may follow.
+                self.over |= std::mem::take(&mut self.not_begun) && message.last() == Some(&b'I');
                 if let Some(refusal) = self.refused.take() {
                     driver.extend_from_slice(&refusal);
                 }
@@ -582,27 +571,27 @@ impl Session {
             return;
         };
         self.held.clear();
+        self.shape.clear();
         let whose = first.whose();
         if matches!(whose, For::Scope | For::Begin) {
-            self.orders.scope_failed(frames::code(&message[HEAD..]).unwrap_or_default());
+            let code = frames::code(&message[HEAD..]).unwrap_or_default();
+            self.orders.scope_failed(code);
+            self.not_begun |= whose == For::Begin;
+            if !own::is_refusal(code) {
+                self.own.is_unsure();
+            }
         }
         if !matches!(first, Expect::Query) {
             self.skip_to_ready();
-            if self.expected.is_empty() {
-                // The rest of the flush has not come yet: the server will pass over it, and answers to its end only.
-                self.refused = Some(BytesMut::new());
-            }
         }
-        if whose == For::Begin {
-            self.not_begun = Some(message.clone());
+        if self.stalled {
+            self.refused = Some(BytesMut::from(&message[..]));
             return;
         }
-        // Who asks for something in a transaction that was not begun hears why it was not.
-        let shown = self.not_begun.take().unwrap_or_else(|| message.clone());
-        if self.stalled {
-            self.refused = Some(BytesMut::from(&shown[..]));
-        } else if !self.muted {
-            driver.extend_from_slice(&shown);
+        driver.extend_from_slice(message);
+        // One error answers a flush. What of it has not come yet the server will pass over.
+        if self.refused.is_some() || self.expected.is_empty() {
+            self.refused = Some(BytesMut::new());
         }
     }
 
@@ -622,6 +611,11 @@ impl Session {
                         if *whose == For::Driver {
                             statements.undefine(*key);
                         }
+                    }
+                }
+                Expect::Describe(For::Own, Some(key)) => {
+                    if let Some(statements) = &mut self.statements {
+                        statements.drop_prepared(*key);
                     }
                 }
                 Expect::Parse(For::Scope | For::Begin, None) => self.own.is_unsure(),

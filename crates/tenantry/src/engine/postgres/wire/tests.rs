@@ -394,7 +394,7 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
         let scope = scope_of(turn.tenant, isolation);
         let gone = turn.tenant == GONE;
         match turn.how {
-            How::Each => link.orders.each_in(&scope),
+            How::Each => link.orders.each_in(&scope, turn.flushes.len() % 2 == 0),
             How::Transaction => {
                 link.orders.begin_with_next(&scope, Begin::WRITE);
                 plain.in_transaction = true;
