@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
@@ -25,6 +26,9 @@ static SERVED: AtomicU64 = AtomicU64::new(0);
 
 /// How often an answer to the cancelled statement of a last user may come late.
 const TRIES: usize = 5;
+
+/// After how long without an answer a statement is cancelled again; then twice as long.
+const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) struct PgLink {
     pub(super) connection: PgConnection,
@@ -150,10 +154,12 @@ impl PgLink {
 
     /// Begins a transaction in that scope. Over a wire nothing is sent yet: it goes along with the first statement.
     pub(super) async fn enter(&mut self, scope: &Arc<PgScope>, begin: Begin) -> Done {
+        if let Some(wire) = &self.wire {
+            self.require_rest(wire)?;
+        }
         let is_new = self.meet(scope).await?;
         match &self.wire {
             Some(wire) if !is_new => {
-                self.require_rest(wire)?;
                 wire.begin_with_next(scope, begin);
                 return Ok(());
             }
@@ -310,7 +316,7 @@ impl PgLink {
     /// Reads on until the server has nothing left to say. The errors are those of statements that were given up.
     async fn drain(&mut self) -> bool {
         for _ in 0..TRIES {
-            match self.connection.ping().await {
+            match self.ping_and_cancel().await {
                 Ok(()) => {
                     self.busy = false;
                     return true;
@@ -320,6 +326,22 @@ impl PgLink {
             }
         }
         false
+    }
+
+    /// A server that is busy may see a cancel before it has read the statement, and then it means nothing to it: as long as
+    /// no answer comes it is said again.
+    async fn ping_and_cancel(&mut self) -> Done {
+        let mut answer = std::pin::pin!(self.connection.ping());
+        let mut patience = CANCEL_AGAIN;
+        loop {
+            match tokio::time::timeout(patience, &mut answer).await {
+                Ok(answer) => return answer,
+                Err(_) => patience *= 2,
+            }
+            if let Some(pid) = self.pid {
+                self.control.cancel(pid).await;
+            }
+        }
     }
 
     /// Whether nothing of a last user can be left: no statement that runs on, no transaction, no state of the session.
