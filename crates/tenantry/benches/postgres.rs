@@ -3,7 +3,12 @@
 //! `cargo bench -p tenantry --bench postgres -- read|scale|create`. Nothing here fails on a slow machine; the table says
 //! what was asked for and what came out.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and stops when something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints, and stops when something is wrong"
+)]
 #![allow(missing_docs, reason = "a benchmark has no users")]
 
 #[path = "../tests/support/mod.rs"]
@@ -33,29 +38,24 @@ const CONNECTIONS: u32 = 32;
 const USERS: usize = 20;
 const READ: &str = "SELECT id, username FROM users ORDER BY id";
 
-struct Row {
-    what: String,
-    asked: &'static str,
-    came_out: String,
+/// A row of the table, as soon as it is known: a part that fails later does not take it along.
+fn row(what: &str, asked: &str, came_out: &str) {
+    println!("| {what} | {asked} | {came_out} |");
 }
 
 #[tokio::main]
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
-    let mut rows = Vec::new();
+    println!("| what | asked for | came out |\n|---|---|---|");
     if is_wanted("read") {
-        rows.extend(read().await);
+        read().await;
     }
     if is_wanted("scale") {
-        rows.extend(scale().await);
+        scale().await;
     }
     if is_wanted("create") {
-        rows.extend(create().await);
-    }
-    println!("\n| what | asked for | came out |\n|---|---|---|");
-    for row in rows {
-        println!("| {} | {} | {} |", row.what, row.asked, row.came_out);
+        create().await;
     }
 }
 
@@ -219,9 +219,8 @@ async fn pool_by_hand(bench: &Bench) -> PgPool {
     pool.unwrap()
 }
 
-async fn read() -> Vec<Row> {
+async fn read() {
     let bench = Bench::new(TENANT).await;
-    let mut rows = Vec::new();
     for isolation in [Isolation::Row, Isolation::Schema] {
         let tenants = Arc::new(bench.tenants(isolation, 0, 1_000).await);
         let begins: Vec<String> = tenants.iter().map(begin_by_hand).collect();
@@ -237,16 +236,17 @@ async fn read() -> Vec<Row> {
                 theirs.push(by_hand(&pool, &begins, &requests).await);
             }
             let (mine, theirs) = (median(mine), median(theirs));
-            rows.push(Row {
-                what: format!("one-shot read of 20 rows, 1,000 tenants, {isolation} isolation, {load:?}: time by `BEGIN; SET LOCAL` in sqlx"),
-                asked: "at most 1.1",
-                came_out: format!("{:.2} ({mine:.0} against {theirs:.0} requests/s)", theirs / mine),
-            });
+            row(
+                &format!(
+                    "one-shot read of 20 rows, 1,000 tenants, {isolation} isolation, {load:?}: time by `BEGIN; SET LOCAL` in sqlx"
+                ),
+                "at most 1.1",
+                &format!("{:.2} ({mine:.0} against {theirs:.0} requests/s)", theirs / mine),
+            );
         }
         pool.close().await;
-        println!("{:?}", bench.tenancy.stats());
+        eprintln!("{:?}", bench.tenancy.stats());
     }
-    rows
 }
 
 fn schema_of(db: &TenantDb) -> String {
@@ -281,15 +281,14 @@ fn begin_by_hand(db: &TenantDb) -> String {
 }
 
 /// The same requests against 100 tenants and against 10,000.
-async fn scale() -> Vec<Row> {
-    let mut rows = Vec::new();
+async fn scale() {
     for isolation in [Isolation::Row, Isolation::Schema] {
         let bench = Bench::new(TENANT).await;
         let started = Instant::now();
         let few = bench.tenants(isolation, 0, 100).await;
         let mut all = few.clone();
         all.extend(bench.tenants(isolation, 100, 10_000).await);
-        println!("10,000 tenants of {isolation} isolation made in {:.0} s", started.elapsed().as_secs_f64());
+        eprintln!("10,000 tenants of {isolation} isolation made in {:.0} s", started.elapsed().as_secs_f64());
         bench.server.sql("app", "VACUUM ANALYZE").unwrap();
         let (few, all) = (Arc::new(few), Arc::new(all));
         for load in [Load::Uniform, Load::Zipf] {
@@ -303,18 +302,17 @@ async fn scale() -> Vec<Row> {
                 large.push(ours(&all, &of_all).await);
             }
             let (small, large) = (median(small), median(large));
-            rows.push(Row {
-                what: format!("requests/s at 10,000 tenants against 100, {isolation} isolation, {load:?}"),
-                asked: match (isolation, load) {
+            row(
+                &format!("requests/s at 10,000 tenants against 100, {isolation} isolation, {load:?}"),
+                match (isolation, load) {
                     (Isolation::Row, Load::Uniform) | (Isolation::Schema, Load::Zipf) => "at least 0.85",
                     _ => "to be reported",
                 },
-                came_out: format!("{:.2} ({large:.0} against {small:.0})", large / small),
-            });
+                &format!("{:.2} ({large:.0} against {small:.0})", large / small),
+            );
         }
-        println!("{:?}", bench.tenancy.stats());
+        eprintln!("{:?}", bench.tenancy.stats());
     }
-    rows
 }
 
 /// Twelve tables with keys and indexes, as a small product has them.
@@ -338,10 +336,9 @@ fn twelve_tables() -> String {
 }
 
 /// Creating a tenant against the same statements in a session of psql that is open already.
-async fn create() -> Vec<Row> {
+async fn create() {
     let tables = twelve_tables();
     let bench = Bench::new(&[("0001_tables.sql", &tables)]).await;
-    let mut rows = Vec::new();
     for isolation in [Isolation::Schema, Isolation::Database] {
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());
         for turn in 0..25 {
@@ -357,15 +354,12 @@ async fn create() -> Vec<Row> {
             }
         }
         let (mine, theirs) = (median(mine), median(theirs));
-        rows.push(Row {
-            what: format!(
-                "create a tenant of {isolation} isolation with 12 tables against the same statements in psql"
-            ),
-            asked: "at most 1.3",
-            came_out: format!("{:.2} ({mine:.1} against {theirs:.1} ms)", mine / theirs),
-        });
+        row(
+            &format!("create a tenant of {isolation} isolation with 12 tables against the same statements in psql"),
+            "at most 1.3",
+            &format!("{:.2} ({mine:.1} against {theirs:.1} ms)", mine / theirs),
+        );
     }
-    rows
 }
 
 fn psql(bench: &Bench, isolation: Isolation, turn: usize, tables: &str) -> Duration {

@@ -7,7 +7,7 @@ mod support;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use support::{SHARED, TENANT, open, user_add, users};
 use tenantry::{Isolation, Migrations, NewServer, NewTenant, Tenantry};
-use tenantry_testbed::Postgres;
+use tenantry_testbed::{Postgres, PrivatePostgres};
 
 const ISOLATIONS: [Isolation; 3] = [Isolation::Row, Isolation::Schema, Isolation::Database];
 
@@ -16,9 +16,8 @@ async fn opened(dir: &tempfile::TempDir) -> Tenantry {
     open(dir.path().into(), |config| config, TENANT).await.migrations(migrations).open().await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_servers_log_never_holds_a_password() {
-    let server = Postgres::private(&[("log_statement", "all"), ("log_min_duration_statement", "0")]).unwrap();
+/// An app on that server with a tenant of each isolation.
+async fn with_each_isolation(server: &PrivatePostgres) -> (Tenantry, tempfile::TempDir) {
     server.sql("postgres", "CREATE DATABASE app").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let tenancy = opened(&dir).await;
@@ -26,6 +25,15 @@ async fn a_servers_log_never_holds_a_password() {
     for isolation in ISOLATIONS {
         let new = NewTenant::new(&format!("in-{isolation}")).unwrap().isolation(isolation);
         tenancy.tenant_create(new).await.unwrap();
+    }
+    (tenancy, dir)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_log_never_holds_a_password() {
+    let server = Postgres::private(&[("log_statement", "all"), ("log_min_duration_statement", "0")]).unwrap();
+    let (tenancy, _dir) = with_each_isolation(&server).await;
+    for isolation in ISOLATIONS {
         user_add(&tenancy.tenant(&format!("in-{isolation}")).await.unwrap(), "ann").await;
     }
     let log = server.log();
@@ -43,14 +51,7 @@ async fn a_servers_log_never_holds_a_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_logins_password_opens_no_other() {
     let server = Postgres::private(&[]).unwrap();
-    server.sql("postgres", "CREATE DATABASE app").unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let tenancy = opened(&dir).await;
-    tenancy.server_add(NewServer::new("main", server.url("app"))).await.unwrap();
-    for isolation in ISOLATIONS {
-        let new = NewTenant::new(&format!("in-{isolation}")).unwrap().isolation(isolation);
-        tenancy.tenant_create(new).await.unwrap();
-    }
+    let (_tenancy, _dir) = with_each_isolation(&server).await;
     let secrets = "SELECT string_agg(split_part(rolpassword, '$', 3), ' ') FROM pg_authid
                     WHERE rolname LIKE 'tn%' AND rolcanlogin AND rolpassword IS NOT NULL";
     let secrets = server.sql("app", secrets).unwrap();

@@ -41,7 +41,7 @@ pub struct Capabilities {
     pub tenants_per_login: u32,
     /// Whether apps sign in, with a login that is not the administrator's.
     pub signs_in: bool,
-    /// Whether a statement takes its scope along in one round trip: on PostgreSQL by the wire, where there are Unix sockets.
+    /// Whether a statement takes its scope along in one round trip: on PostgreSQL by the wire.
     pub one_round_trip: bool,
     /// Why an isolation is missing, and what to use instead.
     pub instead: &'static str,

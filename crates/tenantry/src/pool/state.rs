@@ -25,9 +25,8 @@ pub(super) struct Party {
 /// After how long an idle connection is another place's to take.
 const UNUSED: Duration = Duration::from_secs(1);
 
-/// How long somebody waits for a connection of his place before one of another place is closed for him. A new connection
-/// costs the server some fifty statements' worth: places that are used at the same time would do nothing else but open and
-/// close.
+/// How long somebody waits for a connection of his place before one of another place is closed for him. Places that
+/// are used at the same time would do nothing else but open and close.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What the pool has to do once the lock is gone.

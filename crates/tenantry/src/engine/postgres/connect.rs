@@ -53,10 +53,10 @@ impl Door {
         // At a place of the tenant's own there is no scope to send along, and a pooler may change the server's process
         // between two flushes.
         let can = self.wire && !pooled && !matches!(place, Place::Tenant(_));
-        let (mut connection, wire) = match can.then(wire::Door::open).flatten() {
-            Some(door) => {
+        let (mut connection, wire) = match can.then(wire::LocalSocket::open).flatten() {
+            Some(local) => {
                 let own_tables = matches!(place, Place::Schemas(_));
-                let opened = wire::connect(options, &self.certificates, own_tables, door).await;
+                let opened = wire::connect(options, &self.certificates, own_tables, local).await;
                 let (connection, orders) = opened.map_err(|e| cannot_open(place, e))?;
                 (connection, Some(orders))
             }

@@ -75,7 +75,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     transactional_ddl: true,
     tenants_per_login: schemas::TENANTS_PER_LOGIN,
     signs_in: true,
-    one_round_trip: wire::AVAILABLE,
+    one_round_trip: true,
     instead: "",
 };
 
@@ -111,7 +111,7 @@ impl PostgresEngine {
             secret: password.clone(),
             control: Arc::clone(&control),
             pooler: spec.pooler,
-            wire: spec.wire && wire::AVAILABLE,
+            wire: spec.wire,
             certificates: url::certificates_of(spec.app_url.unwrap_or(spec.admin_url)),
             statement_timeout: spec.statement_timeout,
             template: tokio::sync::Mutex::default(),

@@ -33,9 +33,6 @@ use pump::Pump;
 use session::Session;
 use start::{SECRET, Start};
 
-/// Whether this system has the sockets that nobody else can reach.
-pub(in crate::engine::postgres) const AVAILABLE: bool = cfg!(unix);
-
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// What a URL says about certificates; the driver's options do not tell it.
@@ -51,17 +48,16 @@ pub(in crate::engine::postgres) async fn connect(
     options: PgConnectOptions,
     certificates: &Certificates,
     own_tables: bool,
-    door: Door,
+    local: LocalSocket,
 ) -> Result<(PgConnection, Arc<Orders>)> {
     let server = server(&options, certificates).await?;
     let secret = new_password().map_err(sqlx::Error::from)?;
     let orders = Arc::new(Orders::default());
     let session = Session::new(Arc::clone(&orders), Start::new(secret.clone()), own_tables);
-    let local =
-        options.socket(&door.dir).port(door.port()).ssl_mode(PgSslMode::Disable).options([(SECRET, secret.as_str())]);
+    let way = options.socket(&local.dir).port(PORT).ssl_mode(PgSslMode::Disable).options([(SECRET, secret.as_str())]);
     let lost = Lost(Arc::clone(&orders));
     tokio::spawn(async move {
-        let driver = tokio::time::timeout(PATIENCE, door.driver()).await??;
+        let driver = tokio::time::timeout(PATIENCE, local.driver()).await??;
         let ended = Pump::new(session, driver, server).await;
         if let Err(error) = &ended {
             tracing::debug!(error = error as &dyn std::error::Error, "a wire has ended");
@@ -69,10 +65,10 @@ pub(in crate::engine::postgres) async fn connect(
         drop(lost);
         ended
     });
-    Ok((in_time(&local).await?, orders))
+    Ok((in_time(&way).await?, orders))
 }
 
-/// How long a door stays open for its driver, who was told of it by then.
+/// How long a local socket waits for its driver, who was told of it by then.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Says that the connection is gone, however its task ends.
@@ -85,12 +81,12 @@ impl Drop for Lost {
 }
 
 /// Where the driver comes in: a socket in a directory that nobody else can enter, for one caller only.
-pub(in crate::engine::postgres) struct Door {
+pub(in crate::engine::postgres) struct LocalSocket {
     dir: PathBuf,
     listener: UnixListener,
 }
 
-impl Door {
+impl LocalSocket {
     /// `None`, with a warning: this system has no place for such a socket, and the plain way has to be taken.
     pub(in crate::engine::postgres) fn open() -> Option<Self> {
         match Self::try_open() {
@@ -119,10 +115,6 @@ impl Door {
         }
     }
 
-    const fn port(&self) -> u16 {
-        PORT
-    }
-
     async fn driver(self) -> io::Result<UnixStream> {
         let (driver, _) = self.listener.accept().await?;
         let process = driver.peer_cred()?.pid();
@@ -133,7 +125,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for LocalSocket {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.dir));
     }

@@ -13,7 +13,7 @@ const TEXT: u32 = 25;
 #[derive(Default)]
 pub(super) struct Own {
     prepared: Vec<String>,
-    /// Raised when the server has forgotten everything: names are never used twice.
+    /// Raised with each forgetting: names are never used twice.
     generation: u64,
 }
 
@@ -27,15 +27,10 @@ pub(super) fn is_refusal(code: &str) -> bool {
 pub(super) type Parsed = bool;
 
 impl Own {
-    /// The server has forgotten all statements.
+    /// The server has forgotten all statements, or it is not known what it still has.
     pub(super) fn forget(&mut self) {
         self.prepared.clear();
         self.generation += 1;
-    }
-
-    /// A failed flush may not have prepared what it should have.
-    pub(super) fn is_unsure(&mut self) {
-        self.forget();
     }
 
     /// Binds and executes the statement that enters the scope. It fails unless the scope is entered wholly.

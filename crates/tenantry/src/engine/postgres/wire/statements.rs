@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::id::TenantId;
 
-/// How many statements are kept prepared on one connection: each costs the server some ten kilobytes.
+/// How many statements are kept prepared on one connection: the server keeps the plan of each.
 const MOST: usize = 512;
 
 /// A statement of the driver, by the order of its coming.
@@ -94,8 +94,10 @@ impl Statements {
         }
     }
 
-    pub(super) fn key_of(&self, tenant: Option<TenantId>, name: &[u8]) -> Option<Key> {
-        self.numbers.get(name).map(|&number| Key { tenant, number })
+    /// A statement that the server has for that tenant.
+    pub(super) fn prepared(&self, tenant: Option<TenantId>, name: &[u8]) -> Option<(Key, &str)> {
+        let key = Key { tenant, number: *self.numbers.get(name)? };
+        self.prepared.get(&key).map(|prepared| (key, prepared.name.as_str()))
     }
 
     /// What the driver learns of a statement that it has prepared.

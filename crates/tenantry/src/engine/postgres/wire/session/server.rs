@@ -1,0 +1,255 @@
+//! What a [`Session`] does with the server's messages: whose answer each is, and what the driver hears of it.
+
+use std::io;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Expect, For, Session, cut_short};
+use crate::engine::postgres::wire::{
+    frames::{self, HEAD, broken},
+    own,
+};
+
+/// What the driver takes for a sign that a statement has to be prepared again.
+const STALE: (&str, &str, &str) = ("0A000", "RevalidateCachedQuery", "cached plan must not change result type");
+
+impl Session {
+    /// Takes what has come from the server, as far as it can be used.
+    pub(in crate::engine::postgres::wire) fn server(
+        &mut self,
+        input: &mut BytesMut,
+        driver: &mut BytesMut,
+    ) -> io::Result<()> {
+        loop {
+            if let Some((rest, passed)) = self.from_server {
+                let some = input.split_to(rest.min(input.len()));
+                if passed {
+                    driver.extend_from_slice(&some);
+                }
+                self.from_server = (rest > some.len()).then_some((rest - some.len(), passed));
+                if self.from_server.is_some() {
+                    return Ok(());
+                }
+            }
+            let Some(head) = frames::head(input)? else { return Ok(()) };
+            if matches!(head.kind, b'D' | b'd') {
+                let is_drivers = self.is_drivers();
+                if is_drivers {
+                    self.release(driver);
+                }
+                self.from_server = Some((head.total(), is_drivers));
+                continue;
+            }
+            if input.len() < head.total() {
+                return Ok(());
+            }
+            let message = input.split_to(head.total()).freeze();
+            if let Some(start) = &mut self.start {
+                driver.extend_from_slice(&message);
+                if start.is_over(head.kind) {
+                    self.start = None;
+                }
+                continue;
+            }
+            self.server_message(head.kind, &message, driver)?;
+        }
+    }
+
+    fn is_drivers(&self) -> bool {
+        self.expected.front().is_some_and(|e| e.whose() == For::Driver)
+    }
+
+    fn server_message(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        self.closed_here(driver);
+        match kind {
+            // These come at any time.
+            b'N' | b'A' | b'S' => driver.extend_from_slice(message),
+            b'E' => self.error(message, driver),
+            b'Z' => self.ready(message, driver)?,
+            b't' | b'T' | b'n' => self.described(kind, message, driver)?,
+            b'C' | b'I' | b's' => self.ended(message, driver)?,
+            b'1' | b'2' | b'3' => self.done(kind, message, driver)?,
+            // The start of a COPY.
+            b'G' | b'H' | b'W' | b'c' if self.is_drivers() => driver.extend_from_slice(message),
+            _ => return Err(broken("a message that no server sends here")),
+        }
+        Ok(())
+    }
+
+    /// Answers for the driver to what was closed here, in its turn.
+    fn closed_here(&mut self, driver: &mut BytesMut) {
+        while let Some(Expect::Closed) = self.expected.front() {
+            self.expected.pop_front();
+            frames::message(self.release_or_hold(driver), b'3', |_| ());
+        }
+    }
+
+    fn done(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        let expected = self.expected.pop_front();
+        let fits = matches!(
+            (kind, expected),
+            (b'1', Some(Expect::Parse(..))) | (b'2', Some(Expect::Bind(_))) | (b'3', Some(Expect::Close(_)))
+        );
+        let Some(expected) = expected.filter(|_| fits) else { return Err(out_of_turn()) };
+        if expected.whose() == For::Driver {
+            if matches!(expected, Expect::Bind(_)) {
+                self.release(driver);
+            }
+            self.release_or_hold(driver).extend_from_slice(message);
+        }
+        Ok(())
+    }
+
+    /// Only the last statement of a flush can be held back: what comes behind an earlier one could be of any length.
+    fn release(&mut self, driver: &mut BytesMut) {
+        let end = self.held.split();
+        driver.extend_from_slice(&end);
+    }
+
+    /// What comes behind the held end of a statement is held with it.
+    fn release_or_hold<'a>(&'a mut self, driver: &'a mut BytesMut) -> &'a mut BytesMut {
+        if self.held.is_empty() { driver } else { &mut self.held }
+    }
+
+    fn described(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        let Some(Expect::Describe(whose, key)) = self.expected.front().copied() else {
+            // The columns of a text of the simple protocol.
+            if matches!(self.expected.front(), Some(Expect::Query)) {
+                driver.extend_from_slice(message);
+                return Ok(());
+            }
+            return Err(out_of_turn());
+        };
+        if key.is_some() {
+            self.shape.put_u8(kind);
+            match kind {
+                b'T' => self.shape.extend_from_slice(&frames::columns(&message[HEAD..]).ok_or_else(cut_short)?),
+                _ => self.shape.extend_from_slice(&message[HEAD..]),
+            }
+        }
+        if whose == For::Driver {
+            self.release(driver);
+            driver.extend_from_slice(message);
+        }
+        if kind == b't' {
+            return Ok(());
+        }
+        self.expected.pop_front();
+        let shape = self.shape.split();
+        if let (Some(statements), Some(key)) = (&mut self.statements, key) {
+            if whose == For::Driver {
+                statements.learn(key, &shape);
+            } else if !statements.is_as_known(key, &shape) {
+                statements.drop_prepared(key);
+                self.is_stale();
+            }
+        }
+        Ok(())
+    }
+
+    /// A tenant's own of a statement is not what the driver takes it for: it has to prepare anew.
+    fn is_stale(&mut self) {
+        let (code, routine, text) = STALE;
+        let mut answer = BytesMut::new();
+        frames::error(&mut answer, code, routine, text);
+        self.refused = Some(answer);
+    }
+
+    fn ended(&mut self, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        match self.expected.front() {
+            Some(Expect::Query) => driver.extend_from_slice(message),
+            Some(Expect::Execute(whose)) => {
+                if *whose == For::Driver {
+                    self.held.extend_from_slice(message);
+                }
+                self.expected.pop_front();
+            }
+            _ => return Err(out_of_turn()),
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        match self.expected.pop_front() {
+            Some(Expect::Query | Expect::Ready(For::Driver)) => {
+                self.release(driver);
+                // Outside of a transaction what follows would be no part of it: nothing may follow.
+                self.over |= std::mem::take(&mut self.not_begun) && message.last() == Some(&b'I');
+                if let Some(refusal) = self.refused.take() {
+                    driver.extend_from_slice(&refusal);
+                }
+                driver.extend_from_slice(message);
+            }
+            Some(Expect::Ready(For::Own)) => (self.stalled, self.woken) = (false, true),
+            Some(Expect::Ready(_)) => {}
+            _ => return Err(out_of_turn()),
+        }
+        Ok(())
+    }
+
+    /// After an error the server passes over everything up to the next Sync.
+    fn error(&mut self, message: &Bytes, driver: &mut BytesMut) {
+        let Some(first) = self.expected.front().copied() else {
+            // The server ends the connection. Whoever uses it next sees that it is gone.
+            self.orders.lose();
+            return;
+        };
+        self.held.clear();
+        self.shape.clear();
+        let whose = first.whose();
+        if matches!(whose, For::Scope | For::Begin) {
+            let code = frames::code(&message[HEAD..]).unwrap_or_default();
+            self.orders.scope_failed(code);
+            self.not_begun |= whose == For::Begin;
+            if !own::is_refusal(code) {
+                self.own.forget();
+            }
+        }
+        if !matches!(first, Expect::Query) {
+            self.skip_to_ready();
+        }
+        if self.stalled {
+            self.refused = Some(BytesMut::from(&message[..]));
+            return;
+        }
+        driver.extend_from_slice(message);
+        // One error answers a flush. What of it has not come yet the server will pass over.
+        if self.refused.is_some() || self.expected.is_empty() {
+            self.refused = Some(BytesMut::new());
+        }
+    }
+
+    fn skip_to_ready(&mut self) {
+        let mut whose = None;
+        while let Some(expected) = self.expected.front_mut() {
+            match expected {
+                Expect::Ready(ready) => {
+                    *ready = whose.unwrap_or(*ready);
+                    return;
+                }
+                // The text was not looked at: the Sync behind it is answered in its place.
+                Expect::Query => whose = Some(For::Driver),
+                Expect::Parse(whose, Some(key)) => {
+                    if let Some(statements) = &mut self.statements {
+                        statements.drop_prepared(*key);
+                        if *whose == For::Driver {
+                            statements.undefine(*key);
+                        }
+                    }
+                }
+                Expect::Describe(For::Own, Some(key)) => {
+                    if let Some(statements) = &mut self.statements {
+                        statements.drop_prepared(*key);
+                    }
+                }
+                Expect::Parse(For::Scope | For::Begin, None) => self.own.forget(),
+                _ => {}
+            }
+            self.expected.pop_front();
+        }
+    }
+}
+
+fn out_of_turn() -> io::Error {
+    broken("an answer to nothing that was asked")
+}
