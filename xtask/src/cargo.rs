@@ -49,9 +49,13 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Where there are tests that have a long form.
+const LONG: [&str; 4] = ["postgres_state", "postgres_pooler", "postgres_load", "postgres_faults"];
+
 /// The tests that have a long form, in that form, one after the other.
 pub(crate) fn soak(names: &[String]) -> Result<ExitCode> {
-    let mut command = cargo(["test", "-p", "tenantry", "--test", "postgres_state", "--test", "postgres_faults", "--"]);
+    let mut command = cargo(["test", "-p", "tenantry"]);
+    command.args(LONG.iter().flat_map(|test| ["--test", test])).arg("--");
     command.args(["--nocapture", "--test-threads", "1"]).args(names).env("TENANTRY_SOAK", "1");
     let status = command.status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

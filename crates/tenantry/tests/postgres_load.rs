@@ -14,7 +14,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use support::{Installation, Kind, TENANT, limits, number, run, soak, texts, user_add, users};
-use tenantry::{Config, Error, NewTenant, PoolLimits, PoolStats, TenantDb, Tenantry};
+use tenantry::{Config, Error, Isolation, NewTenant, PoolLimits, PoolStats, TenantDb, Tenantry};
 use tenantry_testbed::Postgres;
 use tokio::sync::Barrier;
 
@@ -237,4 +237,51 @@ async fn postgres_hundreds_of_tenants_never_exceed_max_connections() {
     assert!((10..=37).contains(&most), "{most} connections at once");
     assert!(!server.log().contains("too many clients"), "{}", server.log());
     assert!(stats(&place).timed_out == 0 && stats(&place).open <= 20, "{:?}", stats(&place));
+}
+
+async fn at_once(db: &TenantDb, count: usize) {
+    let queries = (0..count).map(|_| number(db, "SELECT count(*) FROM pg_sleep(0.01)"));
+    for answer in futures_util::future::join_all(queries).await {
+        answer.unwrap();
+    }
+}
+
+/// Rows are one place and schemas another; none of the four connections is ever unused for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_a_place_that_is_short_of_connections_gets_those_that_another_can_spare() {
+    let place = Installation::on_with(Kind::PostgresRow, limits(4, 4), TENANT).await;
+    let now_and_then = place.tenant("acme").await;
+    place.tenancy.tenant_create(NewTenant::new("globex").unwrap().isolation(Isolation::Schema)).await.unwrap();
+    let all_the_time = place.tenancy.tenant("globex").await.unwrap();
+    at_once(&now_and_then, 4).await;
+    let mut raw = place.admin_at(&now_and_then).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..8)
+        .map(|_| {
+            let (db, stop) = (all_the_time.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    at_once(&db, 1).await;
+                }
+            })
+        })
+        .collect();
+    let open = "SELECT concat_ws(', ', count(*) FILTER (WHERE usename LIKE '%\\_row'),
+                                       count(*) FILTER (WHERE usename LIKE '%\\_s0'))
+                  FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tenantry app'";
+    let started = Instant::now();
+    loop {
+        at_once(&now_and_then, 4).await;
+        let open: String = sqlx::query_scalar(open).fetch_one(&mut raw).await.unwrap();
+        if open == "1, 3" {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "connections of rows and schemas: {open}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in load {
+        client.await.unwrap();
+    }
+    assert!(stats(&place).evicted < 30, "they do not change hands all the time: {:?}", stats(&place));
 }

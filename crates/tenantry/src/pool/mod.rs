@@ -246,7 +246,7 @@ impl Shared {
         let (unwanted, actions) = {
             let mut state = self.state();
             let unwanted = state.put_back(party, connection, generation);
-            (unwanted, state.dispatch())
+            (unwanted, state.dispatch_behind(&party.place))
         };
         self.perform(actions);
         self.emptied.notify_waiters();

@@ -25,9 +25,12 @@ pub(super) struct Party {
 /// After how long an idle connection is another place's to take.
 const UNUSED: Duration = Duration::from_secs(1);
 
-/// How long somebody waits for a connection of his place before one of another place is closed for him. Places that
-/// are used at the same time would do nothing else but open and close.
+/// How long all connections of a place are in use, and somebody waits for one, before it gets one more of its share of the
+/// budget. Places that are used at the same time would do nothing else but open and close.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The same beyond its share, from a place that has another one and is not short of them itself.
+const LONG: Duration = Duration::from_secs(1);
 
 /// What the pool has to do once the lock is gone.
 pub(super) enum Action {
@@ -60,6 +63,8 @@ pub(super) struct State {
 struct PlaceState {
     open: usize,
     idle: Vec<Idle>,
+    /// Since when whoever came had to wait, or since when it has got its last connection of another place's.
+    short_since: Option<Instant>,
     /// Raised when the place is retired: older connections are closed when they come back.
     generation: u64,
 }
@@ -68,13 +73,8 @@ struct PlaceState {
 struct PartyState {
     /// Connections that it has, is getting, or that are being cleaned behind it.
     held: usize,
-    waiters: VecDeque<Waiter>,
+    waiters: VecDeque<Sender>,
     fenced: bool,
-}
-
-struct Waiter {
-    sender: Sender,
-    since: Instant,
 }
 
 struct Idle {
@@ -126,6 +126,7 @@ impl State {
         if !self.is_at_cap(party)
             && let Some((connection, generation)) = self.pop_idle_for(party)
         {
+            self.is_not_short(&party.place);
             return Ok(Taken::Idle(connection, generation));
         }
         let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -133,7 +134,7 @@ impl State {
         if entry.waiters.is_empty() {
             self.turns.push_back(party.clone());
         }
-        entry.waiters.push_back(Waiter { sender, since: Instant::now() });
+        entry.waiters.push_back(sender);
         Ok(Taken::Wait(receiver))
     }
 
@@ -154,15 +155,22 @@ impl State {
         Some((idle.connection, generation))
     }
 
-    /// Takes the connection that was unused the longest; its share of the budget goes with it.
-    fn pop_oldest(&mut self) -> Option<Connection> {
-        let (tick, place) = self.idle.pop_first()?;
-        let entry = self.places.get_mut(&place)?;
+    /// Takes another place's idle connection for one more of this; its share of the budget goes with it.
+    fn take_for(&mut self, place: &Place) -> Option<Connection> {
+        let tick = self.to_spare_for(place)?;
+        let from = self.idle.remove(&tick)?;
+        let entry = self.places.get_mut(&from)?;
         let at = entry.idle.iter().position(|i| i.tick == tick)?;
         let idle = entry.idle.swap_remove(at);
         entry.open -= 1;
-        self.drop_place_if_unused(&place);
+        self.drop_place_if_unused(&from);
         Some(idle.connection)
+    }
+
+    fn is_not_short(&mut self, place: &Place) {
+        if let Some(entry) = self.places.get_mut(place) {
+            entry.short_since = None;
+        }
     }
 
     fn drop_place_if_unused(&mut self, place: &Place) {
@@ -175,6 +183,15 @@ impl State {
         if self.parties.get(party).is_some_and(|p| p.held == 0 && p.waiters.is_empty() && !p.fenced) {
             self.parties.remove(party);
         }
+    }
+
+    /// Serves whoever waits for a connection that has come back. If nobody does, its place has enough of them.
+    pub(super) fn dispatch_behind(&mut self, place: &Place) -> Vec<Action> {
+        let actions = self.dispatch();
+        if self.places.get(place).is_some_and(|entry| !entry.idle.is_empty()) {
+            self.is_not_short(place);
+        }
+        actions
     }
 
     /// Serves everybody who can be served now, one of each party in turn.
@@ -202,7 +219,7 @@ impl State {
     fn serve(&mut self, party: &Party) -> Option<Action> {
         let waiter = self.next_waiter(party)?;
         if self.is_refused(party) {
-            return Some(Action::Refuse { waiter: waiter.sender, place: party.place.clone() });
+            return Some(Action::Refuse { waiter, place: party.place.clone() });
         }
         let free = self.open < self.budget;
         if self.is_at_cap(party) || (!free && self.idle.is_empty()) {
@@ -210,37 +227,42 @@ impl State {
             return None;
         }
         if let Some((connection, generation)) = self.pop_idle_for(party) {
-            return Some(Action::Grant { waiter: waiter.sender, party: party.clone(), connection, generation });
-        }
-        if !free && !self.may_evict_for(&party.place, waiter.since) {
-            self.parties.entry(party.clone()).or_default().waiters.push_front(waiter);
-            return None;
+            return Some(Action::Grant { waiter, party: party.clone(), connection, generation });
         }
         let instead_of = if free {
             self.open += 1;
             None
+        } else if let Some(connection) = self.take_for(&party.place) {
+            Some(connection)
         } else {
-            self.pop_oldest()
+            self.parties.entry(party.clone()).or_default().waiters.push_front(waiter);
+            return None;
         };
         self.parties.entry(party.clone()).or_default().held += 1;
         let entry = self.places.entry(party.place.clone()).or_default();
         entry.open += 1;
-        Some(Action::Connect { waiter: waiter.sender, party: party.clone(), generation: entry.generation, instead_of })
+        entry.short_since = Some(Instant::now());
+        Some(Action::Connect { waiter, party: party.clone(), generation: entry.generation, instead_of })
     }
 
-    /// Whether another place's connection is closed for this one: at once if it has none, else for one who has waited
-    /// for a while, if it has not its share of the budget yet or the other is unused.
-    fn may_evict_for(&self, place: &Place, waiting_since: Instant) -> bool {
-        let open = self.places.get(place).map_or(0, |p| p.open);
+    /// Which idle connection of another place is closed for one more of this: the longest unused at once if it has none,
+    /// and if it has been short of them for a while, one that can be spared.
+    fn to_spare_for(&mut self, place: &Place) -> Option<u64> {
         let share = self.budget / self.places.len().max(1);
-        open == 0 || waiting_since.elapsed() >= PATIENCE && (open < share || self.oldest_is_unused())
-    }
-
-    fn oldest_is_unused(&self) -> bool {
-        let oldest = self.idle.first_key_value().and_then(|(tick, place)| {
-            self.places.get(place).and_then(|entry| entry.idle.iter().find(|i| i.tick == *tick))
-        });
-        oldest.is_some_and(|idle| idle.since.elapsed() >= UNUSED)
+        let Some(entry) = self.places.get_mut(place) else { return self.idle.keys().next().copied() };
+        let short_for = entry.short_since.get_or_insert_with(Instant::now).elapsed();
+        if short_for < PATIENCE {
+            return None;
+        }
+        let has_less = entry.open < share;
+        let can_be_spared = |(tick, place): (&u64, &Place)| {
+            let of = self.places.get(place)?;
+            let unused = || of.idle.iter().any(|idle| idle.tick == *tick && idle.since.elapsed() >= UNUSED);
+            let can =
+                has_less && of.open > share || short_for >= LONG && of.open > 1 && of.short_since.is_none() || unused();
+            can.then_some(*tick)
+        };
+        self.idle.iter().find_map(can_be_spared)
     }
 
     /// Whether somebody waits although there are idle connections: they have to be looked at again when these are older.
@@ -249,10 +271,10 @@ impl State {
     }
 
     /// Who waits longest of that party and is still there.
-    fn next_waiter(&mut self, party: &Party) -> Option<Waiter> {
+    fn next_waiter(&mut self, party: &Party) -> Option<Sender> {
         let entry = self.parties.get_mut(party)?;
         while let Some(waiter) = entry.waiters.pop_front() {
-            if !waiter.sender.is_closed() {
+            if !waiter.is_closed() {
                 return Some(waiter);
             }
         }
