@@ -10,6 +10,7 @@ use super::{
     control::Fresh,
     ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
+    rights::{self, Rights},
     schemas, scram,
     scripts::{self, Site},
     server,
@@ -41,6 +42,7 @@ pub(super) async fn create(
     let cut = scripts.iter().position(|s| !in_template(s)).unwrap_or(scripts.len());
     let (first, rest) = scripts.split_at(cut);
     let mut admin = door.control.admin().await?;
+    Rights::of(&mut admin).await?.require_for_databases()?;
     if !is_there(&mut admin, &name).await? {
         let template = door.names.template(&fingerprint(first, home));
         if !is_there(&mut admin, &template).await? {
@@ -101,10 +103,13 @@ async fn open_to(admin: &mut PgConnection, name: &str, secret: Option<&str>) -> 
              ELSE
                  ALTER ROLE {database} LOGIN NOINHERIT {password};
              END IF;
+             {member}
              REVOKE ALL ON DATABASE {database} FROM PUBLIC;
              GRANT CONNECT ON DATABASE {database} TO {database};
              ALTER DATABASE {database} ALLOW_CONNECTIONS true;
-         END $do$"
+         END $do$",
+        // Or its statements could not be stopped, nor its connections be cut off.
+        member = rights::membership(name)
     );
     admin.execute(AssertSqlSafe(text)).await?;
     Ok(())
@@ -145,6 +150,9 @@ async fn require_owner(own: &mut PgConnection, placement: &Placement) -> Result<
 /// Destroys a tenant's database and login; whoever is still connected is cut off. May be run again.
 pub(super) async fn remove(admin: &mut PgConnection, names: &Names, physical: &str) -> Result<()> {
     let name = names.of_tenant(physical);
+    if server::role_exists(admin, &name).await? {
+        rights::grant_to_myself(admin, &name).await?;
+    }
     admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name)))).await?;
     schemas::role_remove(admin, &name).await
 }

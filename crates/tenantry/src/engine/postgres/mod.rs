@@ -24,6 +24,7 @@ pub(crate) mod lex;
 mod link;
 mod names;
 mod prelude;
+mod rights;
 mod rows;
 mod rules;
 mod schemas;
