@@ -7,14 +7,21 @@ mod support;
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use support::{TENANT, number, open, user_add, users};
+use support::{SHARED, TENANT, number, open, user_add, users};
 use tenantry::{DoctorOptions, Isolation, MigrateOptions, Migrations, NewServer, NewTenant, TenantDb, Tenantry};
 use tenantry_testbed::{Postgres, PrivatePostgres};
 
 const ISOLATIONS: [Isolation; 3] = [Isolation::Row, Isolation::Schema, Isolation::Database];
 
-/// What all of the tests' databases have besides: without shared tables.
+/// No shared tables.
 const NO_SHARED: &[(&str, &str)] = &[];
+
+/// A change of the tables, of their rows, and one that cannot run in a transaction.
+const NEXT: &[(&str, &str)] = &[
+    ("0002_age.sql", "ALTER TABLE users ADD COLUMN age bigint NOT NULL DEFAULT 7"),
+    ("0003_grow.data.sql", "UPDATE users SET age = age + 1"),
+    ("0004_index.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY users_age ON users (tenant_id, age)"),
+];
 
 /// A server with a role that may do this, and the database `app` that it owns; and its URL.
 fn server(attributes: &str) -> (PrivatePostgres, String) {
@@ -59,13 +66,11 @@ async fn an_administrator_who_is_no_superuser_runs_every_isolation() {
     }
     let report = tenancy.doctor(DoctorOptions::new()).await.unwrap();
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
-    let next =
-        opened(&dir, &[("0002_age.sql", "ALTER TABLE users ADD COLUMN age bigint NOT NULL DEFAULT 7")], NO_SHARED);
-    let next = next.await;
+    let next = opened(&dir, NEXT, NO_SHARED).await;
     migrated(&next).await;
     for isolation in ISOLATIONS {
         let acme = next.tenant(&format!("{isolation}-acme")).await.unwrap();
-        assert_eq!(number(&acme, "SELECT age FROM users").await.unwrap(), 7, "{isolation}");
+        assert_eq!(number(&acme, "SELECT age FROM users").await.unwrap(), 8, "{isolation}");
     }
     let report = next.doctor(DoctorOptions::new()).await.unwrap();
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
@@ -174,4 +179,87 @@ async fn the_operators_own_login_can_be_stopped_by_an_administrator_who_is_no_su
     tenancy.server_add(NewServer::new("main", &url).app_url(app)).await.unwrap();
     migrated(&tenancy).await;
     abandoned_statements_are_stopped(&server, &tenancy).await;
+}
+
+/// Types the statements that a text ends with, as a superuser.
+fn prepare(server: &PrivatePostgres, told: &str) {
+    let (_, statements) = told.split_once("say, once:\n").expect(told);
+    server.sql("postgres", statements).expect(statements);
+}
+
+async fn plans(db: &TenantDb) -> Vec<String> {
+    support::texts(db, "SELECT name FROM plans ORDER BY id").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shared_tables_reach_a_tenants_database_once_a_superuser_has_prepared_it() {
+    let (server, url) = server("CREATEROLE CREATEDB");
+    let dir = tempfile::tempdir().unwrap();
+    let tenancy = opened(&dir, &[], NO_SHARED).await;
+    tenancy.server_add(NewServer::new("main", &url)).await.unwrap();
+    migrated(&tenancy).await;
+    tenant(&tenancy, Isolation::Database, "early").await.unwrap();
+    // Now there are some.
+    let tenancy = opened(&dir, &[], SHARED).await;
+    let report = tenancy.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    assert_eq!(report.failed, 1, "the tenant that has a database of its own: {report:?}");
+    server.sql("app", "INSERT INTO shared.plans (name) VALUES ('free')").unwrap();
+    for isolation in [Isolation::Row, Isolation::Schema] {
+        assert_eq!(plans(&tenant(&tenancy, isolation, "acme").await.unwrap()).await, ["free"]);
+    }
+    let databases = "SELECT count(*) FROM pg_database";
+    let before = server.sql("app", databases).unwrap();
+    let refused = tenant(&tenancy, Isolation::Database, "acme").await.unwrap_err();
+    assert_eq!(server.sql("app", databases).unwrap(), before, "nothing half made is left");
+    assert!(refused.is_unsupported(), "{refused:?}");
+    prepare(&server, refused.help_text().unwrap());
+    let acme = tenant(&tenancy, Isolation::Database, "acme").await.unwrap();
+    assert_eq!(plans(&acme).await, ["free"]);
+    assert!(support::run(&acme, "INSERT INTO plans (name) VALUES ('mine')").await.is_err());
+    let password = "SELECT count(*) FROM pg_user_mappings WHERE umoptions IS NOT NULL";
+    assert_eq!(number(&acme, password).await.unwrap(), 0, "the reader's password is hidden from tenants");
+    let report = tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    // The database from before the shared tables is told of by the migration.
+    let again = MigrateOptions::new().retry_failed();
+    let report = tenancy.migrations().up(&again, |_| ()).await.unwrap();
+    prepare(&server, report.targets[0].error.as_ref().unwrap());
+    let report = tenancy.migrations().up(&again, |_| ()).await.unwrap();
+    assert_eq!(report.failed, 0, "{report:?}");
+    assert_eq!(plans(&tenancy.tenant("database-early").await.unwrap()).await, ["free"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_to_the_shared_tables_that_asks_for_no_password_is_refused_when_the_tenant_is_made() {
+    let (server, url) = server("CREATEROLE CREATEDB");
+    let dir = tempfile::tempdir().unwrap();
+    let tenancy = opened(&dir, &[], SHARED).await;
+    tenancy.server_add(NewServer::new("main", &url)).await.unwrap();
+    migrated(&tenancy).await;
+    let refused = tenant(&tenancy, Isolation::Database, "acme").await.unwrap_err();
+    prepare(&server, refused.help_text().unwrap());
+    let file = server.sql("postgres", "SHOW hba_file").unwrap();
+    let trust = format!(
+        "COPY (VALUES ('local all all trust'), ('host all all all trust')) TO '{file}'; SELECT pg_reload_conf()"
+    );
+    server.sql("postgres", &trust).unwrap();
+    let refused = tenant(&tenancy, Isolation::Database, "acme").await.unwrap_err();
+    assert!(refused.is_unsupported(), "{refused:?}");
+    assert!(refused.help_text().unwrap().contains("pg_hba.conf has to ask the login"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_may_be_an_administrators_who_is_no_superuser() {
+    let (_server, url) = server("CREATEROLE CREATEDB");
+    let dir = tempfile::tempdir().unwrap();
+    let in_catalog = |mut config: tenantry::Config| {
+        config.catalog.url.clone_from(&url);
+        config
+    };
+    let tenancy = open(dir.path().into(), in_catalog, TENANT).await.open().await.unwrap();
+    tenancy.server_add(NewServer::new("main", &url)).await.unwrap();
+    migrated(&tenancy).await;
+    let acme = tenant(&tenancy, Isolation::Schema, "acme").await.unwrap();
+    user_add(&acme, "ann").await;
+    assert_eq!(users(&acme).await, ["ann"]);
 }

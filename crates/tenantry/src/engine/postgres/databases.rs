@@ -50,7 +50,8 @@ pub(super) async fn create(
             make_template(door, home, first, &template).await?;
             admin = door.control.admin().await?;
         }
-        copy(&mut admin, &name, &template).await?;
+        // Nobody can connect to the copy before it is closed to the public.
+        copy(&mut admin, &name, &template, "ALLOW_CONNECTIONS false").await?;
     }
     let secret = password.map(scram::secret).transpose()?;
     open_to(&mut admin, &name, secret.as_deref()).await?;
@@ -72,9 +73,8 @@ async fn is_there(admin: &mut PgConnection, database: &str) -> Result<bool> {
     Ok(sqlx::query_scalar(query).bind(database).fetch_one(admin).await?)
 }
 
-/// Nobody can connect to the copy before it is closed to the public.
-async fn copy(admin: &mut PgConnection, name: &str, template: &str) -> Result<()> {
-    let text = format!("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false", quoted(name), quoted(template));
+async fn copy(admin: &mut PgConnection, name: &str, template: &str, how: &str) -> Result<()> {
+    let text = format!("CREATE DATABASE {} TEMPLATE {} {how}", quoted(name), quoted(template));
     for _ in 1..TRIES {
         match admin.execute(AssertSqlSafe(text.clone())).await {
             Ok(_) => return Ok(()),
@@ -190,7 +190,9 @@ async fn make_template_anew(
     // Under another name first: one that bears the template's name is whole, even after `kill -9`.
     let half = format!("{name}_{}", scram::new_password()?.get(..8).unwrap_or("making"));
     lock(admin, "pg_try_advisory_lock", &half).await?;
-    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {} TEMPLATE template0", quoted(&half)))).await?;
+    let base = door.names.base();
+    let base = if is_there(admin, &base).await? { &base } else { "template0" };
+    copy(admin, &half, base, "").await?;
     let made = template_fill(door, home, &half, scripts).await;
     let published = match made {
         Ok(()) => publish(admin, &half, name).await,
@@ -230,7 +232,7 @@ async fn template_fill(door: &Door, home: &Home, database: &str, scripts: &[Arc<
             server::NO_LARGE_OBJECTS
         );
         connection.execute(AssertSqlSafe(text)).await?;
-        shared::import(connection, home).await?;
+        shared::import(connection, home, Some(&names.base())).await?;
         let site = Site::template(names);
         for script in scripts {
             scripts::apply(connection, names, &site, script).await?;
