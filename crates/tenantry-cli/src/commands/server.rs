@@ -33,7 +33,7 @@ with the key file, and shown nowhere.
 
 On PostgreSQL, tenants of row and schema isolation live in the database that the URL names, those of database isolation in
 databases of their own beside it. The administrator is a superuser, or has CREATEROLE and CREATEDB and owns the database;
-shared tables are shown in tenants' own databases by postgres_fdw, which only a superuser may set up. In that database
+shared tables are shown in tenants' own databases by postgres_fdw, which only a superuser may prepare. In that database
 three schemas are made (tenantry, tenant, shared), and everybody loses the right to make tables in its schema public and
 temporary ones. Apps sign in by restricted logins: without --app-url they are made, with passwords that are kept sealed.
 

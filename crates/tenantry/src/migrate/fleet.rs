@@ -556,8 +556,8 @@ const fn is_there(tenant: &Tenant) -> bool {
 /// An error with its causes, for the operator.
 fn full_text(error: &Error) -> String {
     let mut text = std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ");
-    // A file that was refused says what to write instead.
-    if let Some(help) = error.help_text().filter(|_| error.is_migration()) {
+    // A file that was refused says what to write instead, and a server that lacks something what to type.
+    if let Some(help) = error.help_text().filter(|_| error.is_migration() || error.is_unsupported()) {
         text.push_str("; ");
         text.push_str(help);
     }

@@ -10,6 +10,7 @@ use super::{
     control::Fresh,
     ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
+    rights::{self, Rights},
     schemas, scram,
     scripts::{self, Site},
     server,
@@ -41,6 +42,7 @@ pub(super) async fn create(
     let cut = scripts.iter().position(|s| !in_template(s)).unwrap_or(scripts.len());
     let (first, rest) = scripts.split_at(cut);
     let mut admin = door.control.admin().await?;
+    Rights::of(&mut admin).await?.require_for_databases()?;
     if !is_there(&mut admin, &name).await? {
         let template = door.names.template(&fingerprint(first, home));
         if !is_there(&mut admin, &template).await? {
@@ -48,7 +50,8 @@ pub(super) async fn create(
             make_template(door, home, first, &template).await?;
             admin = door.control.admin().await?;
         }
-        copy(&mut admin, &name, &template).await?;
+        // Nobody can connect to the copy before it is closed to the public.
+        copy(&mut admin, &name, &template, "ALLOW_CONNECTIONS false").await?;
     }
     let secret = password.map(scram::secret).transpose()?;
     open_to(&mut admin, &name, secret.as_deref()).await?;
@@ -70,9 +73,8 @@ async fn is_there(admin: &mut PgConnection, database: &str) -> Result<bool> {
     Ok(sqlx::query_scalar(query).bind(database).fetch_one(admin).await?)
 }
 
-/// Nobody can connect to the copy before it is closed to the public.
-async fn copy(admin: &mut PgConnection, name: &str, template: &str) -> Result<()> {
-    let text = format!("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false", quoted(name), quoted(template));
+async fn copy(admin: &mut PgConnection, name: &str, template: &str, how: &str) -> Result<()> {
+    let text = format!("CREATE DATABASE {} TEMPLATE {} {how}", quoted(name), quoted(template));
     for _ in 1..TRIES {
         match admin.execute(AssertSqlSafe(text.clone())).await {
             Ok(_) => return Ok(()),
@@ -101,10 +103,13 @@ async fn open_to(admin: &mut PgConnection, name: &str, secret: Option<&str>) -> 
              ELSE
                  ALTER ROLE {database} LOGIN NOINHERIT {password};
              END IF;
+             {member}
              REVOKE ALL ON DATABASE {database} FROM PUBLIC;
              GRANT CONNECT ON DATABASE {database} TO {database};
              ALTER DATABASE {database} ALLOW_CONNECTIONS true;
-         END $do$"
+         END $do$",
+        // Or its statements could not be stopped, nor its connections be cut off.
+        member = rights::membership(name)
     );
     admin.execute(AssertSqlSafe(text)).await?;
     Ok(())
@@ -145,6 +150,9 @@ async fn require_owner(own: &mut PgConnection, placement: &Placement) -> Result<
 /// Destroys a tenant's database and login; whoever is still connected is cut off. May be run again.
 pub(super) async fn remove(admin: &mut PgConnection, names: &Names, physical: &str) -> Result<()> {
     let name = names.of_tenant(physical);
+    if server::role_exists(admin, &name).await? {
+        rights::grant_to_myself(admin, &name).await?;
+    }
     admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name)))).await?;
     schemas::role_remove(admin, &name).await
 }
@@ -182,7 +190,9 @@ async fn make_template_anew(
     // Under another name first: one that bears the template's name is whole, even after `kill -9`.
     let half = format!("{name}_{}", scram::new_password()?.get(..8).unwrap_or("making"));
     lock(admin, "pg_try_advisory_lock", &half).await?;
-    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {} TEMPLATE template0", quoted(&half)))).await?;
+    let base = door.names.base();
+    let base = if is_there(admin, &base).await? { &base } else { "template0" };
+    copy(admin, &half, base, "").await?;
     let made = template_fill(door, home, &half, scripts).await;
     let published = match made {
         Ok(()) => publish(admin, &half, name).await,
@@ -222,7 +232,7 @@ async fn template_fill(door: &Door, home: &Home, database: &str, scripts: &[Arc<
             server::NO_LARGE_OBJECTS
         );
         connection.execute(AssertSqlSafe(text)).await?;
-        shared::import(connection, home).await?;
+        shared::import(connection, home, Some(&names.base())).await?;
         let site = Site::template(names);
         for script in scripts {
             scripts::apply(connection, names, &site, script).await?;

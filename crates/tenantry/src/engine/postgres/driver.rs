@@ -166,7 +166,10 @@ impl Driver for PgDriver {
             "0A000" => error.routine() == Some("RevalidateCachedQuery"),
             "26000" => true,
             // A type of the same name in another tenant's schema: the driver knows types by their names.
-            "42804" | "42846" | "42883" => link.has_seen_several(),
+            "42804" | "42846" | "42883" => link.suspect_types(),
+            // Or of one that is not there any more.
+            "XX000" if error.message().starts_with("cache lookup failed for type") => link.suspect_types(),
+            "42704" if error.routine() == Some("lookup_type_cache") => link.suspect_types(),
             _ => false,
         }
     }

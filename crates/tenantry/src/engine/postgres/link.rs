@@ -95,10 +95,6 @@ impl PgLink {
         Err(refused.into())
     }
 
-    pub(super) fn has_seen_several(&self) -> bool {
-        self.tenants.len() > 1
-    }
-
     /// Whether the server is known to have gone.
     pub(super) fn is_lost(&self) -> bool {
         self.wire.as_ref().is_some_and(|wire| wire.is_lost())
@@ -226,17 +222,35 @@ impl PgLink {
     async fn meet(&mut self, scope: &PgScope) -> Result<bool, sqlx::Error> {
         let Some(tenant) = scope.schema_of else { return Ok(false) };
         let before = self.tenant.replace(tenant);
-        if before.is_some_and(|before| before != tenant)
-            && self.control.own_types.are_there()
-            && !self.forget_statements().await
-        {
-            return Err(sqlx::Error::WorkerCrashed);
+        if before.is_some_and(|before| before != tenant) && self.meets_other_types().await? {
+            let forgotten = self.forget_statements().await;
+            forgotten.then_some(()).ok_or(sqlx::Error::WorkerCrashed)?;
         }
         if !self.tenants.contains_key(&tenant) {
             return Ok(true);
         }
         self.served(Some(tenant));
         Ok(false)
+    }
+
+    async fn meets_other_types(&mut self) -> Result<bool, sqlx::Error> {
+        let control = Arc::clone(&self.control);
+        if control.own_types.are_suspected() {
+            let (connection, busy) = self.start_own();
+            let asked = control.own_types.ask(connection).await;
+            *busy = !at_rest(&asked);
+            asked?;
+        }
+        Ok(control.own_types.are_there())
+    }
+
+    /// Another tenant's type was bound, it seems: what is prepared and known is of no use.
+    pub(super) fn suspect_types(&self) -> bool {
+        let can_be = self.tenants.len() > 1;
+        if can_be {
+            self.control.own_types.suspect();
+        }
+        can_be
     }
 
     fn served(&mut self, tenant: Option<TenantId>) {

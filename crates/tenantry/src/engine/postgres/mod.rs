@@ -24,6 +24,7 @@ pub(crate) mod lex;
 mod link;
 mod names;
 mod prelude;
+mod rights;
 mod rows;
 mod rules;
 mod schemas;
@@ -219,7 +220,7 @@ impl PostgresEngine {
         }
         let home = self.home().await?;
         let mut admin = self.control.admin().await?;
-        shared::import(&mut admin, &home).await?;
+        shared::import(&mut admin, &home, None).await?;
         sqlx::Executor::execute(&mut *admin, sqlx::AssertSqlSafe(server::shared_grants(&self.door.names))).await?;
         admin.done();
         Ok(())
@@ -268,7 +269,7 @@ impl PostgresEngine {
         };
         let home = self.home().await?;
         let mut own = self.control.admin_of(Some(&self.door.names.of_tenant(&placement.physical))).await?;
-        let refreshed = shared::import(&mut own.connection, &home).await;
+        let refreshed = shared::import(&mut own.connection, &home, None).await;
         own.close().await;
         refreshed
     }

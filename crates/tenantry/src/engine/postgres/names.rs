@@ -88,6 +88,11 @@ impl Names {
         format!("{}{physical}", self.prefix())
     }
 
+    /// A database that a superuser has prepared, where the administrator is none: templates are made of it.
+    pub(super) fn base(&self) -> String {
+        format!("{}base", self.prefix())
+    }
+
     /// A migrated database that new ones are copied from.
     pub(super) fn template(&self, fingerprint: &str) -> String {
         format!("{}tpl_{fingerprint}", self.prefix())

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use super::{
     ledger,
     names::{Names, literal, quoted},
+    rights,
     scripts::{self, Site},
     server,
 };
@@ -96,7 +97,7 @@ async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&
              END IF;
          END $do$",
         lock = server::LOCK,
-        member = server::membership(login),
+        member = rights::membership(login),
         login = quoted(login)
     );
     connection.execute(AssertSqlSafe(text)).await?;
@@ -123,12 +124,11 @@ pub(super) async fn remove(connection: &mut PgConnection, names: &Names, physica
 
 /// Drops a role with all rights that it was given in this database.
 pub(super) async fn role_remove(connection: &mut PgConnection, role: &str) -> Result<()> {
-    let (name, role) = (literal(role), quoted(role));
+    let (name, member, role) = (literal(role), rights::membership(role), quoted(role));
     let text = format!(
         "DO $do$ BEGIN
              IF EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
-                 -- A member by way of a role that does not inherit has not its rights.
-                 IF NOT pg_has_role({name}, 'USAGE') THEN GRANT {role} TO CURRENT_USER; END IF;
+                 {member}
                  DROP OWNED BY {role} CASCADE;
                  DROP ROLE {role};
              END IF;

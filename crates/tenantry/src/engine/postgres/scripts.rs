@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use super::{
     ledger, link,
     names::{Names, SHARED, TENANT, quoted},
-    prelude,
+    prelude, rights,
     rules::{self, Breach, Rules},
     scope::path,
     server,
@@ -253,7 +253,7 @@ async fn run_data(connection: &mut PgConnection, site: &Site, script: &Script) -
         // Purged in the meantime: it gets no rows any more.
         return Ok(());
     }
-    server::grant_to_myself(connection, &site.role).await?;
+    rights::grant_to_myself(connection, &site.role).await?;
     let settings = format!(
         "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
         path(&site.schema),

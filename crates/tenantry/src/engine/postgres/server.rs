@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     names::{Names, SHARED, TENANT, literal, quoted},
+    rights::{self, Rights, grant_to_myself},
     rules, scram,
     scripts::Site,
 };
@@ -50,6 +51,7 @@ pub(super) async fn prepare(
     password: Option<&str>,
 ) -> Result<()> {
     require_version(admin)?;
+    Rights::of(admin).await?.require_for_server()?;
     admin.execute("BEGIN").await?;
     let prepared = prepare_in_tx(admin, names, installation, password).await;
     let end = if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" };
@@ -98,7 +100,7 @@ async fn login_make(admin: &mut PgConnection, names: &Names, login: &str, secret
         return grant_to_myself(admin, login).await;
     }
     if role_exists(admin, login).await? {
-        return Ok(());
+        return rights::require_to_stop_in_tx(admin, login).await;
     }
     Err(Error::new(ErrorKind::NotFound, format!("the server has no login `{login}`, which --app-url names"))
         .help(format!("CREATE ROLE \"{login}\" LOGIN NOINHERIT PASSWORD '...', or leave --app-url out")))
@@ -113,32 +115,11 @@ pub(super) async fn role(admin: &mut PgConnection, name: &str, attributes: &str,
     Ok(())
 }
 
-async fn role_exists(admin: &mut PgConnection, name: &str) -> Result<bool> {
+pub(super) async fn role_exists(admin: &mut PgConnection, name: &str) -> Result<bool> {
     Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
         .bind(name)
         .fetch_one(admin)
         .await?)
-}
-
-/// An administrator that is no superuser has to be a member of the roles that it acts as.
-pub(super) async fn grant_to_myself(admin: &mut PgConnection, role: &str) -> Result<()> {
-    admin.execute(AssertSqlSafe(format!("DO $$ BEGIN {} END $$", membership(role)))).await?;
-    Ok(())
-}
-
-/// The statement of a DO block that makes an administrator a member; from version 16 on a membership says for itself what
-/// it is good for, and that of a role's maker is good for nothing.
-pub(super) fn membership(role: &str) -> String {
-    let role = quoted(role);
-    format!(
-        "IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-             IF current_setting('server_version_num')::int >= 160000 THEN
-                 EXECUTE 'GRANT {role} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE';
-             ELSE
-                 GRANT {role} TO CURRENT_USER;
-             END IF;
-         END IF;"
-    )
 }
 
 /// Two installations in one database would share their tables.

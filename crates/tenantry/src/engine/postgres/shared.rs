@@ -10,7 +10,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgConnection, PgSslMode},
 };
 
-use super::names::{SHARED, literal, quoted};
+use super::{
+    names::{SHARED, literal, quoted},
+    rights::Rights,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     secret::Secret,
@@ -81,11 +84,12 @@ impl Home {
         options.join(", ")
     }
 
-    fn mapping_options(&self, verb: &str) -> String {
+    fn mapping_options(&self, verb: &str, rights: &Rights) -> String {
         let password = self.password.as_ref().map(|p| format!(", {verb} password {}", literal(p.expose())));
-        // The administrator vouches for the way: a server that trusts its own machine asks for no password.
+        // A superuser vouches for the way: a server that trusts its own machine asks for no password.
+        let trusted = rights.is_superuser.then(|| format!(", {verb} password_required 'false'"));
         let (user, password) = (literal(&self.reader), password.unwrap_or_default());
-        format!("{verb} user {user}{password}, {verb} password_required 'false'")
+        format!("{verb} user {user}{password}{}", trusted.unwrap_or_default())
     }
 }
 
@@ -138,39 +142,22 @@ pub(super) async fn form(connection: &mut PgConnection) -> Result<Option<String>
     Ok(sqlx::query_scalar(query).fetch_optional(connection).await?.flatten())
 }
 
-/// Makes the shared tables of another database show what is at home now. May be run again.
-pub(super) async fn import(connection: &mut PgConnection, home: &Home) -> Result<()> {
+/// Makes the shared tables of another database show what is at home now. May be run again. A database that is being made
+/// can be made of a `base` that somebody has prepared.
+pub(super) async fn import(connection: &mut PgConnection, home: &Home, base: Option<&str>) -> Result<()> {
     if form(connection).await?.as_deref() == Some(home.fingerprint()) {
         return Ok(());
     }
+    let rights = Rights::of(connection).await?;
     connection.execute("BEGIN").await?;
-    let imported = import_in_tx(connection, home).await;
+    let imported = import_in_tx(connection, home, &rights, base).await;
     connection.execute(if imported.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     imported
 }
 
-async fn import_in_tx(connection: &mut PgConnection, home: &Home) -> Result<()> {
+async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Rights, base: Option<&str>) -> Result<()> {
     if !home.things.is_empty() {
-        connection.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA tenantry").await.map_err(no_fdw)?;
-        let text = format!(
-            "SET LOCAL search_path = shared, pg_temp;
-             SET LOCAL check_function_bodies = off;
-             DO $home$ BEGIN
-                 IF EXISTS (SELECT FROM pg_foreign_server WHERE srvname = 'tenantry_home') THEN
-                     ALTER SERVER tenantry_home OPTIONS ({});
-                     ALTER USER MAPPING FOR PUBLIC SERVER tenantry_home OPTIONS ({});
-                 ELSE
-                     CREATE SERVER tenantry_home FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({});
-                     CREATE USER MAPPING FOR PUBLIC SERVER tenantry_home OPTIONS ({});
-                 END IF;
-             END $home$",
-            home.server_options("SET"),
-            home.mapping_options("SET"),
-            home.server_options(""),
-            home.mapping_options("")
-        );
-        connection.execute(QUIET).await.map_err(no_fdw)?;
-        connection.execute(AssertSqlSafe(text)).await.map_err(no_fdw)?;
+        lead_home(connection, home, rights).await.map_err(|cause| no_fdw(cause, rights, base))?;
     }
     let mut there = tables(connection).await?;
     for thing in &home.things {
@@ -186,9 +173,52 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home) -> Result<()> 
     for gone in there.keys() {
         drop_table(connection, gone).await?;
     }
+    try_the_way(connection, home, rights).await?;
     let mark = format!("COMMENT ON SCHEMA {SHARED} IS {}", literal(&home.form));
     connection.execute(AssertSqlSafe(mark)).await?;
     Ok(())
+}
+
+/// Makes the way by which foreign tables are read, or brings it to where home is now.
+async fn lead_home(connection: &mut PgConnection, home: &Home, rights: &Rights) -> Result<(), sqlx::Error> {
+    connection.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA tenantry").await?;
+    let text = format!(
+        "SET LOCAL search_path = shared, pg_temp;
+         SET LOCAL check_function_bodies = off;
+         DO $home$ BEGIN
+             IF EXISTS (SELECT FROM pg_foreign_server WHERE srvname = 'tenantry_home') THEN
+                 ALTER SERVER tenantry_home OPTIONS ({});
+                 ALTER USER MAPPING FOR PUBLIC SERVER tenantry_home OPTIONS ({});
+             ELSE
+                 CREATE SERVER tenantry_home FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({});
+                 CREATE USER MAPPING FOR PUBLIC SERVER tenantry_home OPTIONS ({});
+             END IF;
+         END $home$",
+        home.server_options("SET"),
+        home.mapping_options("SET", rights),
+        home.server_options(""),
+        home.mapping_options("", rights)
+    );
+    connection.execute(QUIET).await?;
+    connection.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+/// Nobody vouches for the way of an administrator who is no superuser: whether it leads home is known now, and not when an
+/// app reads.
+async fn try_the_way(connection: &mut PgConnection, home: &Home, rights: &Rights) -> Result<()> {
+    let table = home.things.iter().find_map(|thing| thing.table.as_ref());
+    let Some((table, _)) = table.filter(|_| !rights.is_superuser) else { return Ok(()) };
+    let read = connection.execute(AssertSqlSafe(format!("SELECT FROM shared.{} LIMIT 0", quoted(table)))).await;
+    read.map(drop).map_err(|cause| {
+        Error::new(ErrorKind::Unsupported, "the shared tables cannot be read from a tenant's own database")
+            .caused_by(cause)
+            .help(format!(
+                "the database has to be reached from its own server at the address in the admin URL, and pg_hba.conf has to \
+                 ask the login `{}` for its password (scram-sha-256)",
+                home.reader
+            ))
+    })
 }
 
 /// The tables that are shown already, by name, with their columns.
@@ -212,9 +242,14 @@ async fn drop_table(connection: &mut PgConnection, name: &str) -> Result<()> {
     })
 }
 
-/// Said by itself, so that the text with the password is never logged: only a superuser may, and only one gets this far.
-const QUIET: &str = "SET LOCAL log_statement = 'none'; SET LOCAL log_min_error_statement = 'panic'; \
-                     SET LOCAL log_min_duration_statement = -1";
+/// Said by itself, so that the text with the password is never logged. Others than superusers may not say so; the password
+/// opens the shared tables to readers and nothing else.
+const QUIET: &str = "
+DO $quiet$ BEGIN
+    PERFORM set_config('log_statement', 'none', true), set_config('log_min_error_statement', 'panic', true),
+            set_config('log_min_duration_statement', '-1', true);
+EXCEPTION WHEN insufficient_privilege THEN NULL;
+END $quiet$";
 
 const fn ssl_mode(mode: PgSslMode) -> &'static str {
     match mode {
@@ -226,11 +261,14 @@ const fn ssl_mode(mode: PgSslMode) -> &'static str {
     }
 }
 
-fn no_fdw(cause: sqlx::Error) -> Error {
+fn no_fdw(cause: sqlx::Error, rights: &Rights, base: Option<&str>) -> Error {
+    let (name, database) = (quoted(&rights.name), quoted(base.unwrap_or(&rights.database)));
+    let make = base.map(|_| format!("CREATE DATABASE {database} OWNER {name} TEMPLATE template0;\n"));
     Error::new(ErrorKind::Unsupported, "the shared tables cannot be shown in a tenant's own database")
         .caused_by(cause)
-        .help(
-            "they reach it by postgres_fdw, which only a superuser may set up: give the server a superuser's admin URL, \
-             or use schema or row isolation",
-        )
+        .help(format!(
+            "use schema or row isolation, or let a superuser of that server say, once:\n{}\\connect {database}\nCREATE \
+             EXTENSION IF NOT EXISTS postgres_fdw;\nGRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO {name};",
+            make.unwrap_or_default()
+        ))
 }

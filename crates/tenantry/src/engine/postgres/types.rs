@@ -25,6 +25,8 @@ SELECT EXISTS (SELECT FROM own JOIN pg_namespace n ON n.oid = own.namespace WHER
 #[derive(Default)]
 pub(super) struct OwnTypes {
     are_there: AtomicBool,
+    /// Whether a statement failed as it would with another tenant's type.
+    suspected: AtomicBool,
     asked: Mutex<Option<Instant>>,
 }
 
@@ -33,11 +35,26 @@ impl OwnTypes {
         self.are_there.load(Ordering::Relaxed)
     }
 
+    /// A migration has made the first ones, it seems, while connections were open. Or the statement was wrong by itself: so
+    /// it is asked.
+    pub(super) fn suspect(&self) {
+        self.suspected.fetch_or(!self.are_there(), Ordering::Relaxed);
+    }
+
+    pub(super) fn are_suspected(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed)
+    }
+
     /// Asks on a new connection, unless it was asked a moment ago: a migration may make the first type at any time.
     pub(super) async fn look(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if self.are_there() || !self.is_due() {
             return Ok(());
         }
+        self.ask(connection).await
+    }
+
+    pub(super) async fn ask(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.suspected.store(false, Ordering::Relaxed);
         let found = sqlx::raw_sql(ASK).fetch_one(connection).await?.try_get(0)?;
         self.are_there.fetch_or(found, Ordering::Relaxed);
         Ok(())

@@ -1,0 +1,1 @@
+CREATE TABLE languages (code text PRIMARY KEY, name text NOT NULL);
