@@ -1,6 +1,9 @@
 //! PostgreSQL: rows in common tables, a schema, or a database per tenant.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement,
@@ -191,6 +194,21 @@ impl PostgresEngine {
     }
 
     async fn remove(&self, placement: &Placement) -> Result<()> {
+        let started = Instant::now();
+        while let Err(error) = self.try_remove(placement).await {
+            if !scripts::waits_for_lock(&error) {
+                return Err(error);
+            }
+            if started.elapsed() > scripts::PATIENCE {
+                return Err(in_use(placement, error));
+            }
+            // No connection is held meanwhile: who is waited for may need one.
+            tokio::time::sleep(scripts::PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn try_remove(&self, placement: &Placement) -> Result<()> {
         let names = &self.door.names;
         let mut admin = self.control.admin().await?;
         match placement.isolation {
@@ -272,6 +290,13 @@ impl PostgresEngine {
         own.close().await;
         refreshed
     }
+}
+
+/// A purge that has waited for long enough.
+fn in_use(placement: &Placement, cause: Error) -> Error {
+    Error::new(ErrorKind::OperationRunning, format!("somebody has the data of tenant {} locked", placement.id))
+        .caused_by(cause)
+        .help("end the migration, or the oldest transaction in pg_stat_activity, and run the command again")
 }
 
 /// Names, the app's way in, and the password of the logins that the engine makes.

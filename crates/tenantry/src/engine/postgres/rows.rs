@@ -73,6 +73,7 @@ async fn make_tables_in_tx(
     scripts: &[Arc<Script>],
 ) -> Result<()> {
     let of = |kind| scripts.iter().map(AsRef::as_ref).filter(|s: &&Script| s.kind == kind).collect::<Vec<_>>();
+    scripts::lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
     scripts::in_tx(connection, names, site, &of(ScriptKind::Schema)).await?;
     ledger::write(connection, &site.target, &of(ScriptKind::Data)).await
 }
@@ -90,6 +91,9 @@ pub(super) async fn remove(connection: &mut PgConnection, names: &Names, placeme
 }
 
 async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &Placement) -> Result<()> {
+    // First of all: a data file that runs for it would fill tables that this knows nothing of.
+    scripts::lock(connection, &placement.physical, "pg_try_advisory_xact_lock").await?;
+    ledger::bury(connection, &placement.physical).await?;
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.oid DESC",
@@ -97,14 +101,16 @@ async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &
     .bind(TENANT)
     .fetch_all(&mut *connection)
     .await?;
-    scripts::lock(connection, &placement.physical, "pg_try_advisory_xact_lock").await?;
-    ledger::bury(connection, &placement.physical).await?;
     if tables.is_empty() {
         return Ok(());
     }
     let id = placement.id;
     // As the owner, who is bound by the walls too: it could delete no other tenant's rows.
-    let scope = format!("SET LOCAL tenantry.tenant = '{id}'; SET LOCAL ROLE {}", quoted(&names.owner()));
+    let scope = format!(
+        "SET LOCAL lock_timeout = '{}'; SET LOCAL tenantry.tenant = '{id}'; SET LOCAL ROLE {}",
+        scripts::DATA_LOCK_TIMEOUT,
+        quoted(&names.owner())
+    );
     connection.execute(AssertSqlSafe(scope)).await?;
     let deletes: Vec<String> = tables
         .iter()
