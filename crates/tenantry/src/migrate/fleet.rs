@@ -1,6 +1,9 @@
 //! A fleet of targets: the shared tables first, then tenants in waves, several at once.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream};
 use globset::{Glob, GlobMatcher};
@@ -9,12 +12,15 @@ use serde::Serialize;
 use super::{Migrations, plan};
 use crate::{
     catalog::{Catalog, TenantFilter},
-    engine::{Engine, Script, ScriptKind, Target},
+    engine::{Engine, Patience, Script, ScriptKind, Target},
     error::{Error, ErrorKind, Result},
     failpoint::Failpoints,
     scope::{ServerHandle, Servers},
     tenant::{Isolation, Tenant, TenantState},
 };
+
+/// A tenant that fails after this time has waited for somebody.
+const LONG: Duration = Duration::from_secs(10);
 
 /// How to go through a fleet.
 #[derive(Clone, Debug)]
@@ -486,7 +492,7 @@ impl Fleet {
     /// its own scope; one that fails does not stop the others, but the file counts as applied only when all have it.
     async fn apply(&self, job: &Job, script: &Script, left: &mut Left) -> Result<()> {
         if job.target != Target::Rows || script.kind != ScriptKind::Data {
-            return job.engine.apply(&job.target, script).await;
+            return job.engine.apply(&job.target, script, Patience::Long).await;
         }
         self.apply_to_each(job, job.rows.iter(), script, left).await?;
         if left.failed.is_empty() {
@@ -502,8 +508,15 @@ impl Fleet {
         script: &Script,
         left: &mut Left,
     ) -> Result<()> {
+        let mut patience = Patience::Long;
         for tenant in tenants {
-            let Err(error) = job.engine.apply(&Target::Tenant(tenant.placement()), script).await else { continue };
+            let asked = Instant::now();
+            let target = Target::Tenant(tenant.placement());
+            let Err(error) = job.engine.apply(&target, script, patience).await else { continue };
+            if asked.elapsed() > LONG {
+                // It may be the table that somebody holds: the fleet would be kept once for each tenant.
+                patience = Patience::None;
+            }
             let key = tenant.key.to_string();
             if !self.is_gone(tenant).await? {
                 left.failed.push((tenant.clone(), full_text(&error)));

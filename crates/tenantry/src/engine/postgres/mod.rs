@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement,
-    Scope, Script, Target, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Patience, Place,
+    Placement, Scope, Script, Target, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -263,10 +263,11 @@ impl PostgresEngine {
         Ok(applied.into())
     }
 
-    async fn apply_to(&self, target: &Target, script: &Script) -> Result<()> {
+    async fn apply_to(&self, target: &Target, script: &Script, patience: Patience) -> Result<()> {
         // A connection of its own: a file may leave anything behind.
         let mut own = self.control.admin_of(self.database_of(target).as_deref()).await?;
-        let applied = scripts::apply(&mut own.connection, &self.door.names, &self.site(target), script).await;
+        let (connection, site) = (&mut own.connection, self.site(target));
+        let applied = scripts::apply_with(connection, &self.door.names, &site, script, patience).await;
         own.close().await;
         applied
     }
@@ -418,8 +419,8 @@ impl Engine for PostgresEngine {
         Box::pin(self.ledger_of(target))
     }
 
-    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.apply_to(target, script))
+    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script, patience: Patience) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.apply_to(target, script, patience))
     }
 
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {

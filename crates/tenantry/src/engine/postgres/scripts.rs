@@ -15,7 +15,7 @@ use super::{
     text,
 };
 use crate::{
-    engine::{Placement, Script, ScriptKind},
+    engine::{Patience, Placement, Script, ScriptKind},
     error::{Error, ErrorKind, Result},
     ident::Ident,
     tenant::Isolation,
@@ -146,15 +146,25 @@ impl Site {
 
 /// Applies one file and writes it down, in one transaction unless it asks for none. Applied already: nothing.
 pub(super) async fn apply(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    apply_with(connection, names, site, script, Patience::Long).await
+}
+
+pub(super) async fn apply_with(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    script: &Script,
+    patience: Patience,
+) -> Result<()> {
     let started = Instant::now();
     loop {
         let tried = if script.no_transaction {
             apply_plain(connection, names, site, script).await
         } else {
-            apply_in_tx(connection, names, site, &[script]).await
+            apply_in_tx(connection, names, site, script, patience).await
         };
         match tried {
-            Err(error) if waits_for_lock(&error) && started.elapsed() < PATIENCE => {
+            Err(error) if waits_for_lock(&error) && patience == Patience::Long && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(PAUSE).await;
             }
             done => return done,
@@ -169,17 +179,22 @@ pub(super) fn waits_for_lock(error: &Error) -> bool {
     error.kind() == ErrorKind::OperationRunning || matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
-pub(super) async fn apply_in_tx(
+async fn apply_in_tx(
     connection: &mut PgConnection,
     names: &Names,
     site: &Site,
-    scripts: &[&Script],
+    script: &Script,
+    patience: Patience,
 ) -> Result<()> {
-    connection.execute("BEGIN").await?;
+    let lock_timeout = match (script.kind, patience) {
+        (ScriptKind::Data, Patience::Long) => DATA_LOCK_TIMEOUT,
+        _ => LOCK_TIMEOUT,
+    };
+    connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{lock_timeout}'"))).await?;
     let applied = async {
         lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
         require_there(connection, site).await?;
-        in_tx(connection, names, site, scripts).await
+        in_tx(connection, names, site, &[script]).await
     }
     .await;
     connection.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
@@ -280,8 +295,7 @@ async fn run_data(connection: &mut PgConnection, site: &Site, script: &Script) -
     };
     server::grant_to_myself(connection, &site.role).await?;
     let settings = format!(
-        "SET LOCAL lock_timeout = '{DATA_LOCK_TIMEOUT}'; SET LOCAL search_path = {}; \
-         SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
+        "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
         path(&site.schema),
         quoted(&site.role)
     );
