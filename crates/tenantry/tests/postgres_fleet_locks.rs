@@ -131,7 +131,27 @@ async fn a_tenant_whose_table_somebody_holds_is_told_of_and_taken_by_the_next_ru
         locked_common_tables(CHANGE),
         a_locked_row(),
         a_purge_that_cannot_have_its_tables(),
+        a_reader_of_the_shared_tables(),
     );
+}
+
+/// Holds the tenant's own form of the table, and nothing at home.
+const READ: &str = "EXPLAIN SELECT FROM shared.plans";
+
+/// In the tenant's own database, where they are shown anew after a change.
+async fn a_reader_of_the_shared_tables() {
+    let mut locked = Locked::new(Kind::PostgresDatabase, ALTER, READ).await;
+    let shared = SHARED.iter().copied().chain([("0002_prices.sql", "ALTER TABLE plans ADD COLUMN price bigint")]);
+    let migrations = Migrations::embedded(TENANT.iter().copied().chain([ALTER]), shared).unwrap();
+    let dir = locked.place.dir.path().into();
+    locked.next = open(dir, |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+    let (report, _) = locked.up().await;
+    assert_eq!(report.failed, 1, "{report:?}");
+    let failed = report.targets.iter().find(|t| t.error.is_some()).unwrap();
+    assert_eq!((failed.target.as_str(), failed.version), ("t2", 1));
+    let why = failed.error.as_deref().unwrap();
+    assert!(why.contains("somebody reads the shared table `plans`") && why.contains("pg_stat_activity"), "{why}");
+    locked.ends_well().await;
 }
 
 /// It is told of too, with what to do, and nobody is let in meanwhile; run again it ends.

@@ -3,14 +3,17 @@
 //! They have one home per installation. `postgres_fdw` shows them, for reading, in every tenant's own database and on the
 //! other servers: nothing is copied, so nothing can be stale. Extensions, enums and functions of the schema come along.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use sqlx::{
     AssertSqlSafe, Executor, Row,
     postgres::{PgConnectOptions, PgConnection, PgSslMode},
 };
 
-use super::names::{SHARED, literal, quoted};
+use super::{
+    names::{SHARED, literal, quoted},
+    scripts,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     secret::Secret,
@@ -143,7 +146,20 @@ pub(super) async fn import(connection: &mut PgConnection, home: &Home) -> Result
     if form(connection).await?.as_deref() == Some(home.fingerprint()) {
         return Ok(());
     }
-    connection.execute("BEGIN").await?;
+    let started = Instant::now();
+    loop {
+        match try_import(connection, home).await {
+            // Whoever reads a table that is shown anew is waited for as in a migration, so that others can pass.
+            Err(error) if scripts::waits_for_lock(&error) && started.elapsed() < scripts::PATIENCE => {
+                tokio::time::sleep(scripts::PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn try_import(connection: &mut PgConnection, home: &Home) -> Result<()> {
+    connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{}'", scripts::LOCK_TIMEOUT))).await?;
     let imported = import_in_tx(connection, home).await;
     connection.execute(if imported.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     imported
@@ -203,6 +219,14 @@ async fn tables(connection: &mut PgConnection) -> Result<HashMap<String, String>
 async fn drop_table(connection: &mut PgConnection, name: &str) -> Result<()> {
     let text = format!("DROP FOREIGN TABLE shared.{}", quoted(name));
     connection.execute(AssertSqlSafe(text)).await.map(drop).map_err(|cause| {
+        if cause.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03")) {
+            return Error::new(
+                ErrorKind::Migration,
+                format!("somebody reads the shared table `{name}`, which has changed"),
+            )
+            .caused_by(cause)
+            .help("end the oldest transaction in pg_stat_activity and run `tenantry migrate up`");
+        }
         Error::new(
             ErrorKind::Migration,
             format!("the shared table `{name}` has changed, and a tenant's view needs its old form"),
