@@ -31,7 +31,7 @@ async fn creating() -> (tempfile::TempDir, Catalog, Operation) {
         password: None,
         domains: Vec::new(),
     };
-    let Reserved::New(operation) = catalog.tenant_reserve(new).await.unwrap() else { panic!("the key is free") };
+    let Ok(Reserved::New(operation)) = catalog.tenant_reserve(new).await else { unreachable!("the key is free") };
     (dir, catalog, operation)
 }
 
