@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, UpdateMany, sea_query::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, UpdateMany, sea_query::Expr};
 
 use super::{
     Catalog, clock,
@@ -162,6 +162,31 @@ impl Catalog {
         self.write(Durability::Progress, move |tx| Box::pin(async move { require_lease(tx, &operation).await })).await
     }
 
+    /// As [`Catalog::operation_renew`], from beside the work: that may have ended the operation a moment ago.
+    ///
+    /// # Errors
+    /// `OperationRunning` if the lease was lost: the work must not go on.
+    pub(crate) async fn operation_heartbeat(&self, operation: &Operation) -> Result<()> {
+        match self.operation_renew(operation).await {
+            Err(error) if error.kind() == ErrorKind::OperationRunning => {
+                if self.has_ended(operation).await? {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+            done => done,
+        }
+    }
+
+    /// Whether its owner, and nobody who took it over, has ended it.
+    async fn has_ended(&self, operation: &Operation) -> Result<bool> {
+        let ended = operation::Entity::find_by_id(&operation.id)
+            .filter(operation::Column::Owner.eq(&operation.owner))
+            .filter(operation::Column::State.ne("running"));
+        Ok(ended.count(self.0.store.read()).await.map_err(unavailable)? > 0)
+    }
+
     /// Takes over the operation on that tenant if its owner has not been heard of for the time of a lease.
     pub(crate) async fn operation_take_over(&self, tenant: TenantId) -> Result<Option<Operation>> {
         let owner = new_owner();
@@ -211,3 +236,6 @@ impl Catalog {
         rows.into_iter().map(|r| r.tenant_id.parse()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

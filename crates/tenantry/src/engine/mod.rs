@@ -26,6 +26,15 @@ pub(crate) use sql_text::SqlText;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// How long a migration waits for whoever holds a lock that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As long as one may keep a fleet.
+    Long,
+    /// It is tried once: others have waited for the same in vain.
+    None,
+}
+
 /// What a database engine can do. What it cannot do is an error that names what to use instead, never silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
@@ -147,7 +156,7 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Ledger>>;
 
     /// Applies one file and writes its ledger row, in one transaction where the engine can. Applied already: nothing.
-    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>>;
+    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script, patience: Patience) -> BoxFuture<'a, Result<()>>;
 
     /// Writes a file's ledger row without running it.
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>>;

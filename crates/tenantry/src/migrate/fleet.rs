@@ -1,6 +1,9 @@
 //! A fleet of targets: the shared tables first, then tenants in waves, several at once.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream};
 use globset::{Glob, GlobMatcher};
@@ -9,12 +12,15 @@ use serde::Serialize;
 use super::{Migrations, plan};
 use crate::{
     catalog::{Catalog, TenantFilter},
-    engine::{Engine, Script, ScriptKind, Target},
+    engine::{Engine, Patience, Script, ScriptKind, Target},
     error::{Error, ErrorKind, Result},
     failpoint::Failpoints,
     scope::{ServerHandle, Servers},
     tenant::{Isolation, Tenant, TenantState},
 };
+
+/// A tenant that fails after this time has waited for somebody.
+const LONG: Duration = Duration::from_secs(10);
 
 /// How to go through a fleet.
 #[derive(Clone, Debug)]
@@ -127,6 +133,8 @@ pub struct FleetReport {
     pub failed: usize,
     /// How many were not tried, because too much had failed before.
     pub not_tried: usize,
+    /// Tenants that were purged before anything could be applied to them: nothing of them is left to migrate.
+    pub gone: Vec<String>,
 }
 
 /// Something that happened while a fleet is migrated.
@@ -171,6 +179,23 @@ struct Job {
     refresh: bool,
     /// Data files that every tenant of tables in common has to have by now.
     data: Vec<Arc<Script>>,
+}
+
+/// What came of one job.
+#[derive(Default)]
+struct Ended {
+    /// The target itself first, then each tenant of tables in common that failed.
+    tried: Vec<TargetReport>,
+    /// Tenants that were purged in the meantime: there is nothing to migrate, and nothing has failed.
+    gone: Vec<String>,
+}
+
+/// Tenants of tables in common whose data could not be changed.
+#[derive(Default)]
+struct Left {
+    failed: Vec<(Tenant, String)>,
+    /// Why it could not is that they were purged in the meantime.
+    gone: Vec<String>,
 }
 
 impl Job {
@@ -381,7 +406,9 @@ impl Fleet {
         let mut running = stream::iter(wave).map(|job| self.run(job)).buffer_unordered(options.parallel);
         while let Some(done) = running.next().await {
             left -= 1;
-            for done in done? {
+            let Ended { tried, gone } = done?;
+            report.gone.extend(gone);
+            for done in tried {
                 report.failed += usize::from(done.error.is_some());
                 on(MigrateEvent::Done(done.clone()));
                 report.targets.push(done);
@@ -394,88 +421,110 @@ impl Fleet {
         Ok(())
     }
 
-    async fn run(&self, job: Job) -> Result<Vec<TargetReport>> {
+    async fn run(&self, job: Job) -> Result<Ended> {
         let fleet = self.clone();
         // A task of its own: a caller that goes away leaves no target between its database and the catalog.
         let task = tokio::spawn(async move { fleet.run_to_end(job).await });
         task.await.map_err(|e| Error::new(ErrorKind::Internal, "a migration was cut off").caused_by(e))?
     }
 
-    async fn run_to_end(&self, job: Job) -> Result<Vec<TargetReport>> {
+    async fn run_to_end(&self, job: Job) -> Result<Ended> {
         let mut report = TargetReport { target: job.name.clone(), version: job.version, applied: 0, error: None };
-        let mut failed = Vec::new();
+        let mut left = Left::default();
         if let (true, Some(tenant)) = (job.refresh, &job.tenant) {
             let refreshed = job.engine.shared_refresh(Some(&tenant.placement())).await;
             report.error = refreshed.err().map(|error| full_text(&error));
         }
         for script in job.data.iter().filter(|_| job.target == Target::Rows) {
-            for tenant in job.stragglers() {
-                if let Err(error) = job.engine.apply(&Target::Tenant(tenant.placement()), script).await {
-                    failed.push((tenant.clone(), full_text(&error)));
-                }
+            self.apply_to_each(&job, job.stragglers(), script, &mut left).await?;
+        }
+        if !left.failed.is_empty() {
+            report.error = Some(format!("{} tenants lack changes of data", left.failed.len()));
+        }
+        for script in &job.pending {
+            if report.error.is_some() {
+                break;
             }
-        }
-        if !failed.is_empty() {
-            report.error = Some(format!("{} tenants lack changes of data", failed.len()));
-        }
-        for script in job.pending.iter().take_while(|_| report.error.is_none()) {
             let applied = async {
                 self.failpoints.hit("migrate.before").await?;
-                failed = self.apply(&job, script).await?;
+                self.apply(&job, script, &mut left).await?;
                 self.failpoints.hit("migrate.applied").await
             }
             .await;
             if let Err(error) = applied {
-                if self.is_gone(&job).await? {
-                    // Purged in the meantime: there is nothing to migrate, and nothing has failed.
-                    return Ok(Vec::new());
-                }
                 report.error = Some(full_text(&error));
-                break;
-            }
-            if !failed.is_empty() {
+            } else if !left.failed.is_empty() {
                 let file = &script.file;
-                report.error = Some(format!("{file} could not be applied to {} tenants", failed.len()));
-                break;
+                report.error = Some(format!("{file} could not be applied to {} tenants", left.failed.len()));
+            } else {
+                report.version = script.version;
+                report.applied += 1;
             }
-            report.version = script.version;
-            report.applied += 1;
         }
-        self.note(&job, report.version, report.error.clone(), &failed).await?;
+        if let (true, Some(tenant)) = (report.error.is_some(), &job.tenant)
+            && self.is_gone(tenant).await?
+        {
+            return Ok(Ended { gone: vec![job.name], ..Ended::default() });
+        }
+        self.end(&job, report, left).await
+    }
+
+    /// Writes down what came of it.
+    async fn end(&self, job: &Job, report: TargetReport, left: Left) -> Result<Ended> {
+        self.note(job, report.version, report.error.clone(), &left.failed).await?;
         self.failpoints.hit("migrate.noted").await?;
         let version = report.version;
-        let each = failed.into_iter().map(|(tenant, error)| TargetReport {
+        let each = left.failed.into_iter().map(|(tenant, error)| TargetReport {
             target: tenant.key.to_string(),
             version,
             applied: 0,
             error: Some(error),
         });
-        Ok(std::iter::once(report).chain(each).collect())
+        Ok(Ended { tried: std::iter::once(report).chain(each).collect(), gone: left.gone })
     }
 
-    async fn is_gone(&self, job: &Job) -> Result<bool> {
-        let Some(tenant) = &job.tenant else { return Ok(false) };
+    async fn is_gone(&self, tenant: &Tenant) -> Result<bool> {
         let found = self.catalog.tenant_find(&crate::catalog::Name::Id(tenant.id)).await?;
         Ok(found.is_none_or(|found| found.state == TenantState::Purging))
     }
 
     /// Applies a file to a target. In tables in common a file of data is applied for one tenant after the other, each in
     /// its own scope; one that fails does not stop the others, but the file counts as applied only when all have it.
-    async fn apply(&self, job: &Job, script: &Script) -> Result<Vec<(Tenant, String)>> {
+    async fn apply(&self, job: &Job, script: &Script, left: &mut Left) -> Result<()> {
         if job.target != Target::Rows || script.kind != ScriptKind::Data {
-            job.engine.apply(&job.target, script).await?;
-            return Ok(Vec::new());
+            return job.engine.apply(&job.target, script, Patience::Long).await;
         }
-        let mut failed = Vec::new();
-        for tenant in &job.rows {
-            if let Err(error) = job.engine.apply(&Target::Tenant(tenant.placement()), script).await {
-                failed.push((tenant.clone(), full_text(&error)));
-            }
-        }
-        if failed.is_empty() {
+        self.apply_to_each(job, job.rows.iter(), script, left).await?;
+        if left.failed.is_empty() {
             job.engine.stamp(&job.target, script).await?;
         }
-        Ok(failed)
+        Ok(())
+    }
+
+    async fn apply_to_each(
+        &self,
+        job: &Job,
+        tenants: impl Iterator<Item = &Tenant>,
+        script: &Script,
+        left: &mut Left,
+    ) -> Result<()> {
+        let mut patience = Patience::Long;
+        for tenant in tenants {
+            let asked = Instant::now();
+            let target = Target::Tenant(tenant.placement());
+            let Err(error) = job.engine.apply(&target, script, patience).await else { continue };
+            if asked.elapsed() > LONG {
+                // It may be the table that somebody holds: the fleet would be kept once for each tenant.
+                patience = Patience::None;
+            }
+            let key = tenant.key.to_string();
+            if !self.is_gone(tenant).await? {
+                left.failed.push((tenant.clone(), full_text(&error)));
+            } else if !left.gone.contains(&key) {
+                left.gone.push(key);
+            }
+        }
+        Ok(())
     }
 
     async fn note(&self, job: &Job, version: i64, failure: Option<String>, failed: &[(Tenant, String)]) -> Result<()> {

@@ -61,7 +61,7 @@ impl Operator {
         loop {
             tokio::select! {
                 done = &mut work => return done,
-                _ = heartbeat.tick() => self.catalog.operation_renew(&operation).await?,
+                _ = heartbeat.tick() => self.catalog.operation_heartbeat(&operation).await?,
             }
         }
     }

@@ -136,8 +136,9 @@ impl<'a> Watch<'a> {
             Some(report) => Outcome { report, interrupted: false },
             None => {
                 let failed = self.done.iter().filter(|t| t.error.is_some()).count();
-                let not_tried = self.planned - self.done.len();
-                let report = FleetReport { targets: self.done, up_to_date: 0, failed, not_tried };
+                // Of tables in common each tenant that failed is told by itself, beside the tables.
+                let not_tried = self.planned.saturating_sub(self.done.len());
+                let report = FleetReport { targets: self.done, failed, not_tried, ..FleetReport::default() };
                 Outcome { report, interrupted: true }
             }
         })
@@ -146,12 +147,15 @@ impl<'a> Watch<'a> {
 
 impl Outcome {
     fn in_words(&self) -> String {
-        let FleetReport { targets, up_to_date, failed, not_tried } = &self.report;
+        let FleetReport { targets, up_to_date, failed, not_tried, gone } = &self.report;
         let migrated = targets.len() - failed;
         let mut text = format!(
             "{} migrated, {failed} failed, {up_to_date} up to date before, {not_tried} not tried",
             table::count(migrated, "target")
         );
+        if !gone.is_empty() {
+            text.push_str(&format!(", {} purged meanwhile", gone.len()));
+        }
         if *failed > 0 {
             let rows = targets.iter().filter_map(|t| Some([t.target.clone(), t.version.to_string(), t.error.clone()?]));
             text = format!("{}\n\n{text}", table::table(["target", "version", "why it failed"], rows));

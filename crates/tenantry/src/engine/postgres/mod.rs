@@ -1,10 +1,13 @@
 //! PostgreSQL: rows in common tables, a schema, or a database per tenant.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
-    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Place, Placement,
-    Scope, Script, Target, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Patience, Place,
+    Placement, Scope, Script, Target, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -192,6 +195,21 @@ impl PostgresEngine {
     }
 
     async fn remove(&self, placement: &Placement) -> Result<()> {
+        let started = Instant::now();
+        while let Err(error) = self.try_remove(placement).await {
+            if !scripts::waits_for_lock(&error) {
+                return Err(error);
+            }
+            if started.elapsed() > scripts::PATIENCE {
+                return Err(in_use(placement, error));
+            }
+            // No connection is held meanwhile: who is waited for may need one.
+            tokio::time::sleep(scripts::PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn try_remove(&self, placement: &Placement) -> Result<()> {
         let names = &self.door.names;
         let mut admin = self.control.admin().await?;
         match placement.isolation {
@@ -246,10 +264,11 @@ impl PostgresEngine {
         Ok(applied.into())
     }
 
-    async fn apply_to(&self, target: &Target, script: &Script) -> Result<()> {
+    async fn apply_to(&self, target: &Target, script: &Script, patience: Patience) -> Result<()> {
         // A connection of its own: a file may leave anything behind.
         let mut own = self.control.admin_of(self.database_of(target).as_deref()).await?;
-        let applied = scripts::apply(&mut own.connection, &self.door.names, &self.site(target), script).await;
+        let (connection, site) = (&mut own.connection, self.site(target));
+        let applied = scripts::apply_with(connection, &self.door.names, &site, script, patience).await;
         own.close().await;
         applied
     }
@@ -273,6 +292,13 @@ impl PostgresEngine {
         own.close().await;
         refreshed
     }
+}
+
+/// A purge that has waited for long enough.
+fn in_use(placement: &Placement, cause: Error) -> Error {
+    Error::new(ErrorKind::OperationRunning, format!("somebody has the data of tenant {} locked", placement.id))
+        .caused_by(cause)
+        .help("end the migration, or the oldest transaction in pg_stat_activity, and run the command again")
 }
 
 /// Names, the app's way in, and the password of the logins that the engine makes.
@@ -394,8 +420,8 @@ impl Engine for PostgresEngine {
         Box::pin(self.ledger_of(target))
     }
 
-    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.apply_to(target, script))
+    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script, patience: Patience) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.apply_to(target, script, patience))
     }
 
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {

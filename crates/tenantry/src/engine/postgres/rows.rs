@@ -6,7 +6,8 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     ledger,
-    names::{Names, TENANT, quoted},
+    names::{Names, TENANT, literal, quoted},
+    scope::path,
     scripts::{self, Site},
 };
 use crate::{
@@ -73,6 +74,7 @@ async fn make_tables_in_tx(
     scripts: &[Arc<Script>],
 ) -> Result<()> {
     let of = |kind| scripts.iter().map(AsRef::as_ref).filter(|s: &&Script| s.kind == kind).collect::<Vec<_>>();
+    scripts::lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
     scripts::in_tx(connection, names, site, &of(ScriptKind::Schema)).await?;
     ledger::write(connection, &site.target, &of(ScriptKind::Data)).await
 }
@@ -90,6 +92,9 @@ pub(super) async fn remove(connection: &mut PgConnection, names: &Names, placeme
 }
 
 async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &Placement) -> Result<()> {
+    // First of all: a data file that runs for it would fill tables that this knows nothing of.
+    scripts::lock(connection, &placement.physical, "pg_try_advisory_xact_lock").await?;
+    ledger::bury(connection, &placement.physical).await?;
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.oid DESC",
@@ -97,14 +102,23 @@ async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &
     .bind(TENANT)
     .fetch_all(&mut *connection)
     .await?;
-    scripts::lock(connection, &placement.physical, "pg_try_advisory_xact_lock").await?;
-    ledger::bury(connection, &placement.physical).await?;
     if tables.is_empty() {
         return Ok(());
     }
+    delete(connection, names, placement, &tables).await?;
+    require_none(connection, placement, &tables).await
+}
+
+async fn delete(connection: &mut PgConnection, names: &Names, placement: &Placement, tables: &[String]) -> Result<()> {
     let id = placement.id;
+    connection.execute(WITHOUT_TRIGGERS).await?;
     // As the owner, who is bound by the walls too: it could delete no other tenant's rows.
-    let scope = format!("SET LOCAL tenantry.tenant = '{id}'; SET LOCAL ROLE {}", quoted(&names.owner()));
+    let scope = format!(
+        "SET LOCAL lock_timeout = '{}'; SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{id}'; SET LOCAL ROLE {}",
+        scripts::DATA_LOCK_TIMEOUT,
+        path(TENANT),
+        quoted(&names.owner())
+    );
     connection.execute(AssertSqlSafe(scope)).await?;
     let deletes: Vec<String> = tables
         .iter()
@@ -117,10 +131,40 @@ async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &
     for _ in 0..MOST_ROUNDS {
         let gone: i64 = sqlx::query_scalar(AssertSqlSafe(text.clone())).fetch_one(&mut *connection).await?;
         if gone == 0 {
-            connection.execute("SET LOCAL ROLE NONE").await?;
             return Ok(());
         }
     }
     Err(Error::new(ErrorKind::WrongState, format!("the rows of tenant {id} come back as often as they are deleted"))
         .help("look for a trigger that writes rows when others are deleted"))
+}
+
+/// Where the administrator may say so, no trigger of the app's runs: it might keep rows, or write others.
+/// Dropping a schema or a database runs none either.
+const WITHOUT_TRIGGERS: &str = "DO $do$ BEGIN
+    IF has_parameter_privilege('session_replication_role', 'SET') THEN
+        SET LOCAL session_replication_role = replica;
+    END IF;
+END $do$";
+
+/// That nothing more was deleted does not mean that nothing is left: a policy may hide rows, and a trigger may keep
+/// them.
+async fn require_none(connection: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<()> {
+    let id = placement.id;
+    let superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = session_user";
+    if sqlx::query_scalar(superuser).fetch_one(&mut *connection).await? {
+        // Who sees what the owner does not.
+        connection.execute("SET LOCAL ROLE NONE").await?;
+    }
+    let kept: Vec<String> = tables
+        .iter()
+        .map(|table| format!("SELECT {} WHERE EXISTS (SELECT FROM {table} WHERE tenant_id = '{id}')", literal(table)))
+        .collect();
+    let kept: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(kept.join(" UNION ALL "))).fetch_all(&mut *connection).await?;
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let kept = kept.join(", ");
+    Err(Error::new(ErrorKind::WrongState, format!("rows of tenant {id} cannot be deleted from {kept}"))
+        .help("look for a policy or a trigger of yours on DELETE, change it by a migration, and purge again"))
 }

@@ -37,6 +37,7 @@ pub(super) async fn create(
     connection.execute("BEGIN").await?;
     let made = async {
         make(connection, names, placement, secret).await?;
+        scripts::lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
         let first: Vec<&Script> = first.iter().map(AsRef::as_ref).collect();
         scripts::in_tx(connection, names, &site, &first).await
     }
@@ -105,7 +106,20 @@ async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&
 }
 
 /// Drops a tenant's schema, some tables at a time, and its role. May be run again.
+///
+/// It waits for no lock longer than a migration does: what a tenant's tables refer to is others' too. If it fails, the
+/// connection is of no use any more.
 pub(super) async fn remove(connection: &mut PgConnection, names: &Names, physical: &str) -> Result<()> {
+    let settings = format!("SET lock_timeout = '{}'", scripts::LOCK_TIMEOUT);
+    connection.execute(AssertSqlSafe(settings)).await?;
+    // A migration that ran at the same time would make things in a schema that is being dropped.
+    scripts::lock(connection, physical, "pg_try_advisory_lock").await?;
+    drop_all(connection, names, physical).await?;
+    connection.execute("SELECT pg_advisory_unlock_all(); RESET lock_timeout").await?;
+    Ok(())
+}
+
+async fn drop_all(connection: &mut PgConnection, names: &Names, physical: &str) -> Result<()> {
     let tables = "SELECT format('%I.%I', n.nspname, c.relname)
          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
          WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition LIMIT $2";

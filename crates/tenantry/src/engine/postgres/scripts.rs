@@ -15,14 +15,20 @@ use super::{
     text,
 };
 use crate::{
-    engine::{Placement, Script, ScriptKind},
+    engine::{Patience, Placement, Script, ScriptKind},
     error::{Error, ErrorKind, Result},
     ident::Ident,
     tenant::Isolation,
 };
 
 /// How long a change waits for a lock before it lets others pass: who comes behind it waits for no longer than this.
-const LOCK_TIMEOUT: &str = "300ms";
+pub(super) const LOCK_TIMEOUT: &str = "300ms";
+
+/// How long a change of data waits for a lock: nobody comes behind it, and it would begin all over again.
+pub(super) const DATA_LOCK_TIMEOUT: &str = "10s";
+
+/// How long what runs outside of a transaction waits: it cannot be tried again, and waits for old transactions too.
+const PLAIN_LOCK_TIMEOUT: &str = "60s";
 
 /// How long a change is tried again before it gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -140,15 +146,25 @@ impl Site {
 
 /// Applies one file and writes it down, in one transaction unless it asks for none. Applied already: nothing.
 pub(super) async fn apply(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    apply_with(connection, names, site, script, Patience::Long).await
+}
+
+pub(super) async fn apply_with(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    script: &Script,
+    patience: Patience,
+) -> Result<()> {
     let started = Instant::now();
     loop {
         let tried = if script.no_transaction {
             apply_plain(connection, names, site, script).await
         } else {
-            apply_in_tx(connection, names, site, &[script]).await
+            apply_in_tx(connection, names, site, script, patience).await
         };
         match tried {
-            Err(error) if waits_for_lock(&error) && started.elapsed() < PATIENCE => {
+            Err(error) if waits_for_lock(&error) && patience == Patience::Long && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(PAUSE).await;
             }
             done => return done,
@@ -163,26 +179,35 @@ pub(super) fn waits_for_lock(error: &Error) -> bool {
     error.kind() == ErrorKind::OperationRunning || matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
-pub(super) async fn apply_in_tx(
+async fn apply_in_tx(
     connection: &mut PgConnection,
     names: &Names,
     site: &Site,
-    scripts: &[&Script],
+    script: &Script,
+    patience: Patience,
 ) -> Result<()> {
-    connection.execute("BEGIN").await?;
-    let applied = in_tx(connection, names, site, scripts).await;
+    let lock_timeout = match (script.kind, patience) {
+        (ScriptKind::Data, Patience::Long) => DATA_LOCK_TIMEOUT,
+        _ => LOCK_TIMEOUT,
+    };
+    connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{lock_timeout}'"))).await?;
+    let applied = async {
+        lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
+        require_there(connection, site).await?;
+        in_tx(connection, names, site, &[script]).await
+    }
+    .await;
     connection.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     applied
 }
 
-/// The files in the transaction that is open.
+/// The files in the transaction that is open, under the lock of its target.
 pub(super) async fn in_tx(
     connection: &mut PgConnection,
     names: &Names,
     site: &Site,
     scripts: &[&Script],
 ) -> Result<()> {
-    lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
     let mut done = Vec::new();
     for script in scripts {
         if ledger::has(connection, &site.target, script.version).await? {
@@ -209,6 +234,25 @@ pub(super) async fn lock(connection: &mut PgConnection, target: &str, how: &str)
         return Ok(());
     }
     Err(Error::new(ErrorKind::OperationRunning, format!("another process migrates `{target}`")))
+}
+
+/// A purge takes the same lock: under it the tenant is there to the end, or is not there any more. What needs no table
+/// would otherwise be written down for one that is gone.
+async fn require_there(connection: &mut PgConnection, site: &Site) -> Result<()> {
+    let is_there = match site.kind {
+        SiteKind::Schema => {
+            let query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+            sqlx::query_scalar(query).bind(&site.schema).fetch_one(connection).await?
+        }
+        SiteKind::Rows if site.tenant.is_some() => !ledger::has(connection, &site.target, ledger::GONE).await?,
+        // A database that is there is the tenant's, and the tables that tenants have in common are nobody's to purge.
+        SiteKind::Rows | SiteKind::Shared | SiteKind::Database => true,
+    };
+    if is_there {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::NotFound, format!("there is no place `{}` any more", site.target))
+        .help("`tenantry tenant list` shows who is there, `tenantry doctor` what is amiss"))
 }
 
 async fn run_schema(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
@@ -249,10 +293,6 @@ async fn run_data(connection: &mut PgConnection, site: &Site, script: &Script) -
     let Some(tenant) = &site.tenant else {
         return Err(Error::new(ErrorKind::Internal, "a data file is run for no tenant"));
     };
-    if ledger::has(connection, &site.target, ledger::GONE).await? {
-        // Purged in the meantime: it gets no rows any more.
-        return Ok(());
-    }
     rights::grant_to_myself(connection, &site.role).await?;
     let settings = format!(
         "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
@@ -337,6 +377,11 @@ async fn run(connection: &mut PgConnection, script: &Script, statement: &Stateme
 fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Error) -> Error {
     let server = cause.as_database_error().and_then(|e| e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
     let reads_rows = server.is_some_and(|e| e.code() == "42501" && e.message().contains("row-level security"));
+    if server.is_some_and(|e| e.code() == "55P03") {
+        return at(script, statement.line, "somebody holds a lock that the statement needs".into())
+            .caused_by(cause)
+            .help("end the oldest transaction in pg_stat_activity and run `tenantry migrate up --retry-failed`");
+    }
     let hint = server.and_then(|e| e.hint()).map(str::to_owned);
     if reads_rows {
         // The server's own advice would take the wall down.
@@ -434,6 +479,7 @@ async fn apply_plain(connection: &mut PgConnection, names: &Names, site: &Site, 
 }
 
 async fn plain(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    require_there(connection, site).await?;
     if ledger::has(connection, &site.target, script.version).await? {
         return Ok(());
     }
@@ -449,7 +495,7 @@ async fn plain(connection: &mut PgConnection, names: &Names, site: &Site, script
     }
     prelude::drop_invalid_indexes(connection, &site.schema, script.sql.as_str()).await?;
     let settings = format!(
-        "SET search_path = {}; SET row_security = off; SET ROLE {}",
+        "SET lock_timeout = '{PLAIN_LOCK_TIMEOUT}'; SET search_path = {}; SET row_security = off; SET ROLE {}",
         path(&site.schema),
         quoted(&site.owner(names))
     );

@@ -3,7 +3,7 @@
 //! They have one home per installation. `postgres_fdw` shows them, for reading, in every tenant's own database and on the
 //! other servers: nothing is copied, so nothing can be stale. Extensions, enums and functions of the schema come along.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use sqlx::{
     AssertSqlSafe, Executor, Row,
@@ -13,6 +13,7 @@ use sqlx::{
 use super::{
     names::{SHARED, literal, quoted},
     rights::Rights,
+    scripts,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -149,8 +150,21 @@ pub(super) async fn import(connection: &mut PgConnection, home: &Home, base: Opt
         return Ok(());
     }
     let rights = Rights::of(connection).await?;
-    connection.execute("BEGIN").await?;
-    let imported = import_in_tx(connection, home, &rights, base).await;
+    let started = Instant::now();
+    loop {
+        match try_import(connection, home, &rights, base).await {
+            // Whoever reads a table that is shown anew is waited for as in a migration, so that others can pass.
+            Err(error) if scripts::waits_for_lock(&error) && started.elapsed() < scripts::PATIENCE => {
+                tokio::time::sleep(scripts::PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn try_import(connection: &mut PgConnection, home: &Home, rights: &Rights, base: Option<&str>) -> Result<()> {
+    connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{}'", scripts::LOCK_TIMEOUT))).await?;
+    let imported = import_in_tx(connection, home, rights, base).await;
     connection.execute(if imported.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     imported
 }
@@ -233,6 +247,14 @@ async fn tables(connection: &mut PgConnection) -> Result<HashMap<String, String>
 async fn drop_table(connection: &mut PgConnection, name: &str) -> Result<()> {
     let text = format!("DROP FOREIGN TABLE shared.{}", quoted(name));
     connection.execute(AssertSqlSafe(text)).await.map(drop).map_err(|cause| {
+        if cause.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03")) {
+            return Error::new(
+                ErrorKind::Migration,
+                format!("somebody reads the shared table `{name}`, which has changed"),
+            )
+            .caused_by(cause)
+            .help("end the oldest transaction in pg_stat_activity and run `tenantry migrate up`");
+        }
         Error::new(
             ErrorKind::Migration,
             format!("the shared table `{name}` has changed, and a tenant's view needs its old form"),

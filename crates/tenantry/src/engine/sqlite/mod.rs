@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, Finding, Ledger, Place, Placement, Scope,
-    Script, Target, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, Finding, Ledger, Patience, Place, Placement,
+    Scope, Script, Target, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -162,7 +162,7 @@ impl Engine for SqliteEngine {
         Box::pin(async move { Ok(scripts::ledger(&self.file(target)?).await?.into()) })
     }
 
-    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
+    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script, _: Patience) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { scripts::apply(&self.file(target)?, &self.directory.shared(), script).await })
     }
 
