@@ -157,7 +157,7 @@ impl State {
 
     /// Takes another place's idle connection for one more of this; its share of the budget goes with it.
     fn take_for(&mut self, place: &Place) -> Option<Connection> {
-        let tick = self.to_spare_for(place)?;
+        let tick = self.spare_for(place)?;
         let from = self.idle.remove(&tick)?;
         let entry = self.places.get_mut(&from)?;
         let at = entry.idle.iter().position(|i| i.tick == tick)?;
@@ -247,7 +247,7 @@ impl State {
 
     /// Which idle connection of another place is closed for one more of this: the longest unused at once if it has none,
     /// and if it has been short of them for a while, one that can be spared.
-    fn to_spare_for(&mut self, place: &Place) -> Option<u64> {
+    fn spare_for(&mut self, place: &Place) -> Option<u64> {
         let share = self.budget / self.places.len().max(1);
         let Some(entry) = self.places.get_mut(place) else { return self.idle.keys().next().copied() };
         let short_for = entry.short_since.get_or_insert_with(Instant::now).elapsed();
