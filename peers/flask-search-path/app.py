@@ -3,13 +3,13 @@
 import os
 
 from flask import Flask, jsonify, request
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 UNTENANTED = os.environ.get("UNTENANTED") == "1"
 
 engine = create_engine(
-    os.environ["DATABASE_URL"].replace("postgres://", "postgresql+psycopg2://"),
+    make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg2"),
     pool_size=int(os.environ["POOL"]),
     max_overflow=0,
 )

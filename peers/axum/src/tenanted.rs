@@ -59,13 +59,19 @@ async fn open(args: &Args) -> Result<Tenantry> {
     let config = Config { catalog: CatalogConfig { url, key_file, ..Default::default() }, ..Default::default() };
     let migrations = Migrations::embedded([("0001_tables.sql", TABLES)], [])?;
     let tenancy = Tenantry::builder().config(config).migrations(migrations).open().await?;
-    tenancy.server_add(NewServer::new("main", &args.database).connections(args.connections)).await?;
+    if tenancy.server_list().await?.is_empty() {
+        tenancy.server_add(NewServer::new("main", &args.database).connections(args.connections)).await?;
+    }
     tenancy.migrations().up(&MigrateOptions::new(), |_| ()).await?;
     Ok(tenancy)
 }
 
+/// What an earlier start has made is there already.
 async fn tenant(tenancy: &Tenantry, number: usize, isolation: Isolation) -> Result {
     let key = format!("t{number:05}");
+    if tenancy.tenant(&key).await.is_ok() {
+        return Ok(());
+    }
     tenancy.tenant_create(NewTenant::new(&key)?.isolation(isolation)).await?;
     let db = tenancy.tenant(&key).await?;
     sqlx::query(FILL).bind(key).execute(db.postgres()?).await?;

@@ -15,8 +15,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::{
     Result, interrupted,
     load::{Action, Load, Outcome, Spread, Until},
-    seed,
-    systems::{Program, System},
+    server::{SINGLE, missing_mariadb},
+    systems::{Engine, Program, System},
 };
 
 /// Of each system, over all of its processes.
@@ -77,7 +77,7 @@ impl App {
 
     pub(crate) fn load(&self, action: Action, spread: Spread, connections: u64, until: Until) -> Result<Outcome> {
         interrupted()?;
-        let always = self.system.is_untenanted().then_some(seed::SINGLE);
+        let always = self.system.is_untenanted().then_some(SINGLE);
         let (address, system, tenants) = (self.address, self.system.name, self.tenants);
         Load { address, system, always, tenants, action, spread, connections, until }.run()
     }
@@ -124,6 +124,9 @@ impl Drop for App {
 
 /// Fetches what a peer needs; an error says why it cannot be measured here.
 pub(crate) fn install(system: &System, places: &Places) -> Result {
+    if let Some(missing) = missing_mariadb().filter(|_| system.engine == Engine::MariaDb) {
+        return Err(missing.into());
+    }
     let Program::Script(name) = system.program else { return Ok(()) };
     let output = Command::new(places.peers.join("run")).args([name, "install"]).stdin(Stdio::null()).output()?;
     if output.status.success() {

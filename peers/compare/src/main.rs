@@ -13,7 +13,6 @@ mod machine;
 mod processes;
 mod report;
 mod rounds;
-mod seed;
 mod server;
 mod systems;
 mod trips;
@@ -33,7 +32,7 @@ use crate::{
     app::Places,
     report::{Report, Run},
     rounds::{Measured, Plan},
-    server::Server,
+    server::Servers,
     systems::System,
 };
 
@@ -108,7 +107,7 @@ fn installed(systems: Vec<&'static System>, places: &Places) -> (Vec<&'static Sy
             Ok(()) => there.push(system),
             Err(error) => {
                 say(&format!("{} is left out: {error}", system.name));
-                left_out.push(format!("{} (its packages could not be installed)", system.title));
+                left_out.push(system.title.to_owned());
             }
         }
     }
@@ -117,18 +116,18 @@ fn installed(systems: Vec<&'static System>, places: &Places) -> (Vec<&'static Sy
 
 fn measure(args: &Args, systems: &[&'static System], left_out: Vec<String>, places: &Places) -> Result<Report> {
     let tenants = usize::try_from(args.tenants)?;
-    say(&format!("a server is filled with {tenants} tenants"));
-    let server = Server::start(systems, tenants)?;
+    say(&format!("{tenants} tenants are made"));
+    let servers = Servers::start(systems, tenants, &places.scratch)?;
     let plan = Plan { tenants, seconds: args.seconds, rounds: args.rounds };
-    let mut measured: Vec<Measured> = rounds::run(systems, &server, &plan, places)?;
-    trips::count(&mut measured, &server, tenants, places)?;
-    let written = server.written()?;
-    measured.iter_mut().for_each(|one| one.look_at(written.get(one.system.name).copied().unwrap_or_default()));
+    let mut measured: Vec<Measured> = rounds::run(systems, &servers, &plan, places)?;
+    trips::count(&mut measured, &servers, tenants, places)?;
+    let written = servers.written()?;
+    measured.iter_mut().for_each(|one| one.look_at(written.by(one.system)));
     let run = Run {
         tenants,
         seconds: args.seconds,
         rounds: args.rounds,
-        postgres: server.version(),
+        servers: servers.versions(),
         machine: machine::describe(),
     };
     Ok(Report { measured, left_out, run })

@@ -10,7 +10,7 @@ use crate::{
     processes,
     processes::Used,
     say,
-    server::{Server, Written},
+    server::{Servers, Written},
     systems::System,
 };
 
@@ -67,9 +67,9 @@ pub(crate) struct Sample {
 pub(crate) struct Measured {
     pub(crate) system: &'static System,
     pub(crate) samples: BTreeMap<Scenario, Vec<Sample>>,
-    /// Of the app's processes and of its connections' at the server, in MiB.
+    /// Of the app's processes and of those behind its connections, in MiB.
     pub(crate) app_mib: f64,
-    pub(crate) connections_mib: f64,
+    pub(crate) connections_mib: Option<f64>,
     /// Round trips of a read and of a write.
     pub(crate) trips: Option<(f64, f64)>,
     pub(crate) failed: u64,
@@ -84,7 +84,7 @@ impl Measured {
             system,
             samples: BTreeMap::new(),
             app_mib: 0.0,
-            connections_mib: 0.0,
+            connections_mib: None,
             trips: None,
             failed: 0,
             wrong: 0,
@@ -122,11 +122,16 @@ impl Measured {
     }
 }
 
-pub(crate) fn run(systems: &[&'static System], server: &Server, plan: &Plan, places: &Places) -> Result<Vec<Measured>> {
+pub(crate) fn run(
+    systems: &[&'static System],
+    servers: &Servers,
+    plan: &Plan,
+    places: &Places,
+) -> Result<Vec<Measured>> {
     let (mut apps, mut measured) = (Vec::new(), Vec::new());
     for system in systems {
         say(&format!("{} starts", system.name));
-        let url = server.url_for(system, "load", server.port()?)?;
+        let url = servers.url_for(system, "load", servers.port(system)?)?;
         apps.push(App::start(system, "load", &url, plan.tenants, places)?);
         measured.push(Measured::new(system));
     }
@@ -136,7 +141,7 @@ pub(crate) fn run(systems: &[&'static System], server: &Server, plan: &Plan, pla
     for round in 1..=plan.rounds {
         for scenario in Scenario::ALL {
             for (app, one) in apps.iter().zip(&mut measured) {
-                let sample = sample(app, one, scenario, server, plan)?;
+                let sample = sample(app, one, scenario, servers, plan)?;
                 say(&format!("round {round}, {scenario:?}: {} {:.0} requests/s", one.system.name, sample.rate));
                 one.samples.entry(scenario).or_default().push(sample);
             }
@@ -144,7 +149,7 @@ pub(crate) fn run(systems: &[&'static System], server: &Server, plan: &Plan, pla
     }
     for (app, one) in apps.iter().zip(&mut measured) {
         one.app_mib = mib(processes::memory(processes::group(app.group())).proportional);
-        one.connections_mib = mib(server.memory_for(app.system)?.private);
+        one.connections_mib = servers.memory_for(app.system)?.map(|memory| mib(memory.private));
     }
     Ok(measured)
 }
@@ -160,12 +165,13 @@ fn warm_up(app: &App, measured: &mut Measured, plan: &Plan) -> Result {
     Ok(())
 }
 
-fn sample(app: &App, measured: &mut Measured, scenario: Scenario, server: &Server, plan: &Plan) -> Result<Sample> {
+fn sample(app: &App, measured: &mut Measured, scenario: Scenario, servers: &Servers, plan: &Plan) -> Result<Sample> {
     let (action, spread) = scenario.parts();
     let until = Until::Passed(Duration::from_secs(plan.seconds));
-    let before = Used::now(app.group(), server.main_process());
+    let server = servers.main_process(app.system)?;
+    let before = Used::now(app.group(), server);
     let mut outcome = app.load(action, spread, CONNECTIONS as u64, until)?;
-    let used = Used::now(app.group(), server.main_process()) - before;
+    let used = Used::now(app.group(), server) - before;
     measured.account_for(action, &outcome);
     outcome.latencies.sort_unstable();
     Ok(figures(&outcome, &used))

@@ -9,10 +9,18 @@ pub(crate) enum Program {
     Script(&'static str),
 }
 
+/// On which server its data is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Postgres,
+    MariaDb,
+}
+
 /// Where a system finds its tenants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tenants {
-    /// In the database that all systems but tenantry have in common.
+    /// On the server, before it starts: in the one database that all systems but tenantry share on PostgreSQL, in databases
+    /// of their own on MariaDB.
     Seeded,
     /// It knows of none, and reads the same twenty users for everybody.
     None,
@@ -25,6 +33,7 @@ pub(crate) struct System {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) program: Program,
+    pub(crate) engine: Engine,
     pub(crate) tenants: Tenants,
     /// The same app without tenancy.
     pub(crate) twin: Option<&'static str>,
@@ -32,16 +41,20 @@ pub(crate) struct System {
 
 impl System {
     const fn tenanted(name: &'static str, title: &'static str, program: Program, twin: &'static str) -> Self {
-        Self { name, title, program, tenants: Tenants::Seeded, twin: Some(twin) }
+        Self { name, title, program, engine: Engine::Postgres, tenants: Tenants::Seeded, twin: Some(twin) }
     }
 
     const fn untenanted(name: &'static str, title: &'static str, program: Program) -> Self {
-        Self { name, title, program, tenants: Tenants::None, twin: None }
+        Self { name, title, program, engine: Engine::Postgres, tenants: Tenants::None, twin: None }
     }
 
     const fn ours(name: &'static str, title: &'static str, most: usize) -> Self {
         let tenants = Tenants::OwnUpTo(most);
-        Self { name, title, program: Axum, tenants, twin: Some("untenanted") }
+        Self { name, title, program: Axum, engine: Engine::Postgres, tenants, twin: Some("untenanted") }
+    }
+
+    const fn on_mariadb(self) -> Self {
+        Self { engine: Engine::MariaDb, ..self }
     }
 
     pub(crate) fn is_untenanted(&self) -> bool {
@@ -88,6 +101,14 @@ pub(crate) const ALL: &[System] = &[
     System::untenanted("fastapi-untenanted", "FastAPI, no tenants", Script("fastapi-asyncpg")),
     System::tenanted("flask-search-path", "Flask, SET search_path", Script("flask-search-path"), "flask-untenanted"),
     System::untenanted("flask-untenanted", "Flask, no tenants", Script("flask-search-path")),
+    System::tenanted(
+        "flask-mariadb",
+        "Flask, MariaDB, a database a tenant",
+        Script("flask-mariadb"),
+        "flask-mariadb-untenanted",
+    )
+    .on_mariadb(),
+    System::untenanted("flask-mariadb-untenanted", "Flask, MariaDB, no tenants", Script("flask-mariadb")).on_mariadb(),
     System::tenanted("django-tenants", "django-tenants", Script("django-tenants"), "django-untenanted"),
     System::untenanted("django-untenanted", "Django, no tenants", Script("django-tenants")),
 ];

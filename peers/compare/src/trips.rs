@@ -7,7 +7,7 @@ use crate::{
     load::{Action, Spread, Until},
     rounds::Measured,
     say,
-    server::Server,
+    server::Servers,
 };
 
 /// Few, so that every connection has met them when it is counted.
@@ -16,10 +16,10 @@ const BEFORE: usize = 600;
 const COUNTED: usize = 200;
 
 /// By a second instance of each system, whose requests come one after the other.
-pub(crate) fn count(measured: &mut [Measured], server: &Server, tenants: usize, places: &Places) -> Result {
+pub(crate) fn count(measured: &mut [Measured], servers: &Servers, tenants: usize, places: &Places) -> Result {
     for one in measured {
-        let counter = Counter::before(server.port()?)?;
-        let url = server.url_for(one.system, "counted", counter.port)?;
+        let counter = Counter::before(servers.port(one.system)?)?;
+        let url = servers.url_for(one.system, "counted", counter.port)?;
         let app = App::start(one.system, "counted", &url, tenants.min(TENANTS), places)?;
         let read = each(&app, Action::Read, &counter, one)?;
         let write = each(&app, Action::Write, &counter, one)?;

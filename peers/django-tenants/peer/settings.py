@@ -41,5 +41,5 @@ else:
     DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
     TENANT_MODEL = "customers.Client"
     TENANT_DOMAIN_MODEL = "customers.Domain"
-    # From its page on performance: the search path is set once a request, and not before each query.
+    # From its "Performance considerations": the search path is set when the tenant changes, and not before each query.
     TENANT_LIMIT_SET_CALLS = True

@@ -13,7 +13,7 @@ pub(crate) struct Run {
     pub(crate) tenants: usize,
     pub(crate) seconds: u64,
     pub(crate) rounds: u64,
-    pub(crate) postgres: String,
+    pub(crate) servers: String,
     pub(crate) machine: String,
 }
 
@@ -120,7 +120,13 @@ mod tests {
             measured("untenanted", &[20_000.0, 10_000.0, 30_000.0]),
             measured("tenantry-schema", &[16_000.0, 8_000.0, 15_000.0]),
         ];
-        let run = Run { tenants: 1_000, seconds: 8, rounds: 3, postgres: "15.18".into(), machine: "2 cores".into() };
+        let run = Run {
+            tenants: 1_000,
+            seconds: 8,
+            rounds: 3,
+            servers: "PostgreSQL 15.18".into(),
+            machine: "2 cores".into(),
+        };
         Report { measured, left_out: vec!["Flask".into()], run }
     }
 

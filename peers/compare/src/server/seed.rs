@@ -1,27 +1,27 @@
-//! The data of all systems but tenantry, which makes its tenants itself: one text of SQL, run by `psql`.
+//! The data of all systems on PostgreSQL but tenantry, which makes its tenants itself: one text of SQL, run by `psql`.
 
 use std::fmt::Write;
 
+use super::SINGLE;
+
 /// The database.
-pub(crate) const DATABASE: &str = "peers";
+pub(super) const DATABASE: &str = "peers";
 /// Who owns its tables; each system's login is a member, so that its connections can be told apart.
-pub(crate) const OWNER: &str = "peers";
-pub(crate) const PASSWORD: &str = "peer";
-/// Whose users the untenanted systems read.
-pub(crate) const SINGLE: &str = "single";
+pub(super) const OWNER: &str = "peers";
+pub(super) const PASSWORD: &str = "peer";
 
 /// How many schemas one transaction makes: each holds locks on all that it made.
 const AT_ONCE: usize = 100;
 
 /// The logins, on the server; before [`seed`], in any database.
-pub(crate) fn logins(systems: &[&str]) -> String {
+pub(super) fn logins(systems: &[&str]) -> String {
     let login = |name: &&str| format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{PASSWORD}' IN ROLE {OWNER};\n");
     let logins: String = systems.iter().map(login).collect();
     format!("CREATE ROLE {OWNER} NOLOGIN;\nCREATE DATABASE {DATABASE} OWNER {OWNER};\n{logins}")
 }
 
 /// A schema a tenant, `public` for the untenanted, tables with row security, and the tenants as django-tenants knows them.
-pub(crate) fn seed(tenants: usize) -> String {
+pub(super) fn seed(tenants: usize) -> String {
     let mut text = format!("SET ROLE {OWNER};\n{FILL}SELECT fill('public', '{SINGLE}');\n");
     for from in (0..tenants).step_by(AT_ONCE) {
         let to = (from + AT_ONCE).min(tenants) - 1;
@@ -105,7 +105,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA all_tenants TO {own
 
 /// Lines `system|notes|notes in another tenant's table`, of all tables of a database, wherever a system keeps them. Whose a
 /// table or a row is say the users beside it.
-pub(crate) const WRITTEN: &str = "
+pub(super) const WRITTEN: &str = "
 CREATE TEMP TABLE written (system text, meant text, place text);
 DO $$
 DECLARE

@@ -1,34 +1,24 @@
-//! The PostgreSQL server of a comparison, with everybody's databases.
-
-use std::collections::BTreeMap;
+//! PostgreSQL, with the databases of everybody who uses it.
 
 use tenantry_testbed::{Postgres, PrivatePostgres};
 
+use super::{AllWritten, seed};
 use crate::{
     Result, processes,
     processes::Memory,
-    seed,
     systems::{System, Tenants},
 };
 
-pub(crate) struct Server {
+pub(super) struct PostgresServer {
     postgres: PrivatePostgres,
-}
-
-/// What was found in the tables after the load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) notes: u64,
-    /// In the table of a tenant that they were not meant for.
-    pub(crate) misplaced: u64,
 }
 
 /// Connections of each system, those of its second instance for counting, and some to look.
 const CONNECTIONS_A_SYSTEM: usize = 72;
 
-impl Server {
+impl PostgresServer {
     /// As it is delivered but for its size, on a disk that keeps what it is told to.
-    pub(crate) fn start(systems: &[&'static System], tenants: usize) -> Result<Self> {
+    pub(super) fn start(systems: &[&'static System], tenants: usize) -> Result<Self> {
         let connections = (systems.len() * CONNECTIONS_A_SYSTEM + 50).to_string();
         let settings = [
             ("fsync", "on"),
@@ -44,23 +34,23 @@ impl Server {
         Ok(server)
     }
 
-    pub(crate) fn version(&self) -> String {
+    pub(super) fn version(&self) -> String {
         let version = self.postgres.version();
-        format!("{}.{}", version / 10_000, version % 10_000)
+        format!("PostgreSQL {}.{}", version / 10_000, version % 10_000)
     }
 
-    pub(crate) fn main_process(&self) -> u32 {
+    pub(super) fn main_process(&self) -> u32 {
         self.postgres.pid()
     }
 
-    pub(crate) fn port(&self) -> Result<u16> {
+    pub(super) fn port(&self) -> Result<u16> {
         let url = self.postgres.tcp_url("");
         let port = url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
         port.ok_or_else(|| "the server has no port".into())
     }
 
     /// What a system signs in with: of the seeded database, or the administrator's of a new one of its own.
-    pub(crate) fn url_for(&self, system: &System, use_: &str, port: u16) -> Result<String> {
+    pub(super) fn url_for(&self, system: &System, use_: &str, port: u16) -> Result<String> {
         if is_own(system) {
             let name = own_database(system, use_);
             self.postgres.sql("postgres", &format!("CREATE DATABASE {name}"))?;
@@ -70,7 +60,7 @@ impl Server {
     }
 
     /// Of the processes that serve a system's connections, or of all that serve tenants' own databases.
-    pub(crate) fn memory_for(&self, system: &System) -> Result<Memory> {
+    pub(super) fn memory_for(&self, system: &System) -> Result<Memory> {
         let whose = match system.tenants {
             // The login of a tenant's own database is named after that.
             Tenants::OwnUpTo(_) => format!("datname = '{}' OR datname = usename", own_database(system, "load")),
@@ -81,18 +71,13 @@ impl Server {
         Ok(processes::memory(answer.lines().filter_map(|line| line.parse().ok())))
     }
 
-    /// What each system has written, in all databases.
-    pub(crate) fn written(&self) -> Result<BTreeMap<String, Written>> {
-        let databases = self.postgres.sql("postgres", "SELECT datname FROM pg_database WHERE NOT datistemplate")?;
-        let mut all = BTreeMap::<String, Written>::new();
+    pub(super) fn written(&self, all: &mut AllWritten) -> Result {
+        let all_of_them = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate";
+        let databases = self.postgres.sql("postgres", all_of_them)?;
         for database in databases.lines() {
-            for (system, written) in self.postgres.sql(database, seed::WRITTEN)?.lines().filter_map(written_of) {
-                let sum = all.entry(system).or_default();
-                sum.notes += written.notes;
-                sum.misplaced += written.misplaced;
-            }
+            all.read(&self.postgres.sql(database, seed::WRITTEN)?, '|');
         }
-        Ok(all)
+        Ok(())
     }
 }
 
@@ -102,21 +87,4 @@ fn is_own(system: &System) -> bool {
 
 fn own_database(system: &System, use_: &str) -> String {
     format!("{}_{use_}", system.name.replace('-', "_"))
-}
-
-fn written_of(line: &str) -> Option<(String, Written)> {
-    let mut fields = line.split('|');
-    let system = fields.next()?.to_owned();
-    Some((system, Written { notes: fields.next()?.parse().ok()?, misplaced: fields.next()?.parse().ok()? }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_written_is_read_from_the_servers_lines() {
-        assert_eq!(written_of("flask|12|1"), Some(("flask".into(), Written { notes: 12, misplaced: 1 })));
-        assert_eq!(written_of(""), None);
-    }
 }
