@@ -7,7 +7,7 @@ use crate::{
     app::{App, CONNECTIONS, Places},
     figures::percentile,
     load::{Action, Outcome, Spread, Until},
-    processes,
+    machine, processes,
     processes::Used,
     say,
     server::{Servers, Written},
@@ -19,6 +19,15 @@ pub(crate) struct Plan {
     pub(crate) seconds: u64,
     pub(crate) rounds: u64,
 }
+
+impl Plan {
+    fn until(&self) -> Until {
+        Until::Passed(Duration::from_secs(self.seconds))
+    }
+}
+
+/// Of a system before the first round.
+const MOST_LOADS: usize = 12;
 
 /// What a load does and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,23 +163,32 @@ pub(crate) fn run(
     Ok(measured)
 }
 
-/// As long as a load, for every connection is to have met the tenants; and some writes.
+/// Reads until that does not become faster any more: plans, caches, and an engine per tenant take their time. And some writes.
 fn warm_up(app: &App, measured: &mut Measured, plan: &Plan) -> Result {
-    say(&format!("{} warms up", app.system.name));
-    for (action, seconds) in [(Action::Read, plan.seconds), (Action::Write, 1)] {
-        let until = Until::Passed(Duration::from_secs(seconds));
-        let outcome = app.load(action, Spread::Uniform, CONNECTIONS as u64, until)?;
-        measured.account_for(action, &outcome);
+    let mut rates = Vec::new();
+    while !is_warm(&rates) {
+        let outcome = app.load(Action::Read, Spread::Uniform, CONNECTIONS as u64, plan.until())?;
+        measured.account_for(Action::Read, &outcome);
+        rates.push(outcome.rate());
     }
+    say(&format!("{} is warm after {} loads", app.system.name, rates.len()));
+    let outcome = app.load(Action::Write, Spread::Uniform, CONNECTIONS as u64, plan.until())?;
+    measured.account_for(Action::Write, &outcome);
     Ok(())
+}
+
+/// Whether the last load was not a tenth faster than the best one before.
+fn is_warm(rates: &[f64]) -> bool {
+    let Some((last, before)) = rates.split_last() else { return false };
+    let best = before.iter().copied().reduce(f64::max);
+    rates.len() >= MOST_LOADS || best.is_some_and(|best| *last <= best * 1.1)
 }
 
 fn sample(app: &App, measured: &mut Measured, scenario: Scenario, servers: &Servers, plan: &Plan) -> Result<Sample> {
     let (action, spread) = scenario.parts();
-    let until = Until::Passed(Duration::from_secs(plan.seconds));
     let server = servers.main_process(app.system)?;
     let before = Used::now(app.group(), server);
-    let mut outcome = app.load(action, spread, CONNECTIONS as u64, until)?;
+    let mut outcome = app.load(action, spread, CONNECTIONS as u64, plan.until())?;
     let used = Used::now(app.group(), server) - before;
     measured.account_for(action, &outcome);
     outcome.latencies.sort_unstable();
@@ -180,16 +198,16 @@ fn sample(app: &App, measured: &mut Measured, scenario: Scenario, servers: &Serv
 #[expect(clippy::cast_precision_loss, reason = "millions")]
 fn figures(outcome: &Outcome, used: &Used) -> Sample {
     let count = outcome.latencies.len() as f64;
-    let took = outcome.took.as_secs_f64();
     let each = |time: Duration| time.as_secs_f64() * 1e6 / count.max(1.0);
+    let took = outcome.took.as_secs_f64();
     let at = |share| f64::from(percentile(&outcome.latencies, share)) / 1e3;
     Sample {
-        rate: count / took.max(f64::EPSILON),
+        rate: outcome.rate(),
         p50_ms: at(0.5),
         p99_ms: at(0.99),
         app_us: each(used.app),
         database_us: each(used.database),
-        foreign: used.foreign().as_secs_f64() / (took * crate::machine::cores() as f64).max(f64::EPSILON),
+        foreign: used.foreign().as_secs_f64() / (took * machine::cores() as f64).max(f64::EPSILON),
     }
 }
 
@@ -215,6 +233,18 @@ mod tests {
         let sample = figures(&outcome, &used);
         assert_eq!((sample.rate, sample.p50_ms, sample.p99_ms), (2.0, 2.0, 9.0));
         assert_eq!((sample.app_us, sample.database_us), (100.0, 200.0));
+    }
+
+    #[test]
+    fn a_system_is_warm_when_it_does_not_become_faster() {
+        assert!(!is_warm(&[]) && !is_warm(&[100.0]) && !is_warm(&[100.0, 150.0]));
+        assert!(is_warm(&[100.0, 105.0]) && is_warm(&[100.0, 150.0, 160.0]) && is_warm(&[100.0, 90.0]));
+    }
+
+    #[test]
+    fn a_machine_that_gives_more_and_more_is_not_waited_for_endlessly() {
+        let rates: Vec<f64> = (1..=MOST_LOADS).map(|n| 2_f64.powi(i32::try_from(n).unwrap())).collect();
+        assert!(is_warm(&rates) && !is_warm(&rates[1..]));
     }
 
     #[test]

@@ -118,6 +118,12 @@ fn write(key: &str, system: &str) -> Vec<u8> {
 }
 
 impl Outcome {
+    /// Right answers a second.
+    #[expect(clippy::cast_precision_loss, reason = "millions")]
+    pub(crate) fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
+    }
+
     fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.failed += other.failed;
