@@ -78,7 +78,7 @@ fn executable(message: &str, name: &str) -> Option<PathBuf> {
     ours.then(|| message["executable"].as_str().map(PathBuf::from))?
 }
 
-fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     // At run time first: a checkout may have been moved since this program was built.
     let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     package.parent().map(Path::to_path_buf).unwrap_or(package)

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal and for CI's log")]
 
 mod cargo;
+mod compare;
 mod smoke;
 mod test;
 
@@ -34,6 +35,13 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Measures tenantry beside its peers (peers/README.md), for docs/performance.md; `--help` says with what arguments.
+    #[command(disable_help_flag = true)]
+    Compare {
+        /// Handed on to the program that measures, such as `--only tenantry-schema,fastify-one-text --seconds 2`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// The long form of the tests that have one: 100,000 requests given up per isolation, ten restarts under load.
     Soak {
         /// Only tests whose names contain one of these.
@@ -46,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Test { allow_missing } => test::run(allow_missing),
         Chore::Smoke { program } => smoke::run(program),
         Chore::Bench { args } => cargo::bench(&args),
+        Chore::Compare { args } => compare::run(&args),
         Chore::Soak { names } => cargo::soak(&names),
     };
     done.unwrap_or_else(|error| {
