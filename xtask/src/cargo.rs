@@ -50,7 +50,7 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
 }
 
 /// Where there are tests that have a long form.
-const LONG: [&str; 4] = ["postgres_state", "postgres_pooler", "postgres_load", "postgres_faults"];
+const LONG: [&str; 5] = ["postgres_state", "postgres_pooler", "postgres_load", "postgres_faults", "postgres_places"];
 
 /// The tests that have a long form, in that form, one after the other.
 pub(crate) fn soak(names: &[String]) -> Result<ExitCode> {

@@ -1,7 +1,7 @@
 //! The figures that the engine on PostgreSQL is held to: ratios taken side by side, in turns, in one run.
 //!
-//! `cargo bench -p tenantry --bench postgres -- read|scale|create`. Nothing here fails on a slow machine; the table says
-//! what was asked for and what came out.
+//! `cargo bench -p tenantry --bench postgres -- read|scale|create`; `TENANTRY_BENCH_TENANTS` is another number than 10,000
+//! for `scale`. Nothing here fails on a slow machine; the table says what was asked for and what came out.
 
 #![allow(
     clippy::unwrap_used,

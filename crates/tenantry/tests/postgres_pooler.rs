@@ -209,7 +209,11 @@ async fn a_statement_past_its_limit_and_an_abandoned_one_are_stopped(kind: Kind)
     }
     waits.sort();
     // The machine of a test may have other things to do for a while: no one of three says anything about the engine.
-    assert!(waits[1] < Duration::from_secs(1), "the abandoned statement runs on: {waits:?}");
+    let (median, longest) = (waits[1], waits[2]);
+    assert!(
+        median < Duration::from_secs(1) && longest < Duration::from_secs(5),
+        "the abandoned statement runs on: {waits:?}"
+    );
     let limit = texts(&acme, "SELECT current_setting('statement_timeout')").await.unwrap();
     assert_eq!(limit, ["30s"], "it comes with each transaction");
 }

@@ -1,9 +1,6 @@
 //! PostgreSQL: rows in common tables, a schema, or a database per tenant.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Patience, Place,
@@ -38,6 +35,7 @@ mod server;
 mod shared;
 pub(crate) mod statements;
 mod text;
+mod tries;
 mod types;
 mod url;
 mod wire;
@@ -71,6 +69,7 @@ use control::Control;
 use names::Names;
 use scripts::Site;
 use shared::Home;
+use tries::{Tries, waits_for_lock};
 
 static CAPABILITIES: Capabilities = Capabilities {
     engine: "postgres",
@@ -195,16 +194,12 @@ impl PostgresEngine {
     }
 
     async fn remove(&self, placement: &Placement) -> Result<()> {
-        let started = Instant::now();
+        let tries = Tries::begin();
         while let Err(error) = self.try_remove(placement).await {
-            if !scripts::waits_for_lock(&error) {
-                return Err(error);
-            }
-            if started.elapsed() > scripts::PATIENCE {
-                return Err(in_use(placement, error));
-            }
             // No connection is held meanwhile: who is waited for may need one.
-            tokio::time::sleep(scripts::PAUSE).await;
+            if !tries.again(&error).await {
+                return Err(if waits_for_lock(&error) { in_use(placement, error) } else { error });
+            }
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 use super::names::{literal, quoted};
 use crate::error::{Error, ErrorKind, Result};
 
-/// From here on a membership says for itself whether it inherits.
 const MEMBERSHIP_INHERITS: u32 = 160_000;
 
 /// The administrator as the server knows it.
@@ -121,6 +120,7 @@ async fn may_stop(admin: &mut PgConnection, login: &str) -> Result<bool> {
     Ok(sqlx::query_scalar(query).bind(login).fetch_one(admin).await?)
 }
 
-fn memberships_inherit(admin: &PgConnection) -> bool {
-    admin.server_version_num().is_some_and(|version| version >= MEMBERSHIP_INHERITS)
+/// Whether a membership says for itself what it inherits, as from version 16 on.
+pub(super) fn memberships_inherit(connection: &PgConnection) -> bool {
+    connection.server_version_num().is_some_and(|version| version >= MEMBERSHIP_INHERITS)
 }

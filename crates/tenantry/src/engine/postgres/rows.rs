@@ -1,6 +1,6 @@
 //! Tenants of row isolation: tables in common, whose rows the database filters.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
@@ -9,6 +9,7 @@ use super::{
     names::{Names, TENANT, literal, quoted},
     scope::path,
     scripts::{self, Site},
+    tries::Tries,
 };
 use crate::{
     engine::{Placement, Script, ScriptKind},
@@ -22,13 +23,12 @@ pub(super) async fn create(
     placement: &Placement,
     scripts: &[Arc<Script>],
 ) -> Result<()> {
-    let started = Instant::now();
+    let tries = Tries::begin();
     while let Err(error) = make_tables(connection, names, scripts).await {
         // Another first tenant is being made.
-        if !scripts::waits_for_lock(&error) || started.elapsed() > scripts::PATIENCE {
+        if !tries.again(&error).await {
             return Err(error);
         }
-        tokio::time::sleep(scripts::PAUSE).await;
     }
     let own = Site::tenant(names, placement);
     for script in scripts.iter().filter(|s| s.kind == ScriptKind::Data) {

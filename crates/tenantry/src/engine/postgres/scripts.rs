@@ -1,7 +1,5 @@
 //! Applying files of migrations: statement by statement, as the owner of the tables, and verified before the commit.
 
-use std::time::{Duration, Instant};
-
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
@@ -13,6 +11,7 @@ use super::{
     server,
     statements::{self, Statement},
     text,
+    tries::Tries,
 };
 use crate::{
     engine::{Patience, Placement, Script, ScriptKind},
@@ -29,11 +28,6 @@ pub(super) const DATA_LOCK_TIMEOUT: &str = "10s";
 
 /// How long what runs outside of a transaction waits: it cannot be tried again, and waits for old transactions too.
 const PLAIN_LOCK_TIMEOUT: &str = "60s";
-
-/// How long a change is tried again before it gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-
-pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Whose schema is looked at.
 pub(super) struct Subject {
@@ -156,7 +150,7 @@ pub(super) async fn apply_with(
     script: &Script,
     patience: Patience,
 ) -> Result<()> {
-    let started = Instant::now();
+    let tries = Tries::begin();
     loop {
         let tried = if script.no_transaction {
             apply_plain(connection, names, site, script).await
@@ -164,19 +158,10 @@ pub(super) async fn apply_with(
             apply_in_tx(connection, names, site, script, patience).await
         };
         match tried {
-            Err(error) if waits_for_lock(&error) && patience == Patience::Long && started.elapsed() < PATIENCE => {
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(error) if patience == Patience::Long && tries.again(&error).await => {}
             done => return done,
         }
     }
-}
-
-/// Whether it failed because somebody else is at the tables, or at the same migration.
-pub(super) fn waits_for_lock(error: &Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|c| c.downcast_ref::<sqlx::Error>());
-    let code = cause.and_then(|c| c.as_database_error()).and_then(|e| e.code());
-    error.kind() == ErrorKind::OperationRunning || matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
 async fn apply_in_tx(

@@ -3,7 +3,7 @@
 //! They have one home per installation. `postgres_fdw` shows them, for reading, in every tenant's own database and on the
 //! other servers: nothing is copied, so nothing can be stale. Extensions, enums and functions of the schema come along.
 
-use std::{collections::HashMap, time::Instant};
+use std::collections::HashMap;
 
 use sqlx::{
     AssertSqlSafe, Executor, Row,
@@ -14,6 +14,7 @@ use super::{
     names::{SHARED, literal, quoted},
     rights::Rights,
     scripts,
+    tries::Tries,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -150,13 +151,11 @@ pub(super) async fn import(connection: &mut PgConnection, home: &Home, base: Opt
         return Ok(());
     }
     let rights = Rights::of(connection).await?;
-    let started = Instant::now();
+    let tries = Tries::begin();
     loop {
         match try_import(connection, home, &rights, base).await {
-            // Whoever reads a table that is shown anew is waited for as in a migration, so that others can pass.
-            Err(error) if scripts::waits_for_lock(&error) && started.elapsed() < scripts::PATIENCE => {
-                tokio::time::sleep(scripts::PAUSE).await;
-            }
+            // Whoever reads a table that is shown anew is waited for as in a migration.
+            Err(error) if tries.again(&error).await => {}
             done => return done,
         }
     }

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, postgres::PgConnection};
 
-use crate::ident::Ident;
+use crate::{engine::postgres::rights::memberships_inherit, ident::Ident};
 
 /// Which memberships are right.
 #[derive(Clone, Copy, Debug)]
@@ -14,15 +14,10 @@ pub(crate) enum Expect<'a> {
 }
 
 const LOGIN: &str = include_str!("login.sql");
-/// From here on a membership says for itself whether it inherits.
-const MEMBERSHIP_INHERITS: u32 = 160_000;
 
 /// Why the login of this connection must not be used, in one round trip; empty if it may.
 pub(crate) async fn login_breaches(connection: &mut PgConnection, expect: Expect<'_>) -> sqlx::Result<Vec<String>> {
-    let inherits = match connection.server_version_num() {
-        Some(version) if version >= MEMBERSHIP_INHERITS => " OR m.inherit_option",
-        _ => "",
-    };
+    let inherits = if memberships_inherit(connection) { " OR m.inherit_option" } else { "" };
     let (expected, reader) = match expect {
         Expect::Alone => ("false".to_owned(), ""),
         Expect::TenantRoles { prefix, reader } => {
