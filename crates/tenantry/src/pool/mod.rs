@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod lease;
+mod queue;
 mod state;
 mod stats;
 
@@ -189,6 +190,8 @@ impl Pool {
     pub(crate) async fn close(&self, limit: Duration) {
         let idle = self.0.state().close();
         self.0.close_all(idle);
+        // Who waits is refused now.
+        self.0.dispatch();
         let drained = async {
             loop {
                 let notified = self.0.emptied.notified();
@@ -211,13 +214,10 @@ impl Shared {
     }
 
     fn take(&self, party: &Party) -> Result<Taken> {
-        let (taken, actions) = {
-            let mut state = self.state();
-            let taken = state.take(party)?;
-            let actions = state.dispatch();
-            (taken, actions)
-        };
-        self.perform(actions);
+        let (taken, action) = self.state().take(party)?;
+        if matches!(taken, Taken::Wait(_)) {
+            self.perform(action);
+        }
         Ok(taken)
     }
 
@@ -262,7 +262,10 @@ impl Shared {
 
     /// Looks again when those who wait have waited for a while; one such look is enough for all.
     fn look_again(&self) {
-        if !self.state().is_worth_another_look() || self.looking.swap(true, Ordering::AcqRel) {
+        if self.looking.load(Ordering::Acquire)
+            || !self.state().is_worth_another_look()
+            || self.looking.swap(true, Ordering::AcqRel)
+        {
             return;
         }
         let me = Weak::clone(&self.me);
@@ -275,20 +278,16 @@ impl Shared {
         });
     }
 
-    fn perform(&self, actions: Vec<Action>) {
+    fn perform(&self, actions: impl IntoIterator<Item = Action>) {
         self.look_again();
-        if actions.is_empty() {
-            return;
-        }
-        let Some(me) = self.me.upgrade() else { return };
         for action in actions {
+            let Some(me) = self.me.upgrade() else { return };
             match action {
                 Action::Grant { waiter, party, connection, generation } => {
                     // Nobody there any more: the lease comes back by its own drop.
-                    drop(waiter.send(Ok(Lease::new(Arc::clone(&me), party, connection, generation))));
+                    drop(waiter.send(Ok(Lease::new(me, party, connection, generation))));
                 }
                 Action::Connect { waiter, party, generation, instead_of } => {
-                    let me = Arc::clone(&me);
                     self.runtime.spawn(async move { me.connect(waiter, party, generation, instead_of).await });
                 }
                 Action::Refuse { waiter, place } => drop(waiter.send(Err(closed(&place)))),

@@ -1,11 +1,11 @@
 //! Who has which connection and who is next: plain data, no waiting.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
-use super::{Lease, closed};
+use super::{Lease, closed, queue::Queue};
 use crate::{
     engine::{Connection, Place},
     error::Result,
@@ -22,7 +22,7 @@ pub(super) struct Party {
     pub(super) tenant: Option<TenantId>,
 }
 
-/// After how long an idle connection is another place's to take.
+/// After how long an idle connection is another place's to take, while others are in use.
 const UNUSED: Duration = Duration::from_secs(1);
 
 /// How long all connections of a place are in use, and somebody waits for one, before it gets one more of its share of the
@@ -54,8 +54,11 @@ pub(super) struct State {
     /// Idle connections, longest unused first.
     idle: BTreeMap<u64, Place>,
     ticks: u64,
-    /// Parties with waiters, served in turn: who asks for much waits behind himself, not before others.
-    turns: VecDeque<Party>,
+    queue: Queue,
+    /// Who waited where nobody is let in any more.
+    refused: Vec<(Sender, Place)>,
+    /// Since when there was always somebody who used a connection.
+    busy_since: Instant,
     closed: bool,
 }
 
@@ -73,7 +76,6 @@ struct PlaceState {
 struct PartyState {
     /// Connections that it has, is getting, or that are being cleaned behind it.
     held: usize,
-    waiters: VecDeque<Sender>,
     fenced: bool,
 }
 
@@ -93,19 +95,21 @@ impl State {
             parties: HashMap::new(),
             idle: BTreeMap::new(),
             ticks: 0,
-            turns: VecDeque::new(),
+            queue: Queue::default(),
+            refused: Vec::new(),
+            busy_since: Instant::now(),
             closed: false,
         }
     }
 
     /// Open, idle, waiting.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
-        (self.open, self.idle.len(), self.parties.values().map(|p| p.waiters.len()).sum())
+        (self.open, self.idle.len(), self.queue.len())
     }
 
     /// Whether the party has as many connections as one tenant may have.
     pub(super) fn is_at_cap(&self, party: &Party) -> bool {
-        party.tenant.is_some() && self.parties.get(party).is_some_and(|p| p.held >= self.per_tenant)
+        is_at_cap(&self.parties, self.per_tenant, party)
     }
 
     /// Whether the party holds nothing any more, and no connection is open at a place that is its alone.
@@ -119,23 +123,30 @@ impl State {
         self.closed || self.parties.get(party).is_some_and(|p| p.fenced)
     }
 
-    pub(super) fn take(&mut self, party: &Party) -> Result<Taken> {
+    /// A connection, or a place in the queue; then there may be something to do for it.
+    pub(super) fn take(&mut self, party: &Party) -> Result<(Taken, Option<Action>)> {
         if self.is_refused(party) {
             return Err(closed(&party.place));
         }
-        if !self.is_at_cap(party)
-            && let Some((connection, generation)) = self.pop_idle_for(party)
-        {
+        if self.open == self.idle.len() {
+            self.busy_since = Instant::now();
+        }
+        let is_at_cap = self.is_at_cap(party);
+        if !is_at_cap && let Some((connection, generation)) = self.pop_idle_for(party) {
             self.is_not_short(&party.place);
-            return Ok(Taken::Idle(connection, generation));
+            return Ok((Taken::Idle(connection, generation), None));
         }
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let entry = self.parties.entry(party.clone()).or_default();
-        if entry.waiters.is_empty() {
-            self.turns.push_back(party.clone());
-        }
-        entry.waiters.push_back(sender);
-        Ok(Taken::Wait(receiver))
+        let homeless = match self.places.get_mut(&party.place) {
+            Some(entry) if !is_at_cap => {
+                entry.short_since.get_or_insert_with(Instant::now);
+                false
+            }
+            entry => entry.is_none(),
+        };
+        let receiver = self.queue.push(party, homeless);
+        // Others of its place are before it, and what they need it does not need less.
+        let action = if homeless || self.open < self.budget { self.serve(party) } else { None };
+        Ok((Taken::Wait(receiver), action))
     }
 
     /// An idle connection of the party's place; it counts as held from now on. Best is the one that has served the tenant
@@ -155,15 +166,13 @@ impl State {
         Some((idle.connection, generation))
     }
 
-    /// Takes another place's idle connection for one more of this; its share of the budget goes with it.
-    fn take_for(&mut self, place: &Place) -> Option<Connection> {
-        let tick = self.spare_for(place)?;
+    /// Takes another place's idle connection; its share of the budget goes with it.
+    fn take_idle(&mut self, tick: u64) -> Option<Connection> {
         let from = self.idle.remove(&tick)?;
         let entry = self.places.get_mut(&from)?;
         let at = entry.idle.iter().position(|i| i.tick == tick)?;
         let idle = entry.idle.swap_remove(at);
-        entry.open -= 1;
-        self.drop_place_if_unused(&from);
+        self.one_less_at(&from);
         Some(idle.connection)
     }
 
@@ -173,76 +182,103 @@ impl State {
         }
     }
 
-    fn drop_place_if_unused(&mut self, place: &Place) {
-        if self.places.get(place).is_some_and(|p| p.open == 0) {
+    fn one_more_at(&mut self, place: &Place) -> u64 {
+        let entry = self.places.entry(place.clone()).or_default();
+        entry.open += 1;
+        entry.short_since = Some(Instant::now());
+        if entry.open == 1 {
+            self.queue.set_homeless(place, false);
+        }
+        entry.generation
+    }
+
+    fn one_less_at(&mut self, place: &Place) {
+        let Some(entry) = self.places.get_mut(place) else { return };
+        entry.open = entry.open.saturating_sub(1);
+        if entry.open == 0 {
             self.places.remove(place);
+            self.queue.set_homeless(place, true);
         }
     }
 
     fn drop_party_if_unused(&mut self, party: &Party) {
-        if self.parties.get(party).is_some_and(|p| p.held == 0 && p.waiters.is_empty() && !p.fenced) {
+        if self.parties.get(party).is_some_and(|p| p.held == 0 && !p.fenced) {
             self.parties.remove(party);
         }
     }
 
     /// Serves whoever waits for a connection that has come back. If nobody does, its place has enough of them.
     pub(super) fn dispatch_behind(&mut self, place: &Place) -> Vec<Action> {
-        let actions = self.dispatch();
+        let mut actions = self.refuse();
+        while let Some(party) = self.next_for_idle_of(place) {
+            let served = self.serve(&party);
+            if served.is_none() && self.queue.holds(&party) {
+                break;
+            }
+            actions.extend(served);
+        }
         if self.places.get(place).is_some_and(|entry| !entry.idle.is_empty()) {
             self.is_not_short(place);
         }
         actions
     }
 
-    /// Serves everybody who can be served now, one of each party in turn.
-    pub(super) fn dispatch(&mut self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        // How many parties are to be looked at before nobody can be served any more.
-        let mut to_look_at = self.turns.len();
-        while to_look_at > 0 && (self.open < self.budget || !self.idle.is_empty()) {
-            let Some(party) = self.turns.pop_front() else { break };
-            to_look_at -= 1;
-            let served = self.serve(&party);
-            if self.parties.get(&party).is_some_and(|p| !p.waiters.is_empty()) {
-                self.turns.push_back(party);
-            } else {
-                self.drop_party_if_unused(&party);
+    /// Somebody of that place, or of one without any connection who is before them all.
+    fn next_for_idle_of(&mut self, place: &Place) -> Option<Party> {
+        let idle = self.places.get(place)?.idle.last()?;
+        let may = |party: &Party| !is_at_cap(&self.parties, self.per_tenant, party);
+        let has_served = |tenant| idle.connection.last_served(tenant).is_some();
+        let of_place = self.queue.next_at(place, may, has_served);
+        match (of_place, self.queue.first_homeless()) {
+            (Some((turn, party)), Some((earlier, homeless))) => {
+                Some(if earlier < turn { homeless.clone() } else { party })
             }
-            if let Some(action) = served {
-                actions.push(action);
-                to_look_at = self.turns.len();
+            (of_place, homeless) => {
+                of_place.map(|(_, party)| party).or_else(|| homeless.map(|(_, party)| party.clone()))
             }
         }
-        actions
     }
 
-    fn serve(&mut self, party: &Party) -> Option<Action> {
-        let waiter = self.next_waiter(party)?;
-        if self.is_refused(party) {
-            return Some(Action::Refuse { waiter, place: party.place.clone() });
+    /// Serves everybody who can be served now, one of each party in turn.
+    pub(super) fn dispatch(&mut self) -> Vec<Action> {
+        let mut actions = self.refuse();
+        loop {
+            let before = actions.len();
+            for party in self.queue.parties() {
+                if self.open >= self.budget && self.idle.is_empty() {
+                    return actions;
+                }
+                actions.extend(self.serve(&party));
+            }
+            if actions.len() == before {
+                return actions;
+            }
         }
-        let free = self.open < self.budget;
-        if self.is_at_cap(party) || (!free && self.idle.is_empty()) {
-            self.parties.entry(party.clone()).or_default().waiters.push_front(waiter);
+    }
+
+    fn refuse(&mut self) -> Vec<Action> {
+        self.refused.drain(..).map(|(waiter, place)| Action::Refuse { waiter, place }).collect()
+    }
+
+    /// A connection for who waits longest of that party, if there is one for it.
+    fn serve(&mut self, party: &Party) -> Option<Action> {
+        if self.is_at_cap(party) {
             return None;
         }
-        if let Some((connection, generation)) = self.pop_idle_for(party) {
+        if self.places.get(&party.place).is_some_and(|entry| !entry.idle.is_empty()) {
+            let waiter = self.queue.pop(party)?;
+            let (connection, generation) = self.pop_idle_for(party)?;
             return Some(Action::Grant { waiter, party: party.clone(), connection, generation });
         }
-        let instead_of = if free {
+        let spare = if self.open < self.budget { None } else { Some(self.spare_for(&party.place)?) };
+        let waiter = self.queue.pop(party)?;
+        let instead_of = spare.and_then(|tick| self.take_idle(tick));
+        if instead_of.is_none() {
             self.open += 1;
-            None
-        } else if let Some(connection) = self.take_for(&party.place) {
-            Some(connection)
-        } else {
-            self.parties.entry(party.clone()).or_default().waiters.push_front(waiter);
-            return None;
-        };
+        }
         self.parties.entry(party.clone()).or_default().held += 1;
-        let entry = self.places.entry(party.place.clone()).or_default();
-        entry.open += 1;
-        entry.short_since = Some(Instant::now());
-        Some(Action::Connect { waiter, party: party.clone(), generation: entry.generation, instead_of })
+        let generation = self.one_more_at(&party.place);
+        Some(Action::Connect { waiter, party: party.clone(), generation, instead_of })
     }
 
     /// Which idle connection of another place is closed for one more of this: the longest unused at once if it has none,
@@ -250,35 +286,26 @@ impl State {
     fn spare_for(&mut self, place: &Place) -> Option<u64> {
         let share = self.budget / self.places.len().max(1);
         let Some(entry) = self.places.get_mut(place) else { return self.idle.keys().next().copied() };
-        let short_for = entry.short_since.get_or_insert_with(Instant::now).elapsed();
+        let now = Instant::now();
+        let short_for = now.duration_since(*entry.short_since.get_or_insert(now));
         if short_for < PATIENCE {
             return None;
         }
         let has_less = entry.open < share;
         let can_be_spared = |(tick, place): (&u64, &Place)| {
             let of = self.places.get(place)?;
-            let unused = || of.idle.iter().any(|idle| idle.tick == *tick && idle.since.elapsed() >= UNUSED);
-            let can =
-                has_less && of.open > share || short_for >= LONG && of.open > 1 && of.short_since.is_none() || unused();
-            can.then_some(*tick)
+            let has_more = has_less && of.open > share;
+            let has_enough = || short_for >= LONG && of.open > 1 && of.short_since.is_none();
+            let unused_for = |idle: &Idle| now.duration_since(idle.since.max(self.busy_since));
+            let is_unused = || of.idle.iter().any(|idle| idle.tick == *tick && unused_for(idle) >= UNUSED);
+            (has_more || has_enough() || is_unused()).then_some(*tick)
         };
         self.idle.iter().find_map(can_be_spared)
     }
 
     /// Whether somebody waits although there are idle connections: they have to be looked at again when these are older.
     pub(super) fn is_worth_another_look(&self) -> bool {
-        !self.idle.is_empty() && !self.turns.is_empty()
-    }
-
-    /// Who waits longest of that party and is still there.
-    fn next_waiter(&mut self, party: &Party) -> Option<Sender> {
-        let entry = self.parties.get_mut(party)?;
-        while let Some(waiter) = entry.waiters.pop_front() {
-            if !waiter.is_closed() {
-                return Some(waiter);
-            }
-        }
-        None
+        !self.idle.is_empty() && self.queue.len() > 0
     }
 
     fn release(&mut self, party: &Party) {
@@ -305,10 +332,7 @@ impl State {
     /// A connection of that place that nobody held is closed.
     pub(super) fn forget(&mut self, place: &Place) {
         self.open = self.open.saturating_sub(1);
-        if let Some(entry) = self.places.get_mut(place) {
-            entry.open = entry.open.saturating_sub(1);
-        }
-        self.drop_place_if_unused(place);
+        self.one_less_at(place);
     }
 
     /// A connection that the party held is closed.
@@ -338,6 +362,9 @@ impl State {
 
     pub(super) fn fence(&mut self, party: &Party, fenced: bool) -> Vec<(Place, Connection)> {
         self.parties.entry(party.clone()).or_default().fenced = fenced;
+        if fenced {
+            self.refuse_all_of(party);
+        }
         let own = matches!(party.place, Place::Tenant(_));
         let idle = if fenced && own { self.retire(&party.place) } else { Vec::new() };
         self.drop_party_if_unused(party);
@@ -361,6 +388,18 @@ impl State {
 
     pub(super) fn close(&mut self) -> Vec<(Place, Connection)> {
         self.closed = true;
+        for party in self.queue.parties() {
+            self.refuse_all_of(&party);
+        }
         self.idle_since(Duration::ZERO)
     }
+
+    fn refuse_all_of(&mut self, party: &Party) {
+        let waiters = self.queue.drain(party);
+        self.refused.extend(waiters.into_iter().map(|waiter| (waiter, party.place.clone())));
+    }
+}
+
+fn is_at_cap(parties: &HashMap<Party, PartyState>, per_tenant: usize, party: &Party) -> bool {
+    party.tenant.is_some() && parties.get(party).is_some_and(|p| p.held >= per_tenant)
 }
