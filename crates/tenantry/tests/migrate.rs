@@ -103,6 +103,21 @@ async fn sqlite_a_history_that_does_not_fit_stops_the_fleet_before_any_change() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_a_tenant_whose_file_is_gone_is_one_that_failed_and_stops_no_other() {
+    let place = fleet_of(3).await;
+    std::fs::remove_file(place.file_of(&place.tenancy.tenant("t01").await.unwrap())).unwrap();
+    let next = with_files(&place, &[TENANT[0], UNIQUE]).await;
+    let plan = next.migrations().plan(&MigrateOptions::new()).await.unwrap();
+    let errors: Vec<_> = plan.iter().filter(|t| t.error.is_some()).map(|t| t.target.as_str()).collect();
+    assert_eq!(errors, ["t01"]);
+    let report = up(&next, MigrateOptions::new()).await;
+    assert_eq!((report.failed, report.targets.len()), (1, 3));
+    assert_eq!((markers(&next, "t00").await, markers(&next, "t02").await), (1, 1));
+    assert_eq!(next.migration_failures().await.unwrap()[0].0.key.as_str(), "t01");
+    assert!(next.migrations().verify().await.unwrap()[0].contains("is gone"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_two_runners_apply_every_file_to_every_tenant_once() {
     let place = fleet_of(25).await;
     let runners = [with_files(&place, &[TENANT[0], UNIQUE]).await, with_files(&place, &[TENANT[0], UNIQUE]).await];

@@ -66,6 +66,28 @@ async fn in_row_isolation_postgres_refuses_what_no_wall_would_hold_and_says_wher
     assert_eq!(users(&acme).await, ["ann"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_database_is_gone_is_one_that_failed_and_stops_no_other() {
+    let place = Installation::on(Kind::PostgresDatabase).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    let physical = format!("t_{}", acme.tenant().id.as_uuid().as_simple());
+    let database = place.database.as_ref().unwrap();
+    let name = database.sql(&format!("SELECT datname FROM pg_database WHERE datname LIKE '%{physical}'")).unwrap();
+    database.sql(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")).unwrap();
+    let next = release(&place, &[("0002_tags.sql", "CREATE TABLE tags (id bigint)")], &[]).await;
+    let plan = next.migrations().plan(&MigrateOptions::new()).await.unwrap();
+    let errors: Vec<_> = plan.iter().filter(|t| t.error.is_some()).map(|t| t.target.as_str()).collect();
+    assert_eq!(errors, ["acme"]);
+    let report = up(&next).await;
+    assert_eq!(report.failed, 1, "{report:?}");
+    sqlx::query("SELECT FROM tags").execute(globex.postgres().unwrap()).await.unwrap();
+    let failures = next.migration_failures().await.unwrap();
+    let (tenant, why) = &failures[0];
+    assert!(tenant.key.as_str() == "acme" && why.contains(&name) && why.contains("is gone"), "{failures:?}");
+    assert!(next.migrations().verify().await.unwrap().iter().any(|why| why.contains("is gone")));
+    assert!(next.migrations().stamp(2, &MigrateOptions::new()).await.unwrap_err().to_string().contains("is gone"));
+}
+
 /// What the operator is told beside the failure itself.
 async fn help_of(tenancy: &Tenantry) -> String {
     let failures = tenancy.migration_failures().await.unwrap();

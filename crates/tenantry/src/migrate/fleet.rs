@@ -6,152 +6,19 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use globset::{Glob, GlobMatcher};
-use serde::Serialize;
 
-use super::{Migrations, plan};
+use super::{FleetReport, MigrateEvent, MigrateOptions, Migrations, TargetPlan, TargetReport, jobs::Job};
 use crate::{
-    catalog::{Catalog, TenantFilter},
-    engine::{Engine, Patience, Script, ScriptKind, Target},
+    catalog::{Catalog, Name},
+    engine::{Patience, Script, ScriptKind, Target},
     error::{Error, ErrorKind, Result},
     failpoint::Failpoints,
-    scope::{ServerHandle, Servers},
+    scope::Servers,
     tenant::{Isolation, Tenant, TenantState},
 };
 
 /// A tenant that fails after this time has waited for somebody.
 const LONG: Duration = Duration::from_secs(10);
-
-/// How to go through a fleet.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct MigrateOptions {
-    only: Option<GlobMatcher>,
-    parallel: usize,
-    waves: Vec<f64>,
-    stop_after: Option<usize>,
-    retry_failed: bool,
-}
-
-impl Default for MigrateOptions {
-    fn default() -> Self {
-        Self { only: None, parallel: 4, waves: Vec::new(), stop_after: None, retry_failed: false }
-    }
-}
-
-impl MigrateOptions {
-    /// All tenants, four at once, in one wave.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Only tenants whose key fits a pattern such as `acme-*`.
-    ///
-    /// # Errors
-    /// If the pattern cannot be read.
-    pub fn only(mut self, pattern: &str) -> Result<Self> {
-        let glob = Glob::new(pattern).map_err(|e| {
-            Error::new(ErrorKind::InvalidInput, format!("{pattern:?} is no pattern"))
-                .caused_by(e)
-                .help("write `acme-*`")
-        })?;
-        self.only = Some(glob.compile_matcher());
-        Ok(self)
-    }
-
-    /// So many tenants at once.
-    pub fn parallel(mut self, tenants: usize) -> Self {
-        self.parallel = tenants.max(1);
-        self
-    }
-
-    /// Shares of the fleet, such as 0.01, 0.1 and 1.0: a wave in which something failed is the last.
-    pub fn waves(mut self, shares: &[f64]) -> Self {
-        self.waves = shares.to_vec();
-        self
-    }
-
-    /// Stops after so many failures.
-    pub fn stop_after(mut self, failures: usize) -> Self {
-        self.stop_after = Some(failures.max(1));
-        self
-    }
-
-    /// Only tenants whose last migration failed.
-    pub fn retry_failed(mut self) -> Self {
-        self.retry_failed = true;
-        self
-    }
-
-    fn wave_ends(&self, tenants: usize) -> Vec<usize> {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a count"
-        )]
-        let end = |share: f64| (share.clamp(0.0, 1.0) * tenants as f64).ceil() as usize;
-        let mut ends: Vec<usize> = self.waves.iter().map(|&share| end(share).max(1).min(tenants)).collect();
-        ends.push(tenants);
-        ends.dedup();
-        ends
-    }
-}
-
-/// What is to be applied to one target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TargetPlan {
-    /// `shared`, or a tenant's key.
-    pub target: String,
-    /// The version it has.
-    pub version: i64,
-    /// The files to apply, as `version description`.
-    pub pending: Vec<String>,
-}
-
-/// How it went with one target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TargetReport {
-    /// `shared`, or a tenant's key.
-    pub target: String,
-    /// The version it has now.
-    pub version: i64,
-    /// How many files were applied.
-    pub applied: usize,
-    /// Why it failed.
-    pub error: Option<String>,
-}
-
-/// How it went with a fleet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct FleetReport {
-    /// Those to which something was applied, and those that failed.
-    pub targets: Vec<TargetReport>,
-    /// How many had nothing to apply.
-    pub up_to_date: usize,
-    /// How many failed.
-    pub failed: usize,
-    /// How many were not tried, because too much had failed before.
-    pub not_tried: usize,
-    /// Tenants that were purged before anything could be applied to them: nothing of them is left to migrate.
-    pub gone: Vec<String>,
-}
-
-/// Something that happened while a fleet is migrated.
-#[derive(Clone, Debug)]
-pub enum MigrateEvent {
-    /// So many targets have something to apply.
-    Planned(usize),
-    /// A wave of so many targets begins.
-    Wave {
-        /// Its number, from 1.
-        number: usize,
-        /// How many targets are in it.
-        targets: usize,
-    },
-    /// A target is done, or has failed.
-    Done(TargetReport),
-}
 
 /// What the migration of a fleet works on.
 #[derive(Clone)]
@@ -160,25 +27,6 @@ pub struct Fleet {
     pub(crate) servers: Arc<Servers>,
     pub(crate) migrations: Migrations,
     pub(crate) failpoints: Failpoints,
-}
-
-/// One target with its files, and where it stands.
-struct Job {
-    name: String,
-    engine: Arc<dyn Engine>,
-    target: Target,
-    tenant: Option<Tenant>,
-    /// The tenants that have the target's tables in common.
-    rows: Vec<Tenant>,
-    server: String,
-    version: i64,
-    pending: Vec<Arc<Script>>,
-    /// It has a form of the shared tables of its own, which shows those at home.
-    shows_shared: bool,
-    /// That form is an older one.
-    refresh: bool,
-    /// Data files that every tenant of tables in common has to have by now.
-    data: Vec<Arc<Script>>,
 }
 
 /// What came of one job.
@@ -198,125 +46,7 @@ struct Left {
     gone: Vec<String>,
 }
 
-impl Job {
-    /// Tenants that an older program has made since the tables in common were migrated.
-    fn stragglers(&self) -> impl Iterator<Item = &Tenant> {
-        self.rows.iter().filter(|tenant| tenant.version < self.version)
-    }
-}
-
 impl Fleet {
-    /// The targets in their order, with what is pending.
-    ///
-    /// # Errors
-    /// The first history that does not fit its files: then nothing may be applied to anything.
-    async fn jobs(&self, options: &MigrateOptions) -> Result<Vec<Job>> {
-        let mut jobs = Vec::new();
-        if options.only.is_none() && !options.retry_failed {
-            jobs.push(self.shared_job().await?);
-        }
-        let (in_rows, tenants): (Vec<_>, Vec<_>) =
-            self.tenants(options).await?.into_iter().partition(|t| t.isolation == Isolation::Row);
-        jobs.extend(self.rows_jobs(options, &in_rows).await?);
-        let mut planned = stream::iter(tenants).map(|t| self.tenant_job(t)).buffered(options.parallel);
-        while let Some(job) = planned.next().await {
-            jobs.extend(job?);
-        }
-        Ok(jobs)
-    }
-
-    async fn tenants(&self, options: &MigrateOptions) -> Result<Vec<Tenant>> {
-        let all = if options.retry_failed {
-            self.catalog.failure_list().await?.into_iter().map(|(tenant, _)| tenant).collect()
-        } else {
-            self.catalog.tenant_list(&TenantFilter::all()).await?
-        };
-        let wanted = |t: &Tenant| options.only.as_ref().is_none_or(|glob| glob.is_match(t.key.as_str()));
-        Ok(all.into_iter().filter(|t| is_there(t) && wanted(t)).collect())
-    }
-
-    async fn shared_job(&self) -> Result<Job> {
-        let home = self.servers.home().await?;
-        let scripts = self.migrations.shared(home.engine.capabilities().engine);
-        self.job("shared".into(), &home, Target::Shared, &scripts).await
-    }
-
-    /// One for each server that has tables which tenants of row isolation have in common. They are migrated for all of
-    /// these tenants or for none.
-    async fn rows_jobs(&self, options: &MigrateOptions, wanted: &[Tenant]) -> Result<Vec<Job>> {
-        let mut jobs = Vec::new();
-        for server in self.catalog.server_list().await? {
-            let handle = self.servers.get(&server.name).await?;
-            let capabilities = handle.engine.capabilities();
-            if !capabilities.isolations.contains(&Isolation::Row) {
-                continue;
-            }
-            let filter = TenantFilter::all().server(&server.name).isolation(Isolation::Row);
-            let rows: Vec<_> = self.catalog.tenant_list(&filter).await?.into_iter().filter(is_there).collect();
-            let chosen = wanted.iter().filter(|t| t.server == server.name).count();
-            let is_part = options.only.is_some() || options.retry_failed;
-            if is_part && chosen == 0 {
-                continue;
-            }
-            let scripts = self.migrations.tenant(capabilities.engine);
-            let name = format!("rows of {}", server.name);
-            let job = self.job(name, &handle, Target::Rows, &scripts).await?;
-            if job.version == 0 && rows.is_empty() {
-                // The first tenant makes the tables.
-                continue;
-            }
-            if options.only.is_some() && chosen < rows.len() && !job.pending.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::Migration,
-                    format!("{chosen} of the chosen tenants share their tables with {} others", rows.len() - chosen),
-                )
-                .help("leave `--only` out, or choose no tenants of row isolation"));
-            }
-            jobs.push(Job { rows, ..job });
-        }
-        Ok(jobs)
-    }
-
-    /// `None`: the tenant was purged in the meantime.
-    async fn tenant_job(&self, tenant: Tenant) -> Result<Option<Job>> {
-        let server = self.servers.get(&tenant.server).await?;
-        let scripts = self.migrations.tenant(server.engine.capabilities().engine);
-        let target = Target::Tenant(tenant.placement());
-        let id = tenant.id;
-        match self.job(tenant.key.to_string(), &server, target, &scripts).await {
-            Ok(job) => Ok(Some(Job { tenant: Some(tenant), ..job })),
-            Err(error) => match self.catalog.tenant_find(&crate::catalog::Name::Id(id)).await? {
-                Some(t) if t.state != TenantState::Purging => Err(error),
-                _ => Ok(None),
-            },
-        }
-    }
-
-    async fn job(&self, name: String, server: &ServerHandle, target: Target, scripts: &[Arc<Script>]) -> Result<Job> {
-        let ledger = server.engine.ledger(&target).await?;
-        let pending = plan::pending(&name, scripts, &ledger.applied)?;
-        let version = ledger.applied.last().map_or(0, |a| a.version);
-        let shown = ledger.shared_form;
-        let shows_shared = shown.is_some();
-        let refresh = shows_shared && shown != server.engine.shared_form().await?;
-        let (engine, server) = (Arc::clone(&server.engine), server.name.clone());
-        let done = |s: &&Arc<Script>| s.kind == ScriptKind::Data && s.version <= version;
-        let data = scripts.iter().filter(done).cloned().collect();
-        Ok(Job {
-            name,
-            engine,
-            target,
-            tenant: None,
-            rows: Vec::new(),
-            server,
-            version,
-            pending,
-            shows_shared,
-            refresh,
-            data,
-        })
-    }
-
     /// What [`Fleet::up`] would do.
     ///
     /// # Errors
@@ -329,6 +59,7 @@ impl Fleet {
                 target: job.name,
                 version: job.version,
                 pending: job.pending.iter().map(|s| format!("{} {}", s.version, s.description)).collect(),
+                error: job.broken,
             })
             .collect())
     }
@@ -346,7 +77,7 @@ impl Fleet {
         for mut job in jobs {
             job.refresh |= shared_changes && job.shows_shared;
             let has_stragglers = !job.data.is_empty() && job.stragglers().next().is_some();
-            if job.pending.is_empty() && !job.refresh && !has_stragglers {
+            if job.pending.is_empty() && !job.refresh && !has_stragglers && job.broken.is_none() {
                 self.note(&job, job.version, None, &[]).await?;
                 report.up_to_date += 1;
             } else {
@@ -429,7 +160,8 @@ impl Fleet {
     }
 
     async fn run_to_end(&self, job: Job) -> Result<Ended> {
-        let mut report = TargetReport { target: job.name.clone(), version: job.version, applied: 0, error: None };
+        let error = job.broken.clone();
+        let mut report = TargetReport { target: job.name.clone(), version: job.version, applied: 0, error };
         let mut left = Left::default();
         if let (true, Some(tenant)) = (job.refresh, &job.tenant) {
             let refreshed = job.engine.shared_refresh(Some(&tenant.placement())).await;
@@ -484,7 +216,7 @@ impl Fleet {
     }
 
     async fn is_gone(&self, tenant: &Tenant) -> Result<bool> {
-        let found = self.catalog.tenant_find(&crate::catalog::Name::Id(tenant.id)).await?;
+        let found = self.catalog.tenant_find(&Name::Id(tenant.id)).await?;
         Ok(found.is_none_or(|found| found.state == TenantState::Purging))
     }
 
@@ -554,6 +286,7 @@ impl Fleet {
     pub async fn verify(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         let mut check = |job: Result<Option<Job>>| match job {
+            Ok(Some(Job { broken: Some(why), .. })) => found.push(why),
             Ok(Some(job)) if !job.pending.is_empty() => {
                 found.push(format!("{}: at version {}, {} files pending", job.name, job.version, job.pending.len()));
             }
@@ -580,6 +313,9 @@ impl Fleet {
     /// If there is no file of that version, or a target's history does not fit.
     pub async fn stamp(&self, version: i64, options: &MigrateOptions) -> Result<usize> {
         let jobs = self.jobs(options).await?;
+        if let Some(why) = jobs.iter().find_map(|job| job.broken.as_deref()) {
+            return Err(Error::new(ErrorKind::Migration, why.to_owned()).help("tenantry doctor"));
+        }
         let known = |job: &Job| job.version == version || job.pending.iter().any(|s| s.version == version);
         if !jobs.iter().any(|job| job.target != Target::Shared && known(job)) {
             return Err(Error::new(ErrorKind::Migration, format!("no tenant has a pending migration {version}"))
@@ -597,13 +333,8 @@ impl Fleet {
     }
 }
 
-/// Whether it has tables to migrate.
-const fn is_there(tenant: &Tenant) -> bool {
-    !matches!(tenant.state, TenantState::Provisioning | TenantState::Purging)
-}
-
 /// An error with its causes, for the operator.
-fn full_text(error: &Error) -> String {
+pub(super) fn full_text(error: &Error) -> String {
     let mut text = std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ");
     // A file that was refused says what to write instead, and a server that lacks something what to type.
     if let Some(help) = error.help_text().filter(|_| error.is_migration() || error.is_unsupported()) {

@@ -2,9 +2,14 @@
 
 mod files;
 mod fleet;
+mod jobs;
+mod options;
 mod plan;
+mod report;
 mod tenantify;
 
 pub use files::Migrations;
-pub use fleet::{Fleet, FleetReport, MigrateEvent, MigrateOptions, TargetPlan, TargetReport};
+pub use fleet::Fleet;
+pub use options::MigrateOptions;
+pub use report::{FleetReport, MigrateEvent, TargetPlan, TargetReport};
 pub use tenantify::{Note, Tenantified, tenantify};

@@ -37,7 +37,8 @@ impl Plan {
             options = options.retry_failed();
         }
         let targets = context.open().await?.migrations().plan(&options).await?;
-        let (pending, current): (Vec<_>, Vec<_>) = targets.into_iter().partition(|t| !t.pending.is_empty());
+        let (pending, current): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|t| !t.pending.is_empty() || t.error.is_some());
         let plan = Pending { pending, up_to_date: current.len() };
         render::answer(context, &plan, || plan.in_words())?;
         Ok(Exit::Ok)
@@ -53,17 +54,21 @@ impl Pending {
         if self.pending.is_empty() {
             return format!("nothing is pending: {} up to date", table::count(self.up_to_date, "target"));
         }
-        let mut alike: BTreeMap<(bool, i64, &[String]), Vec<&str>> = BTreeMap::new();
+        let mut alike: BTreeMap<(bool, i64, String), Vec<&str>> = BTreeMap::new();
         for target in &self.pending {
             let is_tenant = target.target != "shared";
-            alike.entry((is_tenant, target.version, &target.pending)).or_default().push(&target.target);
+            let what = match &target.error {
+                Some(error) => format!("cannot be migrated: {error}"),
+                None => target.pending.join(", "),
+            };
+            alike.entry((is_tenant, target.version, what)).or_default().push(&target.target);
         }
-        let rows = alike.into_iter().map(|((_, version, files), targets)| {
+        let rows = alike.into_iter().map(|((_, version, what), targets)| {
             let mut names = targets.iter().take(KEYS_IN_A_LINE).copied().collect::<Vec<_>>().join(", ");
             if targets.len() > KEYS_IN_A_LINE {
                 names = format!("{} ({names}, ...)", targets.len());
             }
-            [names, version.to_string(), files.join(", ")]
+            [names, version.to_string(), what]
         });
         let summary =
             format!("{} to migrate, {} up to date", table::count(self.pending.len(), "target"), self.up_to_date);

@@ -104,7 +104,10 @@ impl Control {
         if let Some(database) = database {
             options = options.database(database);
         }
-        let connection = in_time(&options).await.map_err(cannot_connect)?;
+        let connection = in_time(&options).await.map_err(|cause| match database {
+            Some(name) if is_missing(&cause) => is_gone(name, cause),
+            _ => cannot_connect(cause),
+        })?;
         Ok(Fresh { connection, _permit: permit })
     }
 
@@ -151,6 +154,17 @@ impl Fresh<'_> {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
         }
     }
+}
+
+/// Whether the server says that there is no such database.
+fn is_missing(cause: &sqlx::Error) -> bool {
+    cause.as_database_error().and_then(|e| e.code()).as_deref() == Some("3D000")
+}
+
+fn is_gone(database: &str, cause: sqlx::Error) -> Error {
+    Error::new(ErrorKind::Isolation, format!("the database `{database}` is gone"))
+        .caused_by(cause)
+        .help("tenantry doctor")
 }
 
 fn cannot_connect(cause: sqlx::Error) -> Error {

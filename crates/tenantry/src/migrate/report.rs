@@ -1,0 +1,60 @@
+//! What was planned for a fleet, what happens, and what came of it.
+
+use serde::Serialize;
+
+/// What is to be applied to one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetPlan {
+    /// `shared`, or a tenant's key.
+    pub target: String,
+    /// The version it has.
+    pub version: i64,
+    /// The files to apply, as `version description`.
+    pub pending: Vec<String>,
+    /// Why nothing can be applied to it: its file or its database is not there.
+    pub error: Option<String>,
+}
+
+/// How it went with one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetReport {
+    /// `shared`, or a tenant's key.
+    pub target: String,
+    /// The version it has now.
+    pub version: i64,
+    /// How many files were applied.
+    pub applied: usize,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// How it went with a fleet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FleetReport {
+    /// Those to which something was applied, and those that failed.
+    pub targets: Vec<TargetReport>,
+    /// How many had nothing to apply.
+    pub up_to_date: usize,
+    /// How many failed.
+    pub failed: usize,
+    /// How many were not tried, because too much had failed before.
+    pub not_tried: usize,
+    /// Tenants that were purged before anything could be applied to them: nothing of them is left to migrate.
+    pub gone: Vec<String>,
+}
+
+/// Something that happened while a fleet is migrated.
+#[derive(Clone, Debug)]
+pub enum MigrateEvent {
+    /// So many targets have something to apply.
+    Planned(usize),
+    /// A wave of so many targets begins.
+    Wave {
+        /// Its number, from 1.
+        number: usize,
+        /// How many targets are in it.
+        targets: usize,
+    },
+    /// A target is done, or has failed.
+    Done(TargetReport),
+}
