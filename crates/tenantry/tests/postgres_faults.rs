@@ -12,8 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{APP_PASSWORD, Installation, Kind, NewWay, TENANT, limits, number, run, soak, texts, user_add, users};
-use tenantry::{Error, TenantDb};
+use support::{
+    APP_PASSWORD, Installation, Kind, NewWay, TENANT, limits, number, open, run, soak, texts, user_add, users,
+};
+use tenantry::{CatalogConfig, Config, Error, TenantDb};
 use tenantry_testbed::Postgres;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -140,6 +142,45 @@ async fn a_server_that_crashes_under_load_is_back_within_five_seconds(kind: Kind
         assert!(back < Duration::from_secs(5), "{back:?}");
     }
     load.end().await;
+}
+
+/// Of the catalog only: tenants' rows are on another server.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_a_catalog_whose_server_is_down_keeps_nobody_from_rows_that_are_known() {
+    let server = Postgres::private(&[]).unwrap();
+    server.sql("postgres", "CREATE DATABASE catalog").unwrap();
+    let with_catalog = |config: Config| {
+        let catalog = CatalogConfig { url: server.url("catalog"), max_stale: 6.0, ..config.catalog };
+        Config { catalog, ..config }
+    };
+    let place = Installation::on_with(Kind::PostgresSchema, with_catalog, TENANT).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    user_add(&acme, "ann").await;
+    users(&globex).await;
+    let other_process = open(place.dir.path().into(), with_catalog, TENANT).await.open().await.unwrap();
+    other_process.tenant_suspend("globex").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(place.tenancy.tenant("globex").await.unwrap_err().is_suspended(), "heard of within a second");
+    server.stop_immediately().unwrap();
+    let down = Instant::now();
+    while down.elapsed() < Duration::from_secs(3) {
+        assert_eq!(users(&place.tenancy.tenant("acme").await.unwrap()).await, ["ann"], "known: served");
+        assert!(place.tenancy.tenant("globex").await.unwrap_err().is_suspended(), "who was cut off stays it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let stranger = place.tenancy.tenant("stranger").await.unwrap_err();
+    assert!(stranger.is_catalog_unavailable() && stranger.http_status() == 503, "unknown is not the same as not there");
+    tokio::time::sleep(Duration::from_secs(8).saturating_sub(down.elapsed())).await;
+    assert!(place.tenancy.tenant("acme").await.unwrap_err().is_catalog_unavailable(), "nobody may be served for ever");
+    assert!(Error::from(run(&acme, "SELECT 1").await.unwrap_err()).is_catalog_unavailable(), "by no old handle either");
+    server.start().unwrap();
+    let up = Instant::now();
+    while place.tenancy.tenant("acme").await.is_err() {
+        assert!(up.elapsed() < Duration::from_secs(10), "it does not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(users(&acme).await, ["ann"]);
+    assert!(place.tenancy.tenant("stranger").await.unwrap_err().is_unknown_tenant());
 }
 
 async fn killed_connections_lose_nothing_that_was_acknowledged(kind: Kind) {

@@ -236,6 +236,10 @@ impl PgLink {
     async fn meets_other_types(&mut self) -> Result<bool, sqlx::Error> {
         let control = Arc::clone(&self.control);
         if control.own_types.are_suspected() {
+            // The question is nobody's: the last tenant's scope does not go before it.
+            if let Some(wire) = &self.wire {
+                wire.end();
+            }
             let (connection, busy) = self.start_own();
             let asked = control.own_types.ask(connection).await;
             *busy = !at_rest(&asked);

@@ -145,6 +145,7 @@ impl Server {
                 self.statements.insert(name.to_vec(), sql);
                 frames::message(out, b'1', |_| ());
             }
+            b'D' if body[0] == b'P' => row_description(out),
             b'D' => self.describe(&body[1..], out),
             b'B' => self.bind(body, out),
             b'E' => self.execute(out),
@@ -198,6 +199,10 @@ impl Server {
             self.in_transaction = true;
         } else {
             self.ran.push((sql.clone(), self.scope.clone()));
+            // That of a text of the simple protocol.
+            if values.is_empty() && !sql.contains("fails") {
+                frames::message(out, b'D', |out| out.put_slice(b"a row"));
+            }
         }
         if sql.contains("fails") {
             return self.fail("22012", out);
@@ -241,13 +246,22 @@ impl Server {
             frames::message(out, b'C', |out| out.put_slice(b"ROLLBACK\0"));
             return self.end_of_flush(out);
         }
-        if self.aborted || sql.contains("nonsense") || sql.contains("fails") {
+        if self.aborted || sql.contains("nonsense") {
             self.fail(if self.aborted { "25P02" } else { "42703" }, out);
         } else {
-            self.ran.push((sql, self.scope.clone()));
+            self.ran.push((sql.clone(), self.scope.clone()));
             row_description(out);
-            frames::message(out, b'D', |out| out.put_slice(b"a row"));
-            frames::message(out, b'C', |out| out.put_slice(b"DONE 1\0"));
+            self.fails_at_commit |= sql.contains("deferred");
+            if sql.contains("fails") {
+                self.fail("22012", out);
+            } else {
+                frames::message(out, b'D', |out| out.put_slice(b"a row"));
+                if self.fails_at_commit && !self.in_transaction {
+                    frames::error(out, "23505", "made up", "an error at the end");
+                } else {
+                    frames::message(out, b'C', |out| out.put_slice(b"DONE 1\0"));
+                }
+            }
         }
         self.end_of_flush(out);
     }

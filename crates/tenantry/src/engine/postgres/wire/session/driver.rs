@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use postgres_protocol::message::frontend;
+use postgres_protocol::{IsNull, message::frontend};
 
 use super::{Expect, For, Session, cut_short};
 use crate::engine::postgres::{
@@ -275,6 +275,9 @@ impl Session {
             self.sync(server);
             return Ok(());
         }
+        if matches!(&self.flush, Some(Flush { before: Before::Scope(..), .. })) {
+            return self.query_in_scope(sql, server);
+        }
         if sql == b"DISCARD ALL" {
             self.own.forget();
             if let Some(statements) = &mut self.statements {
@@ -289,6 +292,24 @@ impl Session {
             self.expected.push_back(Expect::Ready(For::Scope));
         }
         self.flush = None;
+        Ok(())
+    }
+
+    /// A text of the simple protocol has a Sync of its own, and behind a scope that is not in a transaction PostgreSQL 18
+    /// takes the two for one that never ends. So it goes as a statement; several of them in one text are refused.
+    fn query_in_scope(&mut self, sql: &[u8], server: &mut BytesMut) -> io::Result<()> {
+        let sql = std::str::from_utf8(sql).map_err(|_| broken("a text that is not UTF-8"))?;
+        frontend::parse("", sql, [], server)?;
+        frontend::bind("", "", [], [] as [(); 0], |(), _| Ok(IsNull::Yes), [], server).map_err(|_| cut_short())?;
+        frontend::describe(b'P', "", server)?;
+        frontend::execute("", 0, server)?;
+        self.expected.extend([
+            Expect::Parse(For::Own, None),
+            Expect::Bind(For::Own),
+            Expect::Columns,
+            Expect::Execute(For::Driver),
+        ]);
+        self.sync(server);
         Ok(())
     }
 }

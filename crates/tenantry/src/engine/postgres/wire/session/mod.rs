@@ -61,6 +61,8 @@ enum Expect {
     Parse(For, Option<Key>),
     Bind(For),
     Describe(For, Option<Key>),
+    /// The columns of a text of the simple protocol that goes as a statement; one without any has no such message there.
+    Columns,
     Execute(For),
     Close(For),
     /// The driver's statement was closed here.
@@ -79,7 +81,7 @@ impl Expect {
             | Self::Execute(whose)
             | Self::Close(whose)
             | Self::Ready(whose) => whose,
-            Self::Closed | Self::Query => For::Driver,
+            Self::Closed | Self::Columns | Self::Query => For::Driver,
         }
     }
 }

@@ -112,6 +112,13 @@ impl Session {
     }
 
     fn described(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        if let Some(Expect::Columns) = self.expected.front() {
+            self.expected.pop_front();
+            if kind == b'T' {
+                driver.extend_from_slice(message);
+            }
+            return Ok(());
+        }
         let Some(Expect::Describe(whose, key)) = self.expected.front().copied() else {
             // The columns of a text of the simple protocol.
             if matches!(self.expected.front(), Some(Expect::Query)) {
