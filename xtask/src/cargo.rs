@@ -52,9 +52,9 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
 /// Where there are tests that have a long form.
 const LONG: [&str; 5] = ["postgres_state", "postgres_pooler", "postgres_load", "postgres_faults", "postgres_places"];
 
-/// The tests that have a long form, in that form, one after the other.
+/// The tests that have a long form, in that form and optimised, one after the other.
 pub(crate) fn soak(names: &[String]) -> Result<ExitCode> {
-    let mut command = cargo(["test", "-p", "tenantry"]);
+    let mut command = cargo(["test", "--release", "-p", "tenantry"]);
     command.args(LONG.iter().flat_map(|test| ["--test", test])).arg("--");
     command.args(["--nocapture", "--test-threads", "1"]).args(names).env("TENANTRY_SOAK", "1");
     let status = command.status()?;

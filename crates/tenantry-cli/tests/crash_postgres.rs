@@ -42,6 +42,12 @@ fn in_parallel<T: Copy + Send + std::fmt::Debug + 'static>(cases: &[T], case: im
     }
 }
 
+/// However often it was killed: what was done has one entry each, and what was not has none.
+fn is_audited(site: &Site, expected: &[&str]) {
+    let audited: Vec<_> = site.audited("acme").into_iter().map(|(what, outcome)| format!("{what} {outcome}")).collect();
+    assert_eq!(audited, expected);
+}
+
 fn one_tenant_is_served(site: &Site, isolation: &str) {
     assert_eq!(site.tenants(), [("acme".into(), "active".into())]);
     assert_eq!(site.places(), place_of(isolation));
@@ -63,12 +69,14 @@ fn killed_creations(isolation: &'static str) {
         let site = Site::on_postgres();
         assert!(killed_at(&site, point, &create(isolation)), "{point}");
         create_again(&site, isolation);
+        is_audited(&site, &["tenant.create ok"]);
     });
     in_parallel(&PROVISION, move |point| {
         let site = Site::on_postgres();
         assert!(killed_at(&site, point, &create(isolation)), "{point}");
         repair_until(&site, || site.tenants() == [("acme".into(), "active".into())]);
         one_tenant_is_served(&site, isolation);
+        is_audited(&site, &["tenant.create ok"]);
     });
 }
 
@@ -96,6 +104,7 @@ fn killed_undoings(isolation: &'static str) {
         repair_until(&site, || site.tenants().is_empty());
         assert_eq!(site.places(), Vec::<String>::new());
         create_again(&site, isolation);
+        is_audited(&site, &["tenant.give_up ok", "tenant.create failed", "tenant.create ok"]);
     });
 }
 
@@ -118,6 +127,7 @@ fn creations_killed_at_any_moment(isolation: &'static str) {
         let site = Site::on_postgres();
         killed_after(&site, ms, &create(isolation));
         create_again(&site, isolation);
+        is_audited(&site, &["tenant.create ok"]);
     });
 }
 
@@ -147,6 +157,7 @@ fn nothing_is_left_of_it(site: &Site, isolation: &str) {
     }
     site.ok(&["doctor", "--read-only"]);
     site.ok(&["sql", "other", "-c", "SELECT 1"]);
+    is_audited(site, &["tenant.create ok", "tenant.delete ok", "tenant.purge_begin ok", "tenant.purge ok"]);
 }
 
 fn killed_purges(isolation: &'static str) {

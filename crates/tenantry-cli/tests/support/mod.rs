@@ -11,6 +11,7 @@ use std::{
 };
 
 use serde_json::Value;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tenantry_testbed::{Postgres, TestDatabase};
 
 pub struct Site {
@@ -64,6 +65,21 @@ impl Site {
         site.write("migrations/tenant/0001_users.sql", USERS);
         site.write("migrations/tenant/0002_first.data.sql", "INSERT INTO users (username) VALUES ('first');");
         site
+    }
+
+    /// What the audit has of a tenant that had that key, in order: action and outcome.
+    pub fn audited(&self, key: &str) -> Vec<(String, String)> {
+        let catalog = SqliteConnectOptions::new().filename(self.dir.path().join("catalog.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut catalog = catalog.connect().await.unwrap();
+            let entries = "SELECT action, outcome FROM audit WHERE tenant_id IN
+                             (SELECT tenant_id FROM audit WHERE ' ' || names || ' ' LIKE '% key:' || $1 || ' %')
+                            ORDER BY epoch";
+            let entries = sqlx::query_as(entries).bind(key).fetch_all(&mut catalog).await.unwrap();
+            catalog.close().await.unwrap();
+            entries
+        })
     }
 
     pub fn database(&self) -> &TestDatabase {
