@@ -46,6 +46,21 @@ fn new_makes_the_next_file_with_what_has_to_be_known() {
 }
 
 #[test]
+fn a_tenant_whose_file_is_gone_is_planned_as_one_that_fails_and_the_others_are_migrated() {
+    let site = Site::with_tenants(&["acme"]);
+    for file in std::fs::read_dir(site.path("data/tenants")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    site.ok(&["tenant", "create", "globex"]);
+    site.write("migrations/tenant/0002_more.sql", "ALTER TABLE users ADD COLUMN more TEXT;");
+    let plan = site.ok(&["migrate", "plan"]);
+    assert!(plan.contains("cannot be migrated: ") && plan.contains("is gone"), "{plan}");
+    let report = site.exits(3, &["migrate", "up"]);
+    assert!(report.out.contains("1 target migrated, 1 failed"), "{report:?}");
+    site.ok(&["sql", "globex", "-c", "SELECT more FROM users"]);
+}
+
+#[test]
 fn plan_shows_what_is_pending_and_up_applies_it_once() {
     let site = Site::new();
     for key in ["a1", "a2", "a3", "a4", "b1"] {

@@ -12,6 +12,7 @@ pub struct TargetPlan {
     /// The files to apply, as `version description`.
     pub pending: Vec<String>,
     /// Why nothing can be applied to it: its file or its database is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
