@@ -18,11 +18,14 @@ pub(crate) struct Count {
 
 impl Results {
     pub(crate) fn read(&mut self, line: &str) {
+        // Not trimmed: what nextest shows of a test that has failed is indented.
+        if let Some((name, passed)) = libtest(line) {
+            self.passed.insert(format!("{} {name}", self.binary), passed);
+            return;
+        }
         let line = line.trim();
         if let Some(binary) = line.strip_prefix("Running ") {
             self.binary = binary.split(" (").next().unwrap_or(binary).into();
-        } else if let Some((name, passed)) = libtest(line) {
-            self.passed.insert(format!("{} {name}", self.binary), passed);
         } else if let Some((name, passed)) = nextest(line) {
             // nextest names its failures twice, at once and in the end.
             self.passed.insert(name.into(), passed);
@@ -99,6 +102,11 @@ mod tests {
         PASS [   0.004s] (1/4) tenantry::conformance sqlite::opens_a_tenant
         SLOW [> 60.000s] (---) tenantry::conformance sqlite::drops_a_tenant
         FAIL [   0.010s] (2/4) tenantry::conformance sqlite::drops_a_tenant
+  stdout ───
+
+    running 1 test
+    test sqlite::drops_a_tenant ... FAILED
+
      SIGABRT [   0.010s] (3/4) tenantry pool::tests::evicts
         PASS [   1.004s] (4/4) tenantry engine::postgres::tests::quotes
      Summary [   1.1s] 4 tests run: 2 passed, 2 failed, 0 skipped
