@@ -55,6 +55,7 @@ fn a_tenant_whose_file_is_gone_is_planned_as_one_that_fails_and_the_others_are_m
     site.write("migrations/tenant/0002_more.sql", "ALTER TABLE users ADD COLUMN more TEXT;");
     let plan = site.ok(&["migrate", "plan"]);
     assert!(plan.contains("cannot be migrated: ") && plan.contains("is gone"), "{plan}");
+    assert!(plan.ends_with("\n1 target to migrate, 1 up to date, 1 cannot be migrated\n"), "{plan}");
     let report = site.exits(3, &["migrate", "up"]);
     assert!(report.out.contains("1 target migrated, 1 failed"), "{report:?}");
     site.ok(&["sql", "globex", "-c", "SELECT more FROM users"]);

@@ -123,7 +123,7 @@ impl State {
         self.closed || self.parties.get(party).is_some_and(|p| p.fenced)
     }
 
-    /// A connection, or a place in the queue; then there may be something to do for it.
+    /// A connection, or a place in the queue, and one to be opened for it at once if that may be.
     pub(super) fn take(&mut self, party: &Party) -> Result<(Taken, Option<Action>)> {
         if self.is_refused(party) {
             return Err(closed(&party.place));
@@ -144,7 +144,7 @@ impl State {
             entry => entry.is_none(),
         };
         let receiver = self.queue.push(party, homeless);
-        // Others of its place are before it, and what they need it does not need less.
+        // Where its place has connections and the budget is used up, it gets one that comes back, or by a later look.
         let action = if homeless || self.open < self.budget { self.serve(party) } else { None };
         Ok((Taken::Wait(receiver), action))
     }

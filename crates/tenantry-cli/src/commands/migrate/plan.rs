@@ -70,8 +70,12 @@ impl Pending {
             }
             [names, version.to_string(), what]
         });
-        let summary =
-            format!("{} to migrate, {} up to date", table::count(self.pending.len(), "target"), self.up_to_date);
+        let broken = self.pending.iter().filter(|target| target.error.is_some()).count();
+        let mut summary = table::count(self.pending.len() - broken, "target");
+        summary.push_str(&format!(" to migrate, {} up to date", self.up_to_date));
+        if broken > 0 {
+            summary.push_str(&format!(", {broken} cannot be migrated"));
+        }
         format!("{}\n\n{summary}", table::table(["targets", "version", "pending"], rows))
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{Row, postgres::PgConnection};
 
-use super::{control::Control, names::Names, rules, scope::path, scripts::Site};
+use super::{control::Control, names::Names, rules, scope::path, site::Site};
 use crate::{
     engine::{Finding, Placement},
     error::Result,

@@ -6,7 +6,7 @@ use super::{
     control::Control,
     names::{Names, TENANT, literal, quoted},
     rules,
-    scripts::Site,
+    site::Site,
 };
 use crate::{
     engine::{Attacks, CanaryTables, Placement},

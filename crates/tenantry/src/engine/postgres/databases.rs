@@ -11,10 +11,9 @@ use super::{
     ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
     rights::{self, Rights},
-    schemas, scram,
-    scripts::{self, Site},
-    server,
+    schemas, scram, scripts, server,
     shared::{self, Home},
+    site::Site,
 };
 use crate::{
     engine::{Placement, Script, ScriptKind},

@@ -14,7 +14,8 @@ use sqlx::{
 use sqlx_core::describe::Describe;
 
 use super::{
-    link::{PgLink, at_rest, explain},
+    link::PgLink,
+    outcome::{at_rest, explain},
     text,
     wire::Orders,
 };

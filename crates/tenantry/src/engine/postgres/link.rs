@@ -11,7 +11,12 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
 
-use super::{control::Control, scope::PgScope, wire::Orders};
+use super::{
+    control::Control,
+    outcome::{at_rest, explain, is_lost, schema_is_gone},
+    scope::PgScope,
+    wire::Orders,
+};
 use crate::{
     engine::{Begin, Scope},
     error::{Error, ErrorKind},
@@ -433,40 +438,6 @@ impl PgLink {
         if let Err(error) = connection.close().await {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
         }
-    }
-}
-
-/// How the statement that enters a scope fails if its schema does not come first.
-const DIVISION_BY_ZERO: &str = "22012";
-
-/// What really happened when a statement failed: its scope may not have been entered.
-pub(super) fn explain(wire: Option<&Orders>, error: sqlx::Error) -> sqlx::Error {
-    match wire.and_then(Orders::take_failure).as_deref() {
-        Some(DIVISION_BY_ZERO) => schema_is_gone().into(),
-        _ => error,
-    }
-}
-
-fn schema_is_gone() -> Error {
-    Error::new(ErrorKind::Isolation, "the tenant's schema is gone, or closed to its role").help("tenantry doctor")
-}
-
-/// Whether the server has answered to the end, so that nothing of the statement runs on.
-pub(super) fn at_rest<T>(result: &Result<T, sqlx::Error>) -> bool {
-    match result {
-        Ok(_) => true,
-        Err(error) => matches!(error, sqlx::Error::Database(_)) && !is_lost(error),
-    }
-}
-
-/// Whether the connection is gone: the server has ended it, or nothing comes over it any more.
-fn is_lost(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-        }
-        _ => false,
     }
 }
 

@@ -23,6 +23,7 @@ mod ledger;
 pub(crate) mod lex;
 mod link;
 mod names;
+mod outcome;
 mod prelude;
 mod rights;
 mod rows;
@@ -33,6 +34,7 @@ mod scram;
 mod scripts;
 mod server;
 mod shared;
+mod site;
 pub(crate) mod statements;
 mod text;
 mod tries;
@@ -67,8 +69,8 @@ pub(crate) fn require_plain(sql: &str) -> Result<()> {
 use connect::Door;
 use control::Control;
 use names::Names;
-use scripts::Site;
 use shared::Home;
+use site::Site;
 use tries::{Tries, waits_for_lock};
 
 static CAPABILITIES: Capabilities = Capabilities {

@@ -8,7 +8,8 @@ use super::{
     ledger,
     names::{Names, TENANT, literal, quoted},
     scope::path,
-    scripts::{self, Site},
+    scripts,
+    site::Site,
     tries::Tries,
 };
 use crate::{

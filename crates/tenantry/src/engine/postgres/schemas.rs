@@ -7,9 +7,8 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use super::{
     ledger,
     names::{Names, literal, quoted},
-    rights,
-    scripts::{self, Site},
-    server,
+    rights, scripts, server,
+    site::Site,
 };
 use crate::{
     engine::{Placement, Script, ScriptKind},

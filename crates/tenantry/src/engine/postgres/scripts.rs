@@ -4,20 +4,19 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     ledger, link,
-    names::{Names, SHARED, TENANT, quoted},
+    names::{Names, quoted},
     prelude, rights,
     rules::{self, Breach, Rules},
     scope::path,
     server,
+    site::{Site, SiteKind},
     statements::{self, Statement},
     text,
     tries::Tries,
 };
 use crate::{
-    engine::{Patience, Placement, Script, ScriptKind},
+    engine::{Patience, Script, ScriptKind},
     error::{Error, ErrorKind, Result},
-    ident::Ident,
-    tenant::Isolation,
 };
 
 /// How long a change waits for a lock before it lets others pass: who comes behind it waits for no longer than this.
@@ -28,115 +27,6 @@ pub(super) const DATA_LOCK_TIMEOUT: &str = "10s";
 
 /// How long what runs outside of a transaction waits: it cannot be tried again, and waits for old transactions too.
 const PLAIN_LOCK_TIMEOUT: &str = "60s";
-
-/// Whose schema is looked at.
-pub(super) struct Subject {
-    schema: Ident,
-    owner: Ident,
-    role: Ident,
-}
-
-impl Subject {
-    pub(super) const fn as_ref(&self) -> rules::Subject<'_> {
-        rules::Subject { schema: &self.schema, owner: &self.owner, role: &self.role }
-    }
-}
-
-/// Where files are applied: whose tables, under which rules, and the name in the ledger.
-#[derive(Clone, Debug)]
-pub(super) struct Site {
-    pub(super) target: String,
-    pub(super) schema: String,
-    /// Whose rights data files have, and whose rights are looked at.
-    pub(super) role: String,
-    /// The tenant that data files are run for.
-    pub(super) tenant: Option<String>,
-    pub(super) kind: SiteKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SiteKind {
-    Shared,
-    Rows,
-    Schema,
-    Database,
-}
-
-impl Site {
-    pub(super) fn shared(names: &Names) -> Self {
-        Self {
-            target: ledger::SHARED.into(),
-            schema: SHARED.into(),
-            role: names.shared_login(),
-            tenant: None,
-            kind: SiteKind::Shared,
-        }
-    }
-
-    pub(super) fn rows(names: &Names) -> Self {
-        Self {
-            target: ledger::ROWS.into(),
-            schema: TENANT.into(),
-            role: names.rows_login(),
-            tenant: None,
-            kind: SiteKind::Rows,
-        }
-    }
-
-    /// The template of tenants' own databases.
-    pub(super) fn template(names: &Names) -> Self {
-        Self {
-            target: ledger::OWN.into(),
-            schema: TENANT.into(),
-            role: names.reader(),
-            tenant: None,
-            kind: SiteKind::Database,
-        }
-    }
-
-    /// A tenant's own; in row isolation what is its own are the data files.
-    pub(super) fn tenant(names: &Names, placement: &Placement) -> Self {
-        let (id, physical) = (placement.id.to_string(), placement.physical.to_string());
-        match placement.isolation {
-            Isolation::Row => Self { target: physical, tenant: Some(id), ..Self::rows(names) },
-            Isolation::Schema => Self {
-                role: names.of_tenant(&physical),
-                target: physical.clone(),
-                schema: physical,
-                tenant: Some(id),
-                kind: SiteKind::Schema,
-            },
-            Isolation::Database => Self {
-                role: names.of_tenant(&physical),
-                target: ledger::OWN.into(),
-                schema: TENANT.into(),
-                tenant: Some(id),
-                kind: SiteKind::Database,
-            },
-        }
-    }
-
-    pub(super) const fn rules(&self) -> Option<Rules> {
-        match self.kind {
-            SiteKind::Shared => Some(Rules::Shared),
-            SiteKind::Rows => Some(Rules::Row),
-            SiteKind::Schema | SiteKind::Database => Some(Rules::Own),
-        }
-    }
-
-    /// Who owns what a file makes here.
-    pub(super) fn owner(&self, names: &Names) -> String {
-        if self.kind == SiteKind::Shared { names.shared_owner() } else { names.owner() }
-    }
-
-    pub(super) fn subject(&self, names: &Names) -> Result<Subject> {
-        Ok(Subject {
-            schema: Ident::new(self.schema.as_str())?,
-            owner: Ident::new(self.owner(names))?,
-            role: Ident::new(self.role.as_str())?,
-        })
-    }
-}
 
 /// Applies one file and writes it down, in one transaction unless it asks for none. Applied already: nothing.
 pub(super) async fn apply(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {

@@ -6,7 +6,7 @@ use super::{
     names::{Names, SHARED, TENANT, literal, quoted},
     rights::{self, Rights, grant_to_myself},
     rules, scram,
-    scripts::Site,
+    site::Site,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
