@@ -17,6 +17,7 @@ mod entity;
 mod freshness;
 mod journal;
 mod lifecycle;
+mod migrated;
 mod name;
 mod schema;
 mod servers;

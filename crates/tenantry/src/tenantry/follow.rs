@@ -1,0 +1,50 @@
+//! What a program that serves does beside its requests: it follows what other processes change, and cleans up.
+
+use std::{sync::Weak, time::Duration};
+
+use super::{Core, Tenantry};
+
+/// How often this process looks for changes of others: well within the 2 s in which a suspension has to bite.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many looks pass between two that clean up.
+const LOOKS_PER_CLEANING: u32 = 10;
+
+/// Follows changes of other processes, and cleans up, for as long as anybody holds the handle.
+pub(super) async fn follow(core: Weak<Core>) {
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for look in 0_u32.. {
+        ticks.tick().await;
+        let Some(core) = core.upgrade() else { return };
+        let tenantry = Tenantry(core);
+        tenantry.follow_once().await;
+        if look % LOOKS_PER_CLEANING == 0 {
+            tokio::spawn(async move { tenantry.clean_up().await });
+        }
+    }
+}
+
+impl Tenantry {
+    async fn follow_once(&self) {
+        match self.0.catalog.changes_read().await {
+            Ok(changes) => {
+                for tenant in changes.iter().filter_map(|c| c.tenant) {
+                    for server in self.0.servers.all_open() {
+                        server.pool.retire_tenant(tenant);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the catalog does not answer"),
+        }
+    }
+
+    async fn clean_up(&self) {
+        for server in self.0.servers.all_open() {
+            server.pool.sweep();
+        }
+        if let Err(error) = self.recover().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "left-overs could not be looked for");
+        }
+    }
+}

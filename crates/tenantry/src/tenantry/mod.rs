@@ -1,0 +1,203 @@
+//! [`Tenantry`]: the handle that an app and the program hold.
+
+mod builder;
+mod follow;
+mod servers;
+mod tenants;
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+
+pub use self::builder::TenantryBuilder;
+use self::follow::follow;
+use crate::{
+    catalog::{AuditEntry, Catalog, Name, TenantFilter},
+    config::Config,
+    error::{Error, ErrorKind, Result},
+    identify::Directory,
+    key::TenantKey,
+    migrate::Fleet,
+    operate::{Operator, Recovered},
+    pool::PoolStats,
+    scope::{Servers, SharedDb, TenantDb},
+    tenant::Tenant,
+};
+
+/// One installation of tenantry: its catalog, its servers, its tenants. Cheap to clone; keep one in a program.
+///
+/// Its calls may be dropped at any await: what they had begun is finished by itself, or was never there.
+///
+/// ```no_run
+/// # async fn example() -> tenantry::Result<()> {
+/// use tenantry::Tenantry;
+/// let tenancy = Tenantry::from_config("tenantry.toml").await?;
+/// let acme = tenancy.tenant("acme").await?;
+/// # let _ = acme; Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Tenantry(Arc<Core>);
+
+struct Core {
+    config: Config,
+    catalog: Catalog,
+    servers: Arc<Servers>,
+    directory: Arc<Directory>,
+    operator: Operator,
+}
+
+impl fmt::Debug for Tenantry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenantry").finish_non_exhaustive()
+    }
+}
+
+impl Tenantry {
+    /// Opens what a `tenantry.toml` describes, with all that an app needs.
+    ///
+    /// # Errors
+    /// As [`TenantryBuilder::open`], or if the file cannot be used.
+    pub async fn from_config(file: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().config(Config::load(file)?).open().await
+    }
+
+    /// Opens from parts.
+    pub fn builder() -> TenantryBuilder {
+        TenantryBuilder::default().background(true)
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.0.directory
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.0.servers
+    }
+
+    /// The handle of a tenant that was found.
+    pub(crate) async fn tenant_db(&self, tenant: Arc<Tenant>) -> Result<TenantDb> {
+        tenant.check_served()?;
+        let server = self.0.servers.get(&tenant.server).await?;
+        let needed = self.0.operator.migrations.newest(server.engine.capabilities().engine);
+        if self.0.config.tenants.require_migrated && tenant.version < needed {
+            let (key, has) = (&tenant.key, tenant.version);
+            return Err(Error::new(
+                ErrorKind::NotMigrated,
+                format!("tenant `{key}` is at version {has}, this program needs {needed}"),
+            )
+            .help("tenantry migrate up"));
+        }
+        TenantDb::new(tenant, server, self.0.catalog.clone())
+    }
+
+    /// A tenant's data by its key, outside of a request: for jobs and tools.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or it is not served.
+    pub async fn tenant(&self, key: &str) -> Result<TenantDb> {
+        let name = Name::Key(self.parse_key(key)?);
+        self.tenant_db(self.0.directory.lookup(&name).await?).await
+    }
+
+    /// A text that is no key names no tenant.
+    fn parse_key(&self, key: &str) -> Result<TenantKey> {
+        key.parse().map_err(|e: Error| {
+            Error::new(ErrorKind::UnknownTenant, format!("no tenant has the key {key:?}"))
+                .caused_by(e)
+                .help("tenantry tenant list")
+        })
+    }
+
+    /// The shared tables.
+    ///
+    /// # Errors
+    /// If there is no server yet.
+    pub async fn shared(&self) -> Result<SharedDb> {
+        SharedDb::shared(self.0.servers.home().await?)
+    }
+
+    /// Visits many tenants, at most `limit` at once; a tenant that fails does not stop the others.
+    ///
+    /// ```no_run
+    /// # async fn example(tenancy: tenantry::Tenantry) -> tenantry::Result<()> {
+    /// use tenantry::TenantFilter;
+    /// let counts = tenancy
+    ///     .each(TenantFilter::all(), 4, async |db| {
+    ///         Ok(sqlx::query_scalar::<_, i64>("SELECT count(*) FROM users").fetch_one(db.sqlite()?).await?)
+    ///     })
+    ///     .await?;
+    /// # let _ = counts; Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the list of tenants cannot be read.
+    pub async fn each<T>(
+        &self,
+        filter: TenantFilter,
+        limit: usize,
+        visit: impl AsyncFn(TenantDb) -> Result<T>,
+    ) -> Result<Vec<(TenantKey, Result<T>)>> {
+        let tenants = self.0.catalog.tenant_list(&filter).await?;
+        let visit = &visit;
+        let visits = tenants.into_iter().filter(|t| t.state.is_served()).map(|tenant| async move {
+            let key = tenant.key.clone();
+            let result = async { visit(self.tenant_db(Arc::new(tenant)).await?).await }.await;
+            (key, result)
+        });
+        Ok(stream::iter(visits).buffer_unordered(limit.max(1)).collect().await)
+    }
+
+    /// Migrations of all tenants and of the shared tables.
+    #[must_use]
+    pub fn migrations(&self) -> Fleet {
+        let Operator { catalog, servers, migrations, failpoints } = self.0.operator.clone();
+        Fleet { catalog, servers, migrations, failpoints }
+    }
+
+    /// Tenants whose last migration failed, and why.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn migration_failures(&self) -> Result<Vec<(Tenant, String)>> {
+        self.0.catalog.failure_list().await
+    }
+
+    /// Ends what processes that are gone have left, and purges tenants whose grace time is over.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn recover(&self) -> Result<Recovered> {
+        self.0.operator.recover(self.0.config.tenants.grace()).await
+    }
+
+    pub(crate) fn operator(&self) -> &Operator {
+        &self.0.operator
+    }
+
+    /// The newest entries of the audit, newest first.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn audit(&self, limit: u64) -> Result<Vec<AuditEntry>> {
+        self.0.catalog.audit_list(limit).await
+    }
+
+    /// Numbers of each server's pool that this process has used.
+    #[must_use]
+    pub fn stats(&self) -> Vec<(String, PoolStats)> {
+        self.0.servers.stats()
+    }
+
+    /// Refuses new work, waits at most `limit` for connections in use, and closes them all.
+    pub async fn shutdown(&self, limit: Duration) {
+        for server in self.0.servers.all_open() {
+            server.pool.close(limit).await;
+        }
+    }
+}

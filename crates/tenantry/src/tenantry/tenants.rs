@@ -1,0 +1,143 @@
+//! What an operator does with tenants and their domains.
+
+use super::Tenantry;
+use crate::{
+    catalog::{Domain, Name, TenantFilter},
+    error::{Error, ErrorKind, Result},
+    identify::canonical_domain,
+    key::TenantKey,
+    operate::NewTenant,
+    tenant::{Tenant, Transition},
+};
+
+impl Tenantry {
+    /// Creates a tenant; when this returns it is served, by this process and, within 2 s, by all others.
+    ///
+    /// # Errors
+    /// If the key or a domain is taken or reserved, no server has room, or a step failed: then nothing is left of it.
+    pub async fn tenant_create(&self, new: NewTenant) -> Result<Tenant> {
+        self.0.operator.tenant_create(new).await
+    }
+
+    /// A key as an app's user typed it, with the app's own reserved words refused too.
+    ///
+    /// # Errors
+    /// If it is not a tenant key, or reserved.
+    pub fn tenant_key(&self, text: &str) -> Result<TenantKey> {
+        let key: TenantKey = text.parse()?;
+        if self.0.config.tenants.reserved_keys.iter().any(|word| word == text) {
+            return Err(Error::new(
+                ErrorKind::InvalidKey,
+                format!("{text:?} is not a tenant key: the app needs it for itself"),
+            )
+            .for_client("this is not a tenant key: it is a reserved word")
+            .help("choose another key; `tenants.reserved_keys` in tenantry.toml lists these words"));
+        }
+        Ok(key)
+    }
+
+    /// The tenant of that key in whatever state.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn tenant_find(&self, key: &str) -> Result<Tenant> {
+        self.0.catalog.tenant_get(&Name::Key(self.parse_key(key)?)).await
+    }
+
+    /// Tenants by key.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn tenant_list(&self, filter: &TenantFilter) -> Result<Vec<Tenant>> {
+        self.0.catalog.tenant_list(filter).await
+    }
+
+    async fn transition(&self, key: &str, transition: Transition) -> Result<Tenant> {
+        let tenant = self.tenant_find(key).await?;
+        let after = self.0.catalog.tenant_transition(tenant.id, transition).await?;
+        for server in self.0.servers.all_open() {
+            server.pool.retire_tenant(after.id);
+        }
+        Ok(after)
+    }
+
+    /// Stops serving a tenant: at once here, within 2 s everywhere. Its data stays.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or it is not active.
+    pub async fn tenant_suspend(&self, key: &str) -> Result<Tenant> {
+        self.transition(key, Transition::Suspend).await
+    }
+
+    /// Serves a suspended tenant again.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or it is not suspended.
+    pub async fn tenant_resume(&self, key: &str) -> Result<Tenant> {
+        self.transition(key, Transition::Resume).await
+    }
+
+    /// Deletes a tenant. Its data is kept for the grace time, and its key and domains stay its own.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or it is deleted already.
+    pub async fn tenant_delete(&self, key: &str) -> Result<Tenant> {
+        self.transition(key, Transition::Delete).await
+    }
+
+    /// Brings a deleted tenant back as it was.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or it is not deleted.
+    pub async fn tenant_undelete(&self, key: &str) -> Result<Tenant> {
+        self.transition(key, Transition::Undelete).await
+    }
+
+    /// Destroys a deleted tenant for good. Killed half way, it is finished when called again.
+    ///
+    /// # Errors
+    /// If it is not deleted, or its data is still open somewhere.
+    pub async fn tenant_purge(&self, key: &str) -> Result<()> {
+        let tenant = self.tenant_find(key).await?;
+        self.0.operator.tenant_purge(tenant.id).await
+    }
+
+    /// Gives a tenant another key. The old one is closed to others for 10 s.
+    ///
+    /// # Errors
+    /// If the new key is taken or reserved.
+    pub async fn tenant_rename(&self, key: &str, new_key: &str) -> Result<Tenant> {
+        let tenant = self.tenant_find(key).await?;
+        self.0.catalog.tenant_rename(tenant.id, self.tenant_key(new_key)?).await
+    }
+
+    /// Gives a tenant a custom domain.
+    ///
+    /// # Errors
+    /// If the text is no domain, or it belongs to a tenant already.
+    pub async fn domain_add(&self, key: &str, host: &str) -> Result<()> {
+        let host = canonical_domain(host)?;
+        let tenant = self.tenant_find(key).await?;
+        self.0.catalog.domain_add(tenant.id, host).await
+    }
+
+    /// Takes a custom domain away; it is closed to others for 10 s.
+    ///
+    /// # Errors
+    /// If no tenant has it.
+    pub async fn domain_remove(&self, host: &str) -> Result<()> {
+        self.0.catalog.domain_remove(canonical_domain(host)?).await
+    }
+
+    /// All domains, or those of one tenant.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read, or there is no such tenant.
+    pub async fn domain_list(&self, key: Option<&str>) -> Result<Vec<Domain>> {
+        let of = match key {
+            Some(key) => Some(self.tenant_find(key).await?.id),
+            None => None,
+        };
+        self.0.catalog.domain_list(of).await
+    }
+}
