@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a program that somebody starts by hand or by `cargo xtask compare`")]
 
 mod by_hand;
+mod native;
 mod scenario;
 mod tenanted;
 
@@ -13,6 +14,8 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use axum::Router;
 use clap::{Parser, ValueEnum};
 use tokio::net::TcpListener;
+
+use crate::native::Around;
 
 type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -47,6 +50,11 @@ enum Style {
     TenantryRow,
     TenantrySchema,
     TenantryDatabase,
+    /// tokio-postgres, untenanted.
+    NativeUntenanted,
+    /// tokio-postgres, with the scope in the same flush.
+    NativeRow,
+    NativeSchema,
 }
 
 #[tokio::main]
@@ -75,5 +83,8 @@ async fn app(args: &Args) -> Result<Router> {
         Style::TenantryRow => tenanted::app(args, Isolation::Row).await,
         Style::TenantrySchema => tenanted::app(args, Isolation::Schema).await,
         Style::TenantryDatabase => tenanted::app(args, Isolation::Database).await,
+        Style::NativeUntenanted => native::app(args, Around::Nothing).await,
+        Style::NativeRow => native::app(args, Around::Row).await,
+        Style::NativeSchema => native::app(args, Around::Schema).await,
     }
 }

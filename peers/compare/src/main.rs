@@ -80,7 +80,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result {
     let systems = systems::chosen(&args.only)?;
     if args.list {
-        systems.iter().for_each(|system| println!("{:<22}{}", system.name, system.title));
+        let longest = systems.iter().map(|system| system.name.len()).max().unwrap_or(0);
+        systems.iter().for_each(|system| println!("{:<longest$}  {}", system.name, system.title));
         return Ok(());
     }
     let scratch = tempfile::tempdir()?;
