@@ -13,6 +13,8 @@ use tenantry_testbed::{PgBouncer, Postgres as Server};
 on_every_postgres! {
     enums_of_many_tenants_are_bound_on_one_connection,
     a_type_that_comes_later_is_noticed_on_open_connections,
+    a_write_that_is_not_kept_prepared_is_done_although_the_driver_looks_a_type_up_meanwhile,
+    a_read_that_is_not_kept_prepared_is_answered_although_the_driver_looks_a_type_up_meanwhile,
 }
 
 /// What `#[derive(sqlx::Type)]` writes.
@@ -69,6 +71,29 @@ async fn enums_of_many_tenants_are_bound_on_one_connection(kind: Kind) {
     enums_are_the_tenants_own(&three_tenants(&place).await).await;
 }
 
+/// A tenant with one glad person, on a connection that has not heard of moods.
+async fn one_glad_person(kind: Kind) -> (Installation, TenantDb) {
+    let files: Vec<_> = TENANT.iter().chain(&[MOODS]).copied().collect();
+    let place = Installation::on_with(kind, limits(1, 1), &files).await;
+    let db = place.tenant("acme").await;
+    let insert = sqlx::query("INSERT INTO people (feels) VALUES ('glad')");
+    insert.execute(db.postgres().unwrap()).await.unwrap();
+    (place, db)
+}
+
+async fn a_write_that_is_not_kept_prepared_is_done_although_the_driver_looks_a_type_up_meanwhile(kind: Kind) {
+    let (_place, db) = one_glad_person(kind).await;
+    let write = sqlx::query("UPDATE people SET feels = 'sad' RETURNING feels").persistent(false);
+    assert_eq!(write.execute(db.postgres().unwrap()).await.unwrap().rows_affected(), 1);
+    assert_eq!(texts(&db, "SELECT feels::text FROM people").await.unwrap(), ["sad"]);
+}
+
+async fn a_read_that_is_not_kept_prepared_is_answered_although_the_driver_looks_a_type_up_meanwhile(kind: Kind) {
+    let (_place, db) = one_glad_person(kind).await;
+    let read = sqlx::query_scalar::<_, Mood>("SELECT feels FROM people WHERE id > $1").bind(0_i64).persistent(false);
+    assert_eq!(read.fetch_all(db.postgres().unwrap()).await.unwrap(), [Mood::Glad]);
+}
+
 async fn three_tenants(place: &Installation) -> [TenantDb; 3] {
     [place.tenant("acme").await, place.tenant("globex").await, place.tenant("third").await]
 }
@@ -112,6 +137,11 @@ async fn behind_a_pooler(kind: Kind) {
     let place = Installation::by_another_way(kind, database, limits(4, 2), way).await;
     let tenants = three_tenants(&place).await;
     migrated(&place).await;
+    for db in &tenants {
+        // Of its type the driver hears with the columns of the result, and looks for it in between.
+        let read = sqlx::query_scalar::<_, Mood>("SELECT feels FROM people WHERE id > $1").bind(0_i64);
+        assert_eq!(read.fetch_all(db.postgres().unwrap()).await.unwrap(), []);
+    }
     enums_are_the_tenants_own(&tenants).await;
     texts_of_enums_are_the_tenants_own(&place, &tenants).await;
     at_once(&tenants).await;

@@ -12,6 +12,7 @@ use tenantry::{Config, Error, PoolLimits, TenantDb};
 on_every_postgres! {
     a_select_that_calls_a_writing_function_writes,
     a_view_that_writes_is_run_again_as_what_it_is,
+    rows_are_streamed_and_typed_as_before_when_a_table_has_changed,
     a_locking_read_holds_its_rows_until_the_end,
     a_read_transaction_writes_nothing,
     tenants_whose_tables_differ_never_read_each_others_columns,
@@ -45,6 +46,36 @@ async fn a_select_that_calls_a_writing_function_writes(kind: Kind) {
     assert_eq!((users(&acme).await, users(&globex).await.len()), (["a", "b", "c", "d"].map(String::from).into(), 0));
     let twice = Error::from(number(&acme, "SELECT user_new('a')").await.unwrap_err());
     assert!(twice.is_duplicate(), "{twice:?}");
+}
+
+/// `query_as(..).fetch_all(..)` is a stream to an executor.
+async fn rows_are_streamed_and_typed_as_before_when_a_table_has_changed(kind: Kind) {
+    let place = with_files(kind, &[]).await;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "a").await;
+    let columns = || async {
+        let rows = sqlx::query("SELECT * FROM users").fetch(acme.postgres().unwrap());
+        rows.try_collect::<Vec<_>>().await.unwrap()[0].len()
+    };
+    let typed = || sqlx::query_as::<_, AnyUser>("SELECT * FROM users ORDER BY id").fetch_all(acme.postgres().unwrap());
+    let before = columns().await;
+    assert_eq!(typed().await.unwrap(), [AnyUser("a".into())]);
+    for (n, change) in
+        ["ADD COLUMN note text", "ALTER COLUMN note TYPE varchar(9)", "DROP COLUMN note"].iter().enumerate()
+    {
+        place.change_tables(&acme, &format!("ALTER TABLE users {change}"));
+        assert_eq!(columns().await, if n == 2 { before } else { before + 1 }, "{change}");
+        assert_eq!(typed().await.unwrap(), [AnyUser("a".into())], "{change}");
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct AnyUser(String);
+
+impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for AnyUser {
+    fn from_row(row: &'r sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(row.try_get("username")?))
+    }
 }
 
 async fn a_view_that_writes_is_run_again_as_what_it_is(kind: Kind) {

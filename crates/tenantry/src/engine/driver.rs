@@ -85,11 +85,17 @@ pub(crate) trait Driver: Sized + Send + Sync + 'static {
     /// A copy of a one-shot statement for [`Driver::again`], where the engine may need it.
     fn spare(statement: &Statement<Self::Database>) -> Option<Statement<Self::Database>>;
 
-    /// Whether a statement failed because what was prepared for it does not fit the tables any more.
-    fn is_stale(link: &Self::Link, error: &sqlx::Error) -> bool;
+    /// Whether a statement failed because what was prepared for it does not fit the tables any more. `kept`: the driver has
+    /// kept it prepared, and so the next one would fail too.
+    fn is_stale(link: &Self::Link, error: &sqlx::Error, kept: bool) -> bool;
 
     /// Whether a failed one-shot statement, rolled back, will do better when it is run again on the same connection.
-    fn again(link: &Self::Link, error: &sqlx::Error, sql: &str, text: SqlText) -> Option<Again>;
+    fn again(
+        link: &Self::Link,
+        error: &sqlx::Error,
+        statement: &Statement<Self::Database>,
+        text: SqlText,
+    ) -> Option<Again>;
 
     /// Forgets what was prepared. `false`: the connection is lost.
     fn forget(link: &mut Self::Link) -> BoxFuture<'_, bool>;

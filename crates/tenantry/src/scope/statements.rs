@@ -82,38 +82,68 @@ fn connection_of(lease: &mut Lease) -> SqlxResult<&mut Connection> {
     lease.connection().ok_or(sqlx::Error::WorkerCrashed)
 }
 
+/// A one-shot statement, and the connection that it runs on.
+struct Shot<D: Driver> {
+    lease: Lease,
+    text: SqlText,
+    begun: Leave,
+    statement: Option<Statement<D::Database>>,
+    /// For a second try.
+    spare: Option<Statement<D::Database>>,
+}
+
+impl<D: Driver> Shot<D> {
+    fn aim<S: Subject>(&mut self, db: &Db<S>) -> SqlxResult<(&mut D::Link, Statement<D::Database>)> {
+        let statement = self.statement.take().ok_or(sqlx::Error::WorkerCrashed)?;
+        Ok((link_of::<D>(db.connection(&mut self.lease)?)?, statement))
+    }
+}
+
 impl<S: Subject> Db<S> {
     /// One statement as a transaction of its own.
     async fn once<D: Driver, T>(&self, statement: Statement<D::Database>, run: impl Run<D, T>) -> SqlxResult<T> {
-        let mut text = D::read(&statement, self.scope())?;
-        let mut statement = statement;
-        let mut spare = D::spare(&statement);
-        let (mut lease, mut begun) = self.enter::<D>(text, false).await?;
+        let mut shot = self.shot::<D>(statement, false).await?;
         loop {
-            let link = link_of::<D>(self.connection(&mut lease)?)?;
-            let error = match run(link, statement, text).await {
+            let text = shot.text;
+            let (link, statement) = shot.aim(self)?;
+            match run(link, statement, text).await {
                 Ok(value) => {
-                    leave(lease, text, begun).await?;
+                    leave(shot.lease, shot.text, shot.begun).await?;
                     return Ok(value);
                 }
-                Err(error) => error,
-            };
-            let again = spare.take().and_then(|s| Some((D::again(link, &error, s.sql.as_str(), text)?, s)));
-            let ended = roll_back(&mut lease, begun, &error).await;
-            match again {
-                Some((again, spare)) if ended && self.ready_again::<D>(&mut lease, again).await => {
-                    (statement, text) = (spare, again.text);
-                    let link = link_of::<D>(self.connection(&mut lease)?)?;
-                    begun = D::enter(link, self.scope(), text, false).await?;
-                }
-                _ => {
-                    if ended && !text.leaves_state {
-                        lease.clean();
-                    }
-                    return Err(if text.reads_only { nothing_done(error) } else { error });
-                }
+                Err(error) => shot = self.once_more(shot, error, false).await?,
             }
         }
+    }
+
+    /// A connection for a one-shot statement, with what it needs around it.
+    async fn shot<D: Driver>(&self, statement: Statement<D::Database>, streaming: bool) -> SqlxResult<Shot<D>> {
+        let text = D::read(&statement, self.scope())?;
+        let spare = D::spare(&statement);
+        let (lease, begun) = self.enter::<D>(text, streaming).await?;
+        Ok(Shot { lease, text, begun, statement: Some(statement), spare })
+    }
+
+    /// Undoes one that has failed, and makes it ready for the second try that will do better, if there is one.
+    async fn once_more<D: Driver>(
+        &self,
+        mut shot: Shot<D>,
+        error: sqlx::Error,
+        streaming: bool,
+    ) -> SqlxResult<Shot<D>> {
+        let link = link_of::<D>(self.connection(&mut shot.lease)?)?;
+        let again = shot.spare.take().and_then(|spare| Some((D::again(link, &error, &spare, shot.text)?, spare)));
+        let ended = roll_back(&mut shot.lease, shot.begun, &error).await;
+        if let Some((again, spare)) = again.filter(|_| ended) {
+            if self.ready_again::<D>(&mut shot.lease, again).await {
+                let link = link_of::<D>(self.connection(&mut shot.lease)?)?;
+                let begun = D::enter(link, self.scope(), again.text, streaming).await?;
+                return Ok(Shot { text: again.text, begun, statement: Some(spare), ..shot });
+            }
+        } else if ended && !shot.text.leaves_state {
+            shot.lease.clean();
+        }
+        Err(if shot.text.reads_only { nothing_done(error) } else { error })
     }
 
     /// A connection on which what a one-shot statement needs around it was begun.
@@ -159,26 +189,33 @@ impl<S: Subject> Db<S> {
     pub(crate) fn stream<'a, D: Driver>(&self, statement: Statement<D::Database>) -> BoxStream<'a, Item<D>> {
         let db = self.clone();
         async_stream::try_stream! {
-            let text = D::read(&statement, db.scope())?;
-            let (mut lease, begun) = db.enter::<D>(text, true).await?;
-            let mut failure = None;
-            {
-                let link = link_of::<D>(db.connection(&mut lease)?)?;
-                let mut rows = D::stream(link, statement, text);
-                while let Some(item) = rows.next().await {
-                    match item {
-                        Ok(item) => yield item,
-                        Err(error) => failure = Some(error),
+            let mut shot = db.shot::<D>(statement, true).await?;
+            loop {
+                let (mut failure, mut has_begun) = (None, false);
+                {
+                    let text = shot.text;
+                    let (link, statement) = shot.aim(&db)?;
+                    let mut rows = D::stream(link, statement, text);
+                    while let Some(item) = rows.next().await {
+                        match item {
+                            Ok(item) => {
+                                has_begun = true;
+                                yield item;
+                            }
+                            Err(error) => failure = Some(error),
+                        }
                     }
                 }
-            }
-            match failure {
-                None => leave(lease, text, begun).await?,
-                Some(error) => {
-                    if roll_back(&mut lease, begun, &error).await && !text.leaves_state {
-                        lease.clean();
+                if has_begun {
+                    // What was handed out cannot be taken back.
+                    shot.spare = None;
+                }
+                match failure {
+                    None => {
+                        leave(shot.lease, shot.text, shot.begun).await?;
+                        break;
                     }
-                    Err(error)?;
+                    Some(error) => shot = db.once_more(shot, error, true).await?,
                 }
             }
         }
@@ -211,11 +248,13 @@ impl<S: Subject> Tx<S> {
             Err(refused) => return turn.over(Err(refused.into())).await,
         };
         let link = link_of::<D>(turn.start(text)?)?;
+        let kept = statement.persistent;
         let result = match D::before(link, text).await {
             Ok(()) => run(link, statement, text).await,
             Err(error) => Err(error),
         };
-        let is_stale = result.as_ref().err().is_some_and(|error| D::is_stale(link, error));
+        let is_stale =
+            result.as_ref().err().is_some_and(|error| D::is_stale(link, error, kept && !text.shape_follows_schema));
         if is_stale {
             // Here it cannot be run again: the transaction has failed. The next one prepares anew.
             turn.reset_behind();

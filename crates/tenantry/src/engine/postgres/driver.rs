@@ -56,9 +56,13 @@ impl<'q> sqlx::Execute<'q, Postgres> for Text {
 }
 
 fn query(statement: Statement<Postgres>, text: SqlText) -> Text {
-    // Behind a pooler the next statement may meet another process, which knows nothing of what was prepared here.
-    let persistent = statement.persistent && !text.shape_follows_schema;
+    let persistent = is_kept(statement.persistent, text);
     Text { sql: statement.sql, arguments: statement.arguments, persistent }
+}
+
+/// Behind a pooler the next statement may meet another process, which knows nothing of what was prepared here.
+const fn is_kept(persistent: bool, text: SqlText) -> bool {
+    persistent && !text.shape_follows_schema
 }
 
 fn scope_of(scope: &Scope) -> Result<&Arc<PgScope>> {
@@ -160,12 +164,12 @@ impl Driver for PgDriver {
         statement.arguments.is_some().then(|| statement.clone())
     }
 
-    fn is_stale(link: &PgLink, error: &sqlx::Error) -> bool {
+    fn is_stale(link: &PgLink, error: &sqlx::Error, kept: bool) -> bool {
         let Some(error) = error.as_database_error() else { return false };
         let error = error.downcast_ref::<PgDatabaseError>();
         match error.code() {
             "0A000" => error.routine() == Some("RevalidateCachedQuery"),
-            "26000" => true,
+            "26000" => kept,
             // A type of the same name in another tenant's schema: the driver knows types by their names.
             "42804" | "42846" | "42883" => link.suspect_types(),
             // Or of one that is not there any more.
@@ -175,16 +179,21 @@ impl Driver for PgDriver {
         }
     }
 
-    fn again(link: &PgLink, error: &sqlx::Error, sql: &str, text: SqlText) -> Option<Again> {
-        if Self::is_stale(link, error) {
+    fn again(link: &PgLink, error: &sqlx::Error, statement: &Statement<Postgres>, text: SqlText) -> Option<Again> {
+        if Self::is_stale(link, error, is_kept(statement.persistent, text)) {
             return Some(Again { text, forget: true });
         }
-        let writes = text.reads_only && error.as_database_error().and_then(|e| e.code()).as_deref() == Some("25006");
-        writes.then(|| {
+        match error.as_database_error()?.code()?.as_ref() {
             // It reads by its words, but a function in it writes.
-            text::learn_that_it_writes(sql);
-            Again { text: SqlText { reads_only: false, ..text }, forget: false }
-        })
+            "25006" if text.reads_only => {
+                text::learn_that_it_writes(statement.sql.as_str());
+                Some(Again { text: SqlText { reads_only: false, ..text }, forget: false })
+            }
+            // The driver looked a type up between preparing a statement without a name and using it, and the server has
+            // forgotten the statement over that. Now the driver knows the type.
+            "26000" => Some(Again { text, forget: false }),
+            _ => None,
+        }
     }
 
     fn forget(link: &mut PgLink) -> BoxFuture<'_, bool> {

@@ -55,12 +55,12 @@ impl Driver for SqliteDriver {
         None
     }
 
-    fn is_stale(_: &SqliteLink, _: &sqlx::Error) -> bool {
+    fn is_stale(_: &SqliteLink, _: &sqlx::Error, _: bool) -> bool {
         // What may change its shape is not kept prepared.
         false
     }
 
-    fn again(_: &SqliteLink, _: &sqlx::Error, _: &str, _: SqlText) -> Option<Again> {
+    fn again(_: &SqliteLink, _: &sqlx::Error, _: &Statement<Sqlite>, _: SqlText) -> Option<Again> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! The one COPY statement of a copy call.
 
-use super::{super::lex::Token, plain::group, refusal, statements};
+use super::{super::lex::Token, plain::group, refusal, refused, statements};
 use crate::error::{Error, Result};
 
 /// Which way the rows go.
@@ -12,11 +12,11 @@ pub(crate) enum CopyDirection {
     In,
 }
 
-/// Reads the text of a copy call. It tells the direction only: what the query of `COPY (...) TO STDOUT` leaves behind is
-/// not judged, so that the lease keeps its taint.
+/// Reads the text of a copy call. What the query of `COPY (...) TO STDOUT` leaves behind is not judged, so that the lease keeps
+/// its taint; what it looks at is, for the text goes to the server as the engine's.
 ///
 /// # Errors
-/// If it is not exactly one COPY statement from STDIN or to STDOUT.
+/// If it is not exactly one COPY statement from STDIN or to STDOUT, or looks at what is not the tenant's.
 pub(crate) fn copy_direction(sql: &str) -> Result<CopyDirection> {
     let (statements, whole) = statements(sql);
     let [statement] = &statements[..] else { return Err(not_a_copy()) };
@@ -24,6 +24,7 @@ pub(crate) fn copy_direction(sql: &str) -> Result<CopyDirection> {
         Some(verb) if verb.is("copy") && whole => {}
         _ => return Err(not_a_copy()),
     }
+    refused::check_looks(statement)?;
     direction(statement).ok_or_else(|| {
         refusal("a COPY of a file or program of the server", "write `COPY ... TO STDOUT` or `COPY ... FROM STDIN`")
     })

@@ -42,9 +42,16 @@ pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
     match instead {
         Some(instead) => Err(refusal(&format!("`{}`", verb.text.to_ascii_uppercase()), instead)),
         None if changes_the_server(statement) => Err(refusal(&format!("`{}`", verb.text.to_ascii_uppercase()), SERVER)),
-        None if asks_the_session(statement) => Err(refusal("`currval` or `lastval`", SEQUENCE)),
-        None => reaches_others(statement),
+        None => check_looks(statement),
     }
+}
+
+/// `Err` if the statement, whatever its verb, looks at what other users of the connection or the login have done.
+pub(super) fn check_looks(statement: &[Token<'_>]) -> Result<()> {
+    if asks_the_session(statement) {
+        return Err(refusal("`currval` or `lastval`", SEQUENCE));
+    }
+    reaches_others(statement)
 }
 
 /// `ALTER ROLE`, `ALTER SYSTEM` and their kin, and what changes all that a login owns: it would outlive every reset.
@@ -61,23 +68,33 @@ fn changes_the_server(statement: &[Token<'_>]) -> bool {
 
 /// Functions and views by which a shared login sees, or stops, what others do on it.
 fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
-    for token in statement {
+    for (at, token) in statement.iter().enumerate() {
         if token.is_escaped_name() {
             return Err(refusal("a name in `U&`", SPELLING));
         }
         let Some(name) = token.name() else { continue };
         let name = name.to_ascii_lowercase();
-        if name.starts_with("lo_") || name == "loread" || name == "lowrite" {
+        let is_called = statement.get(at + 1).is_some_and(|next| next.is_mark("("));
+        if is_called && (name.starts_with("lo_") || name == "loread" || name == "lowrite") {
             return Err(refusal("a function of large objects", LARGE));
         }
-        let is_activity = name.starts_with("pg_stat_get_backend") || name.starts_with("pg_stat_statements");
-        let others = ["pg_stat_activity", "pg_stat_get_activity", "pg_terminate_backend", "pg_cancel_backend"];
-        if is_activity || others.contains(&name.as_str()) {
+        if OF_OTHERS.contains(&name.as_str()) || OF_OTHERS_BEGIN.iter().any(|begin| name.starts_with(begin)) {
             return Err(refusal(&format!("`{name}`"), OTHERS));
         }
     }
     Ok(())
 }
+
+/// What shows the texts of others on the login, or on the connection before, or stops them.
+const OF_OTHERS: [&str; 6] = [
+    "pg_cancel_backend",
+    "pg_prepared_statement",
+    "pg_prepared_statements",
+    "pg_stat_activity",
+    "pg_stat_get_activity",
+    "pg_terminate_backend",
+];
+const OF_OTHERS_BEGIN: [&str; 2] = ["pg_stat_get_backend", "pg_stat_statements"];
 
 /// What a sequence gave last is the session's, and the session may have served another tenant before.
 fn asks_the_session(statement: &[Token<'_>]) -> bool {

@@ -159,6 +159,8 @@ const REFUSED: &[&str] = &[
     "SELECT U&\"\\0073et_config\" ( 'a.b' , 'x' , false )",
     "SELECT lo_get ( 1 )",
     "SELECT * FROM pg_stat_activity",
+    "SELECT statement FROM pg_catalog . \"pg_prepared_statements\"",
+    "SELECT * FROM pg_prepared_statement ( )",
     "SELECT pg_terminate_backend ( 1 )",
     "ALTER ROLE CURRENT_USER SET row_security = off",
     "ALTER SYSTEM SET x = 1",
@@ -223,6 +225,7 @@ fn a_commit_hides_in_nothing() {
         "select U&'\\0027; commit'",
         "commits",
         "\"commit\"",
+        "select lo_price, hi_price from prices where lo_price in (1, 2)",
     ] {
         assert!(read(sql).is_ok(), "{sql}");
     }
@@ -254,6 +257,11 @@ fn a_copy_call_takes_one_copy_of_the_clients_own_stream() {
         "COPY (",
         "COPY t FROM STDIN '",
         "",
+        "COPY (SELECT query FROM pg_stat_activity) TO STDOUT",
+        "COPY (SELECT lastval()) TO STDOUT",
+        "COPY (SELECT lo_get(1)) TO STDOUT",
+        "COPY (SELECT * FROM U&\"pg_stat\\005factivity\") TO STDOUT",
+        "COPY pg_prepared_statements TO STDOUT",
     ] {
         assert!(copy_direction(sql).is_err_and(|error| error.help_text().is_some()), "{sql}");
     }

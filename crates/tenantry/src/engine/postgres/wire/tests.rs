@@ -81,6 +81,8 @@ struct Turn {
 }
 
 const TENANTS: u8 = 3;
+/// The name of a statement that has none.
+const UNNAMED: u8 = u8::MAX;
 /// Its scope cannot be entered.
 const GONE: u8 = TENANTS - 1;
 
@@ -94,9 +96,12 @@ fn scope_of(n: u8, isolation: Isolation) -> Arc<PgScope> {
     Arc::new(PgScope::of_tenant(&placement, &format!("role_{n}"), None))
 }
 
+fn statement(name: &u8) -> String {
+    if *name == UNNAMED { String::new() } else { format!("sqlx_s_{name}") }
+}
+
 fn write(flush: &Flush, tenant: u8, out: &mut BytesMut) {
     use postgres_protocol::message::frontend;
-    let statement = |name: &u8| format!("sqlx_s_{name}");
     match flush {
         Flush::Prepare { name, text } => {
             frontend::parse(&statement(name), text.sql(), [], out).expect("writes");
@@ -237,7 +242,7 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
         for flush in &turn.flushes {
             let mut bytes = BytesMut::new();
             write(flush, turn.tenant, &mut bytes);
-            let before = link.server.ran.len();
+            let (before, plain_before) = (link.server.ran.len(), plain.ran.len());
             let heard = without_notices(&link.speak(&bytes));
             if gone && isolation == Isolation::Schema {
                 assert_eq!(link.server.ran.len(), before, "it ran although its scope failed");
@@ -248,6 +253,8 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
                 continue;
             }
             assert_eq!(heard, directly(&mut plain, flush, turn.tenant), "{flush:?} of {turn:?}");
+            let texts = |ran: &[(String, Option<String>)]| ran.iter().map(|(sql, _)| sql.clone()).collect::<Vec<_>>();
+            assert_eq!(texts(&link.server.ran[before..]), texts(&plain.ran[plain_before..]), "{flush:?} of {turn:?}");
             for (sql, scope) in &link.server.ran[before..] {
                 assert_eq!(scope.as_deref(), Some(&*tenant_id(turn.tenant).to_string()), "{sql}");
             }
@@ -266,8 +273,11 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
 
 /// What a driver that got an error knows no more.
 fn forgets(plain: &mut Server, flush: &Flush) {
-    if let Flush::Close { name } | Flush::Prepare { name, .. } = flush {
-        plain.statements.remove(format!("sqlx_s_{name}").as_bytes());
+    // The unnamed one is the server's own affair, who has seen nothing of the flush.
+    if let Flush::Close { name } | Flush::Prepare { name, .. } = flush
+        && *name != UNNAMED
+    {
+        plain.statements.remove(statement(name).as_bytes());
     }
 }
 
@@ -291,7 +301,7 @@ fn flushes() -> impl Strategy<Value = Flush> {
     ]
 }
 
-/// Names are used once, as a driver does.
+/// Names are used once, as a driver does; one in four statements has none.
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let how = prop_oneof![2 => Just(How::Each), 1 => Just(How::Transaction)];
     let turn = (0..TENANTS, how, proptest::collection::vec(flushes(), 0..8)).prop_map(|(tenant, how, flushes)| Turn {
@@ -303,10 +313,12 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         let mut next = 0_u8;
         for flush in turns.iter_mut().flat_map(|turn| &mut turn.flushes) {
             match flush {
+                Flush::Prepare { name, .. } if *name % 4 == 0 => *name = UNNAMED,
                 Flush::Prepare { name, .. } => {
                     *name = next;
                     next = next.wrapping_add(1);
                 }
+                Flush::Run { name, .. } | Flush::Close { name } if *name % 4 == 0 => *name = UNNAMED,
                 Flush::Run { name, .. } | Flush::Close { name } => *name %= next.max(1),
                 Flush::Simple { .. } => {}
             }

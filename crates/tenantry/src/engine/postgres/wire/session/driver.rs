@@ -18,6 +18,9 @@ use crate::engine::postgres::{
 /// A name that no statement has.
 const UNKNOWN: &str = "tenantry_unknown";
 
+/// The name of a text that goes as a statement.
+const TEXT: &str = "tenantry_text";
+
 impl Session {
     /// Takes what has come from the driver, as far as it can be used.
     pub(in crate::engine::postgres::wire) fn driver(
@@ -296,18 +299,24 @@ impl Session {
     }
 
     /// A text of the simple protocol has a Sync of its own, and behind a scope that is not in a transaction PostgreSQL 18
-    /// takes the two for one that never ends. So it goes as a statement; several of them in one text are refused.
+    /// takes the two for one that never ends. So it goes as a statement; several of them in one text are refused. It has a
+    /// name: a driver asks for types by such texts between preparing its unnamed statement and using it.
     fn query_in_scope(&mut self, sql: &[u8], server: &mut BytesMut) -> io::Result<()> {
         let sql = std::str::from_utf8(sql).map_err(|_| broken("a text that is not UTF-8"))?;
-        frontend::parse("", sql, [], server)?;
-        frontend::bind("", "", [], [] as [(); 0], |(), _| Ok(IsNull::Yes), [], server).map_err(|_| cut_short())?;
+        // One that failed has left its name behind; it is no error if there is none.
+        frontend::close(b'S', TEXT, server)?;
+        frontend::parse(TEXT, sql, [], server)?;
+        frontend::bind("", TEXT, [], [] as [(); 0], |(), _| Ok(IsNull::Yes), [], server).map_err(|_| cut_short())?;
         frontend::describe(b'P', "", server)?;
         frontend::execute("", 0, server)?;
+        frontend::close(b'S', TEXT, server)?;
         self.expected.extend([
+            Expect::Close(For::Own),
             Expect::Parse(For::Own, None),
             Expect::Bind(For::Own),
             Expect::Columns,
             Expect::Execute(For::Driver),
+            Expect::Close(For::Own),
         ]);
         self.sync(server);
         Ok(())

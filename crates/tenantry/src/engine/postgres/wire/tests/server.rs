@@ -154,6 +154,8 @@ impl Server {
         frames::message(out, b'Z', |out| out.put_u8(state));
     }
 
+    /// A server forgets its unnamed statement here. This one does not, for a wire does not either where it sends such a
+    /// text as a statement: a driver looks types up by them before it uses the unnamed one.
     fn query(&mut self, sql: &[u8], out: &mut BytesMut) {
         let sql = String::from_utf8(sql.to_vec()).expect("UTF-8");
         if sql == "ROLLBACK" {
