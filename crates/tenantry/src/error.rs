@@ -412,7 +412,7 @@ fn sqlstate(code: &str) -> (ErrorKind, &'static str) {
             (ErrorKind::DatabaseBusy, "the database server takes no statements now")
         }
         // No such role, schema or database, or no way to sign in: the tenant's place is not as it was made.
-        (_, "22023" | "3F000" | "3D000") | ("28", _) => {
+        (_, "3F000" | "3D000") | ("28", _) => {
             (ErrorKind::Isolation, "the tenant's scope could not be entered: its role or schema is gone")
         }
         ("22", _) => (ErrorKind::RuleViolated, "a value does not fit its column"),

@@ -190,6 +190,30 @@ async fn the_operators_own_login_can_be_stopped_by_an_administrator_who_is_no_su
     abandoned_statements_are_stopped(&server, &tenancy).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_own_login_is_refused_where_it_may_do_more_than_it_should_and_audited_afterwards() {
+    let server = Postgres::private(&[]).unwrap();
+    server.sql("postgres", "CREATE DATABASE app").unwrap();
+    server.sql("postgres", "CREATE ROLE app LOGIN NOINHERIT PASSWORD 'app-password'").unwrap();
+    let (url, dir) = (server.tcp_url("app"), tempfile::tempdir().unwrap());
+    let app = url.replace("admin:admin-password@", "app:app-password@");
+    let tenancy = opened(&dir, &[], NO_SHARED).await;
+    for more in ["SUPERUSER", "BYPASSRLS", "INHERIT", "CREATEROLE"] {
+        server.sql("postgres", &format!("ALTER ROLE app {more}")).unwrap();
+        let refused = tenancy.server_add(NewServer::new("main", &url).app_url(&app)).await.unwrap_err();
+        assert!(refused.to_string().starts_with("the login `app` for "), "{more}: {refused}");
+        assert!(tenancy.server_list().await.unwrap().is_empty(), "{more}: it starts with nothing");
+        server.sql("postgres", &format!("ALTER ROLE app NO{more}")).unwrap();
+    }
+    tenancy.server_add(NewServer::new("main", &url).app_url(app)).await.unwrap();
+    migrated(&tenancy).await;
+    let examined = async || tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap().findings;
+    assert!(examined().await.is_empty());
+    server.sql("postgres", "ALTER ROLE app BYPASSRLS").unwrap();
+    let found = examined().await;
+    assert!(found.iter().any(|f| f.code == "role_attribute" && f.what.contains("role app ")), "{found:#?}");
+}
+
 /// Types the statements that a text ends with, as a superuser.
 fn prepare(server: &PrivatePostgres, told: &str) {
     let (_, statements) = told.split_once("say, once:\n").expect(told);

@@ -99,6 +99,32 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_with_its_owners_rights_outside_of_the_tenants_schemas_is_found() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    place.tenant("acme").await;
+    let database = place.database.as_ref().unwrap().name().to_owned();
+    let hole = "CREATE FUNCTION public.all_users() RETURNS bigint LANGUAGE sql SECURITY DEFINER
+                AS 'SELECT count(*) FROM tenant.users'";
+    let report = with_hole(&place, &database, hole, "outside_definer").await;
+    repaired(&place, &database, &report, "outside_definer").await;
+    assert_eq!(codes(&examined(&place).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_drifted_is_reported_although_the_canaries_cannot_be_tried_with_it() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let server = place.database.as_ref().unwrap().server();
+    let login = place.login("row");
+    server.sql("postgres", &format!("ALTER ROLE {login} BYPASSRLS")).unwrap();
+    let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    let codes = codes(&report);
+    assert!(codes.contains(&"role_attribute") && codes.contains(&"canary_failed"), "{report:#?}");
+    server.sql("postgres", &format!("ALTER ROLE {login} NOBYPASSRLS")).unwrap();
+    let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    assert!(report.findings.is_empty(), "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_database_on_postgres_that_was_opened_to_others_is_found() {
     let place = Installation::on(Kind::PostgresDatabase).await;
     place.tenant("acme").await;

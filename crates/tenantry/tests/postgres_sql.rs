@@ -18,6 +18,9 @@ on_every_postgres! {
     tenants_whose_tables_differ_never_read_each_others_columns,
     a_tenant_whose_role_is_gone_reads_no_other_table,
     a_schema_that_is_closed_to_its_role_is_an_error,
+    a_schema_that_is_gone_is_named_where_a_savepoint_is_the_first_to_meet_it,
+    a_value_that_a_function_refuses_is_no_fault_of_the_scope,
+    a_text_is_described_or_refused_with_what_to_do_instead,
 }
 
 /// One connection for all: each statement finds what the one before has left.
@@ -184,4 +187,39 @@ async fn a_schema_that_is_closed_to_its_role_is_an_error(kind: Kind) {
     let (role, schema) = (place.role_of(&acme), place.schema_of(&acme));
     place.sql_at(&acme, &format!("REVOKE ALL ON SCHEMA {schema} FROM {role}"));
     reads_nothing(&acme).await;
+}
+
+async fn a_schema_that_is_gone_is_named_where_a_savepoint_is_the_first_to_meet_it(kind: Kind) {
+    let place = with_files(kind, &[]).await;
+    let acme = place.tenant("acme").await;
+    assert!(users(&acme).await.is_empty());
+    if kind == Kind::PostgresDatabase {
+        return; // There is no scope to enter.
+    }
+    place.make_vanish(&acme);
+    let tx = acme.begin().await.unwrap();
+    let error = tx.begin().await.unwrap_err();
+    assert!(error.to_string().contains("the tenant's schema is gone"), "{error:?}");
+}
+
+async fn a_value_that_a_function_refuses_is_no_fault_of_the_scope(kind: Kind) {
+    let place = with_files(kind, &[]).await;
+    let acme = place.tenant("acme").await;
+    let error = Error::from(texts(&acme, "SELECT generate_series(1, 9, 0)::text").await.unwrap_err());
+    assert_eq!(error.to_string(), "a value does not fit its column");
+}
+
+async fn a_text_is_described_or_refused_with_what_to_do_instead(kind: Kind) {
+    let place = with_files(kind, &[]).await;
+    let acme = place.tenant("acme").await;
+    let text = sqlx::SqlSafeStr::into_sql_str("SELECT username FROM users");
+    match sqlx::Executor::describe(acme.postgres().unwrap(), text).await {
+        Ok(described) => assert_eq!(sqlx::Column::name(&described.columns[0]), "username"),
+        Err(error) => {
+            let error = Error::from(error);
+            assert!(error.is_unsupported() && kind != Kind::PostgresDatabase, "{error:?}");
+            assert!(error.help_text().unwrap().contains("wire = false"), "{error:?}");
+        }
+    }
+    assert!(users(&acme).await.is_empty(), "the connection is of use as before");
 }

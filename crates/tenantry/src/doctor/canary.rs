@@ -65,17 +65,24 @@ async fn try_isolation(
         }
     };
     let second = canary(tenantry, server, isolation).await;
-    let outcome = match &second {
-        Ok(second) => with_tables(tenantry, &first, second, report).await,
-        Err(_) => Ok(0),
-    };
-    remove(tenantry, first.id).await?;
-    remove(tenantry, second?.id).await?;
-    let tried = outcome?;
-    report
-        .checks
-        .push(format!("canaries: {tried} attacks between two tenants of {isolation} isolation on server `{server}`"));
-    Ok(())
+    let between = format!("between two tenants of {isolation} isolation on server `{server}`");
+    match &second {
+        Ok(second) => match with_tables(tenantry, &first, second, report).await {
+            Ok(tried) => report.checks.push(format!("canaries: {tried} attacks {between}")),
+            Err(error) => report.findings.push(Finding {
+                code: "canary_failed",
+                what: format!("attacks {between} could not all be tried: {error}"),
+                repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
+            }),
+        },
+        Err(error) => not_made(server, isolation, error, report),
+    }
+    // Both, whatever becomes of the first.
+    let removed = remove(tenantry, first.id).await;
+    if let Ok(second) = second {
+        remove(tenantry, second.id).await?;
+    }
+    removed
 }
 
 /// What a server is not set up for is no fault of it.

@@ -73,13 +73,29 @@ async fn examine(tenantry: &Tenantry, options: DoctorOptions) -> Result<DoctorRe
         }
     }
     operations(tenantry, &mut report).await?;
-    places(tenantry, &mut report).await?;
-    orphans(tenantry, options, &mut report).await?;
-    migrations(tenantry, &mut report).await?;
+    // What cannot be looked at is a finding among the others: it must not hide what was found.
+    let looked = places(tenantry, &mut report).await;
+    report.note("places", looked);
+    let looked = orphans(tenantry, options, &mut report).await;
+    report.note("orphans", looked);
+    let looked = migrations(tenantry, &mut report).await;
+    report.note("migrations", looked);
     if !options.read_only {
-        canary::try_to_bleed(tenantry, &mut report).await?;
+        let tried = canary::try_to_bleed(tenantry, &mut report).await;
+        report.note("canaries", tried);
     }
     Ok(report)
+}
+
+impl DoctorReport {
+    fn note(&mut self, part: &str, looked: Result<()>) {
+        let Err(error) = looked else { return };
+        self.findings.push(Finding {
+            code: "not_examined",
+            what: format!("{part}: {error}"),
+            repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
+        });
+    }
 }
 
 async fn repair(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
@@ -153,7 +169,13 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
     for server in tenantry.server_list().await? {
         let handle = tenantry.servers().get(&server.name).await?;
         // The places first: a tenant that is created in between is in the catalog when that is read.
-        let places = handle.engine.tenant_places().await?;
+        let places = match handle.engine.tenant_places().await {
+            Ok(places) => places,
+            Err(error) => {
+                report.note(&format!("orphans on server `{}`", server.name), Err(error));
+                continue;
+            }
+        };
         let known = known_places(tenantry, &server).await?;
         for place in places.iter().filter(|p| !known.contains(p.as_str())) {
             if options.repair && remove_orphan(tenantry, &handle, place).await {

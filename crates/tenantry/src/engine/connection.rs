@@ -95,6 +95,14 @@ impl Connection {
         }
     }
 
+    /// What an error says that came where a scope was to be entered.
+    pub(crate) fn not_entered(&self, error: sqlx::Error) -> sqlx::Error {
+        match self {
+            Self::Sqlite(_) => error,
+            Self::Postgres(_) => postgres::not_entered(error),
+        }
+    }
+
     pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {
         match self {
             Self::Sqlite(link) => link.begin(begin).await,

@@ -129,7 +129,7 @@ impl<S: Subject> Db<S> {
             match connection.begin(self.scope(), begin).await {
                 Ok(()) => return Ok(Tx::new(self.clone(), lease)),
                 Err(error) if connection.is_out_of_date(&error) && tries.next().is_some() => lease.discard(),
-                Err(error) => return Err(nothing_done(error).into()),
+                Err(error) => return Err(nothing_done(connection.not_entered(error)).into()),
             }
         }
     }

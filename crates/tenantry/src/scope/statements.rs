@@ -155,7 +155,7 @@ impl<S: Subject> Db<S> {
             match D::enter(link_of::<D>(connection)?, self.scope(), text, streaming).await {
                 Ok(begun) => return Ok((lease, begun)),
                 Err(error) if connection.is_out_of_date(&error) && tries.next().is_some() => lease.discard(),
-                Err(error) => return Err(nothing_done(error)),
+                Err(error) => return Err(nothing_done(connection.not_entered(error))),
             }
         }
     }

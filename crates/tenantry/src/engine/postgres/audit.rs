@@ -34,11 +34,13 @@ fn finding(breach: rules::Breach, of: &str, schema: &str) -> Finding {
 }
 
 /// The tables of row isolation, and what all tenants of the server have in common: its version, roles, shared tables.
-pub(super) async fn server(admin: &mut PgConnection, names: &Names) -> Result<Vec<Finding>> {
+/// Where they are at home elsewhere the shared tables are the administrator's, and read only.
+pub(super) async fn server(admin: &mut PgConnection, names: &Names, is_home: bool) -> Result<Vec<Finding>> {
     let mut found = rules::audit_roles(admin, &roles_of(names)?.as_ref()).await?;
     found.extend(database(admin, names, None).await?);
-    for (site, of) in [(Site::rows(names), "row isolation"), (Site::shared(names), "shared tables")] {
-        found.extend(breaches(admin, names, &site, of).await?);
+    found.extend(breaches(admin, names, &Site::rows(names), "row isolation").await?);
+    if is_home {
+        found.extend(breaches(admin, names, &Site::shared(names), "shared tables").await?);
     }
     Ok(found)
 }
@@ -53,6 +55,7 @@ struct Roles {
     tenants: Ident,
     owner: Ident,
     shared_login: Ident,
+    own_login: Option<String>,
 }
 
 fn roles_of(names: &Names) -> Result<Roles> {
@@ -61,16 +64,18 @@ fn roles_of(names: &Names) -> Result<Roles> {
         tenants: names.tenants()?,
         owner: Ident::new(names.owner())?,
         shared_login: Ident::new(names.shared_login())?,
+        own_login: names.has_own_login().then(|| names.rows_login()),
     })
 }
 
 impl Roles {
-    const fn as_ref(&self) -> rules::Roles<'_> {
+    fn as_ref(&self) -> rules::Roles<'_> {
         rules::Roles {
             prefix: &self.prefix,
             tenants: &self.tenants,
             owner: &self.owner,
             shared_login: Some(&self.shared_login),
+            own_login: self.own_login.as_deref(),
         }
     }
 }

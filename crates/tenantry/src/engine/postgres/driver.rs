@@ -272,6 +272,7 @@ impl Driver for PgDriver {
     fn describe(link: &mut PgLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Postgres>>> {
         async move {
             link.require_session()?;
+            link.require_no_wire()?;
             let (connection, busy) = link.start();
             let result = connection.describe(sql).await;
             *busy = !at_rest(&result);

@@ -100,6 +100,16 @@ impl PgLink {
         Err(refused.into())
     }
 
+    /// To describe a text the driver explains the statement that it has prepared, by a name that the server does not know.
+    pub(super) fn require_no_wire(&self) -> Done {
+        if self.wire.is_none() {
+            return Ok(());
+        }
+        let refused = Error::new(ErrorKind::Unsupported, "a text cannot be described over the wire")
+            .help("prepare it, which tells its parameters and columns, or write `wire = false` under `[pool]`");
+        Err(refused.into())
+    }
+
     /// Whether the server is known to have gone.
     pub(super) fn is_lost(&self) -> bool {
         self.wire.as_ref().is_some_and(|wire| wire.is_lost())
@@ -124,8 +134,7 @@ impl PgLink {
     /// with the next words is begun before: while rows are copied in, the server passes over the Sync behind those.
     pub(crate) async fn start_copy(&mut self) -> Result<(&mut PgConnection, [&mut bool; 2]), sqlx::Error> {
         if self.wire.as_ref().is_some_and(|wire| wire.is_to_begin()) {
-            let begun = self.speak("SELECT 1").await;
-            begun.map_err(|error| self.explain(error))?;
+            self.speak("SELECT 1").await?;
         }
         self.words(false);
         self.copying = true;
@@ -144,7 +153,8 @@ impl PgLink {
         let (connection, busy) = self.start_own();
         let result = connection.execute(sqlx::raw_sql(words)).await;
         *busy = !at_rest(&result);
-        result.map(drop)
+        // A transaction begins with its first words, and may have failed to.
+        result.map(drop).map_err(|error| self.explain(error))
     }
 
     pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {

@@ -45,6 +45,7 @@ mod wire;
 pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
 pub(crate) use driver::PgDriver;
 pub(crate) use link::PgLink;
+pub(crate) use outcome::not_entered;
 pub(crate) use scope::PgScope;
 pub(crate) use scram::new_password;
 pub(crate) use text::{CopyDirection, copy_direction, copy_is_plain};
@@ -225,6 +226,10 @@ impl PostgresEngine {
         let most: String = sqlx::query_scalar("SHOW max_connections").fetch_one(&mut *admin).await?;
         admin.done();
         self.refresh_main().await?;
+        if self.door.names.has_own_login() {
+            // Now, and not with the first request: one that may do more than it should is refused.
+            self.door.connect(&Place::Rows).await?.close().await;
+        }
         Ok(most.parse::<u32>().ok().map(|most| (most / 4).max(1)))
     }
 
@@ -428,7 +433,7 @@ impl Engine for PostgresEngine {
     fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>> {
         Box::pin(async {
             let mut admin = self.control.admin().await?;
-            let found = audit::server(&mut admin, &self.door.names).await?;
+            let found = audit::server(&mut admin, &self.door.names, self.home.is_none()).await?;
             admin.done();
             Ok(found)
         })

@@ -10,8 +10,31 @@ const DIVISION_BY_ZERO: &str = "22012";
 pub(super) fn explain(wire: Option<&Orders>, error: sqlx::Error) -> sqlx::Error {
     match wire.and_then(Orders::take_failure).as_deref() {
         Some(DIVISION_BY_ZERO) => schema_is_gone().into(),
+        Some(code) if is_of_role(code) => role_is_gone(error).into(),
         _ => error,
     }
+}
+
+/// The same where the scope was entered by words of its own.
+pub(crate) fn not_entered(error: sqlx::Error) -> sqlx::Error {
+    match error.as_database_error().and_then(|e| e.code()) {
+        Some(code) if is_of_role(&code) => role_is_gone(error).into(),
+        _ => error,
+    }
+}
+
+/// How a role that is not there, or not open to the login, refuses to be set.
+fn is_of_role(code: &str) -> bool {
+    matches!(code, "22023" | "42501" | "42704")
+}
+
+fn role_is_gone(cause: sqlx::Error) -> Error {
+    Error::new(
+        ErrorKind::Isolation,
+        "the tenant's scope could not be entered: its role is gone, or closed to the login",
+    )
+    .caused_by(cause)
+    .help("tenantry doctor")
 }
 
 pub(super) fn schema_is_gone() -> Error {

@@ -14,6 +14,8 @@ pub(crate) struct Roles<'a> {
     pub(crate) owner: &'a Ident,
     /// The only one that writes the shared tables.
     pub(crate) shared_login: Option<&'a Ident>,
+    /// The operator's, where apps sign in by one; its name is whatever it is.
+    pub(crate) own_login: Option<&'a str>,
 }
 
 const ROLES: &str = include_str!("roles.sql");
@@ -22,6 +24,7 @@ const CODES: &[&str] = &[
     "may_connect",
     "may_create",
     "may_make_temp",
+    "outside_definer",
     "role_attribute",
     "role_membership",
     "role_setting",
@@ -54,6 +57,7 @@ fn named(sql: &str, roles: &Roles<'_>) -> String {
     sql.replace("{prefix}", roles.prefix.as_str())
         .replace("{tenants}", roles.tenants.as_str())
         .replace("{owner}", roles.owner.as_str())
+        .replace("{own}", &roles.own_login.unwrap_or("").replace('\'', "''"))
 }
 
 async fn findings(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<Finding>> {

@@ -30,19 +30,34 @@ SELECT code, what, repair FROM (
          format('REVOKE %s ON %s %s FROM %s', privilege_type, word, name, who) AS repair
     FROM door, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS who) w
    WHERE grantee <> holder AND grantee NOT IN (SELECT oid FROM allowed)
-     AND (privilege_type = 'CREATE' AND (grantee = 0 OR starts_with(who, '{prefix}'))
-          OR privilege_type = 'TEMPORARY' AND (grantee = 0 OR starts_with(who, '{prefix}'))
+     AND (privilege_type = 'CREATE' AND (grantee = 0 OR (starts_with(who, '{prefix}') OR who = quote_ident('{own}')))
+          OR privilege_type = 'TEMPORARY' AND (grantee = 0 OR (starts_with(who, '{prefix}') OR who = quote_ident('{own}')))
           OR privilege_type = 'CONNECT' AND {private})
   UNION ALL
   -- Only the login of the shared tables writes them. The owner of tenants' tables may refer to them.
   SELECT 'shared_writable', format('table shared.%I: %s has %s%s', relname, who, privilege_type, columns),
          format('REVOKE %s%s ON shared.%I FROM %s', privilege_type, columns, relname, who)
     FROM given, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS who) w
-   WHERE grantee <> relowner AND privilege_type <> 'SELECT' AND (grantee = 0 OR starts_with(who, '{prefix}'))
+   WHERE grantee <> relowner AND privilege_type <> 'SELECT' AND (grantee = 0 OR (starts_with(who, '{prefix}') OR who = quote_ident('{own}')))
      AND pg_get_userbyid(grantee) IS DISTINCT FROM '{shared_login}'
      AND NOT (privilege_type = 'REFERENCES' AND pg_get_userbyid(grantee) = '{owner}')
-     -- Tenants' tables may refer to them.
-     AND NOT (privilege_type = 'REFERENCES' AND pg_get_userbyid(grantee) = '{owner}')
+  UNION ALL
+  -- It reads with its owner's rights, and belongs to no schema that is looked at by itself.
+  SELECT 'outside_definer', format('function %s runs with the rights of %s, and %s may call it', p.oid::regprocedure,
+                                   pg_get_userbyid(p.proowner), string_agg(DISTINCT who, ', ')),
+         format('REVOKE EXECUTE ON FUNCTION %s FROM %s', p.oid::regprocedure, string_agg(DISTINCT who, ', '))
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace,
+         aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g,
+         LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w
+   WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'tenant', 'shared')
+     AND NOT (starts_with(n.nspname, 't_') AND length(n.nspname) = 34)
+     AND (g.grantee = 0 OR starts_with(who, '{prefix}') OR who = quote_ident('{own}'))
+     AND EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) u
+                  WHERE u.privilege_type = 'USAGE' AND (u.grantee = 0
+                     OR starts_with(pg_get_userbyid(u.grantee)::text, '{prefix}') OR pg_get_userbyid(u.grantee) = '{own}'))
+     AND NOT EXISTS (SELECT FROM pg_depend e
+                      WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
+   GROUP BY p.oid, p.proowner
   UNION ALL
   SELECT 'tenant_function', format('tenantry.tenant() is %s', fault),
          'ALTER FUNCTION tenantry.tenant() STABLE SECURITY INVOKER RESET ALL'

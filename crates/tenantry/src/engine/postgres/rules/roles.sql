@@ -1,7 +1,7 @@
--- The installation's roles, all over the server: rows (code, what, repair).
+-- The installation's roles, all over the server, and the login that the operator has made for apps: rows (code, what, repair).
 WITH ours AS MATERIALIZED (
   SELECT r.*, r.rolname::text AS name FROM pg_catalog.pg_roles r
-   WHERE pg_catalog.starts_with(r.rolname::text, '{prefix}')
+   WHERE pg_catalog.starts_with(r.rolname::text, '{prefix}') OR r.rolname = '{own}'
 )
 SELECT code, what, repair FROM (
   SELECT 'role_attribute' AS code, pg_catalog.format('role %s has %s', ours.name, word) AS what,
