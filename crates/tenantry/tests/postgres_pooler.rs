@@ -232,7 +232,8 @@ async fn clients_that_go_away_at_random_leave_no_row_and_no_scope(kind: Kind) {
             let (tenants, acknowledged) = (tenants.clone(), Arc::clone(&acknowledged));
             tokio::spawn(async move {
                 let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(worker + 1);
-                for round in 0..soak(150, 12_500) {
+                let mut left = soak(60, 12_500);
+                for round in 0.. {
                     state ^= state << 13;
                     state ^= state >> 7;
                     state ^= state << 17;
@@ -243,6 +244,11 @@ async fn clients_that_go_away_at_random_leave_no_row_and_no_scope(kind: Kind) {
                     if let Ok(done) = tokio::time::timeout(patience, request).await {
                         done.unwrap();
                         acknowledged.lock().unwrap()[n].push(mark);
+                        continue;
+                    }
+                    left -= 1;
+                    if left == 0 {
+                        return;
                     }
                 }
             })

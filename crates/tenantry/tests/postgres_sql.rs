@@ -70,6 +70,15 @@ async fn rows_are_streamed_and_typed_as_before_when_a_table_has_changed(kind: Ki
         assert_eq!(columns().await, if n == 2 { before } else { before + 1 }, "{change}");
         assert_eq!(typed().await.unwrap(), [AnyUser("a".into())], "{change}");
     }
+    let in_a_transaction = async || {
+        let mut tx = acme.begin().await?;
+        sqlx::query_as::<_, AnyUser>("SELECT * FROM users ORDER BY id").fetch_all(tx.postgres()?).await
+    };
+    in_a_transaction().await.unwrap();
+    place.change_tables(&acme, "ALTER TABLE users ADD COLUMN note text");
+    // There it cannot be run again; the next one must not meet the same.
+    drop(in_a_transaction().await);
+    assert_eq!(in_a_transaction().await.unwrap(), [AnyUser("a".into())]);
 }
 
 #[derive(Debug, PartialEq, Eq)]

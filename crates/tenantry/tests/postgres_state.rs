@@ -134,6 +134,25 @@ async fn clients_that_go_away_at_random_leave_no_row_and_no_scope(kind: Kind) {
         finds_nothing(&place, db, "the storm").await;
     }
     assert!(stats.open <= 4 && stats.waiting == 0, "{stats:?}");
+    no_transaction_is_open(&place).await;
+}
+
+/// As the server tells it; a connection may be on its way back still.
+async fn no_transaction_is_open(place: &Installation) {
+    let open = format!(
+        "SELECT string_agg(state || ': ' || query, '; ') FROM pg_stat_activity
+          WHERE starts_with(usename::text, '{}') AND state NOT IN ('idle', 'disabled')",
+        place.mark()
+    );
+    let mut found = String::new();
+    for _ in 0..100 {
+        found = place.database.as_ref().unwrap().sql(&open).unwrap();
+        if found.trim().is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(found.trim(), "", "transactions are open");
 }
 
 /// What the connection of this tenant's next statement holds beyond its own scope.

@@ -282,8 +282,8 @@ impl<S: Subject> Tx<S> {
         async_stream::try_stream! {
             let text = D::read(&statement, self.scope())?;
             let mut turn = Reading { turn: Some(self.turn_served().await?), forgiving: text.reads_only };
-            let mut failure = None;
-            {
+            let (mut failure, kept) = (None, statement.persistent && !text.shape_follows_schema);
+            let is_stale = {
                 let link = link_of::<D>(turn.start(text)?)?;
                 D::before(link, text).await?;
                 let mut rows = D::stream(link, statement, text);
@@ -293,6 +293,11 @@ impl<S: Subject> Tx<S> {
                         Err(error) => failure = Some(error),
                     }
                 }
+                drop(rows);
+                failure.as_ref().is_some_and(|error| D::is_stale(link, error, kept))
+            };
+            if is_stale {
+                turn.reset_behind();
             }
             turn.over(failure).await?;
         }
@@ -328,6 +333,12 @@ impl<S: Subject> Reading<S> {
         match &mut self.turn {
             Some(turn) => Ok(turn.start(text)?),
             None => Err(sqlx::Error::WorkerCrashed),
+        }
+    }
+
+    fn reset_behind(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.reset_behind();
         }
     }
 
