@@ -18,6 +18,7 @@ use tenantry::{Error, MigrateOptions, Migrations, TenantDb};
 on_every_postgres! {
     clients_that_go_away_at_random_leave_no_row_and_no_scope,
     what_a_tenant_sets_is_refused_or_gone_for_the_next,
+    a_limit_of_time_that_a_tenant_sets_never_hits_the_next,
     a_temporary_table_never_hides_a_table,
     a_block_that_failed_is_over_for_the_next,
     a_scope_survives_every_savepoint,
@@ -243,6 +244,18 @@ async fn what_a_tenant_sets_is_refused_or_gone_for_the_next(kind: Kind) {
     user_add(&tenants[0], "next").await;
     for asked in ["SELECT lastval()", "SELECT currval('users_id_seq')"] {
         assert!(number(&tenants[1], asked).await.is_err(), "{asked}");
+    }
+}
+
+/// The server's clock for a statement may run out when the statement has just ended: then it hits the next one.
+async fn a_limit_of_time_that_a_tenant_sets_never_hits_the_next(kind: Kind) {
+    let place = Installation::on_with(kind, limits(1, 1), TENANT).await;
+    let tenants = tenants(&place, 2).await;
+    let next = if kind == Kind::PostgresDatabase { &tenants[0] } else { &tenants[1] };
+    for _ in 0..400 {
+        // It may hit what sets it.
+        drop(run_raw(&tenants[0], "SET statement_timeout = 1").await);
+        assert_eq!(texts(next, "SELECT username FROM users").await.unwrap().len(), 1);
     }
 }
 

@@ -84,8 +84,8 @@ pub(crate) const ALL: &[System] = &[
     System::ours("tenantry-database", "axum, tenantry, 8 tenants' own databases", WARM_DATABASES),
     System::tenanted("sqlx-row", "axum, sqlx by hand, row security", Axum, "untenanted"),
     System::tenanted("sqlx-schema", "axum, sqlx by hand, search_path", Axum, "untenanted"),
-    System::tenanted("native-row", "axum, tokio-postgres, row security, one flush", Axum, "native-untenanted"),
-    System::tenanted("native-schema", "axum, tokio-postgres, search_path, one flush", Axum, "native-untenanted"),
+    System::tenanted("native-row", "axum, tokio-postgres, row security", Axum, "native-untenanted"),
+    System::tenanted("native-schema", "axum, tokio-postgres, search_path", Axum, "native-untenanted"),
     System::untenanted("native-untenanted", "axum, tokio-postgres, no tenants", Axum),
     System::tenanted("fastify-one-text", "Fastify, one text", Script("fastify-one-text"), "fastify-untenanted"),
     System::tenanted(

@@ -394,7 +394,7 @@ impl PgLink {
     /// then, for outside of one the server complains of it into the log of the app.
     async fn discard(&mut self) -> bool {
         for _ in 0..TRIES {
-            match self.end("DISCARD ALL").await {
+            match self.discard_once().await {
                 Ok(()) => return true,
                 Err(sqlx::Error::Database(_)) => {}
                 Err(_) => return false,
@@ -405,6 +405,13 @@ impl PgLink {
             }
         }
         false
+    }
+
+    /// A limit of time that was set holds for what takes it back too, and the server's clock may run out when that has just
+    /// ended: then it hits the next statement, which would be another tenant's. With no limit there is no clock.
+    async fn discard_once(&mut self) -> Done {
+        self.end("SET statement_timeout = 0").await?;
+        self.end("DISCARD ALL").await
     }
 
     /// The driver's prepared statements, and what it knows of types: both may be those of another tenant's tables.
