@@ -45,6 +45,11 @@ async fn in_row_isolation_postgres_refuses_what_no_wall_would_hold_and_says_wher
         ("\n\nCREATE VIEW seen AS SELECT * FROM users", ["0002_next.sql:3", "security_invoker"]),
         ("CREATE UNIQUE INDEX by_name ON users (username)", ["0002_next.sql:1", "tenant_id"]),
         ("INSERT INTO users (username) VALUES ('x')", ["0002_next.sql:1", ".data.sql"]),
+        ("SELECT 1;\nDO $$ BEGIN UPDATE users SET username = 'x'; END $$", ["0002_next.sql:2", ".data.sql"]),
+        (
+            "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DELETE FROM users';\nSELECT f()",
+            ["0002_next.sql:2", ".data.sql"],
+        ),
         ("CREATE EXTENSION citext", ["0002_next.sql:1", "migrations/shared"]),
         ("SELECT 1;\nSET ROLE admin", ["0002_next.sql:2", "`SET`"]),
         ("CREATE TABL x ()", ["0002_next.sql:1", "syntax error"]),

@@ -249,7 +249,7 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
                 let closes = matches!(flush, Flush::Close { .. });
                 let errors = heard.iter().filter(|(kind, _)| *kind == b'E').count();
                 assert!(errors == 1 || closes, "{flush:?}: {heard:?}");
-                forgets(&mut plain, flush);
+                forgets(&mut plain, &link.server, flush);
                 continue;
             }
             assert_eq!(heard, directly(&mut plain, flush, turn.tenant), "{flush:?} of {turn:?}");
@@ -272,8 +272,12 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
 }
 
 /// What a driver that got an error knows no more.
-fn forgets(plain: &mut Server, flush: &Flush) {
-    // The unnamed one is the server's own affair, who has seen nothing of the flush.
+fn forgets(plain: &mut Server, server: &Server, flush: &Flush) {
+    // The unnamed one is the server's own affair: in a transaction that has failed it still closes one.
+    match server.statements.get(&b""[..]) {
+        Some(sql) => drop(plain.statements.insert(Vec::new(), sql.clone())),
+        None => drop(plain.statements.remove(&b""[..])),
+    }
     if let Flush::Close { name } | Flush::Prepare { name, .. } = flush
         && *name != UNNAMED
     {
