@@ -411,7 +411,7 @@ fn sqlstate(code: &str) -> (ErrorKind, &'static str) {
         ("08" | "53", _) | (_, "57P01" | "57P02" | "57P03") => {
             (ErrorKind::DatabaseBusy, "the database server takes no statements now")
         }
-        // No such role, schema or database, or no way to sign in: the tenant's place is not as it was made.
+        // No such schema or database, or no way to sign in: the tenant's place is not as it was made. Of a role the engine says so.
         (_, "3F000" | "3D000") | ("28", _) => {
             (ErrorKind::Isolation, "the tenant's scope could not be entered: its role or schema is gone")
         }

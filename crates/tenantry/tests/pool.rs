@@ -7,7 +7,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use support::{Installation, TENANT, user_add, users};
-use tenantry::{Config, Error, PoolLimits, PoolStats};
+use tenantry::{Config, PoolLimits, PoolStats};
 use tokio::sync::Barrier;
 
 async fn limited(connections: usize, per_tenant: usize, acquire_timeout: f64) -> Installation {
@@ -98,23 +98,6 @@ async fn sqlite_who_takes_everything_waits_behind_himself() {
     for task in flood {
         task.abort();
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_a_request_that_waits_in_vain_is_told_which_limit_was_reached() {
-    let place = limited(2, 1, 0.2).await;
-    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
-    let held = acme.begin_read().await.unwrap();
-    let error = Error::from(sqlx::query("SELECT 1").fetch_all(acme.sqlite().unwrap()).await.unwrap_err());
-    assert!(error.is_pool_timeout() && error.is_retryable(), "{error:?}");
-    assert!(error.to_string().contains("`pool.per_tenant` = 1") && error.help_text().is_some(), "{error}");
-    let also_held = globex.begin_read().await.unwrap();
-    let third = place.tenant("third").await;
-    let error = Error::from(sqlx::query("SELECT 1").fetch_all(third.sqlite().unwrap()).await.unwrap_err());
-    assert!(error.to_string().contains("`pool.connections` = 2"), "{error}");
-    assert_eq!(error.client_text(), "the service is busy; try again soon");
-    drop((held, also_held));
-    users(&third).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

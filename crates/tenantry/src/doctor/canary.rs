@@ -69,11 +69,10 @@ async fn try_isolation(
     match &second {
         Ok(second) => match with_tables(tenantry, &first, second, report).await {
             Ok(tried) => report.checks.push(format!("canaries: {tried} attacks {between}")),
-            Err(error) => report.findings.push(Finding {
-                code: "canary_failed",
-                what: format!("attacks {between} could not all be tried: {error}"),
-                repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
-            }),
+            Err(error) => {
+                let what = format!("attacks {between} could not all be tried");
+                report.findings.push(Finding::of_error("canary_failed", &what, &error));
+            }
         },
         Err(error) => not_made(server, isolation, error, report),
     }
@@ -87,13 +86,12 @@ async fn try_isolation(
 
 /// What a server is not set up for is no fault of it.
 fn not_made(server: &str, isolation: Isolation, error: &Error, report: &mut DoctorReport) {
-    let what = format!("no tenant of {isolation} isolation can be made on server `{server}`: {error}");
+    let what = format!("no tenant of {isolation} isolation can be made on server `{server}`");
     if error.is_unsupported() {
-        report.checks.push(format!("canaries: {what}"));
+        report.checks.push(format!("canaries: {what}: {error}"));
         return;
     }
-    let repair = error.help_text().unwrap_or("look at the server's log").to_owned();
-    report.findings.push(Finding { code: "canary_not_made", what, repair });
+    report.findings.push(Finding::of_error("canary_not_made", &what, error));
 }
 
 /// How many attacks were tried.

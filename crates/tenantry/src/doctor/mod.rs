@@ -89,12 +89,9 @@ async fn examine(tenantry: &Tenantry, options: DoctorOptions) -> Result<DoctorRe
 
 impl DoctorReport {
     fn note(&mut self, part: &str, looked: Result<()>) {
-        let Err(error) = looked else { return };
-        self.findings.push(Finding {
-            code: "not_examined",
-            what: format!("{part}: {error}"),
-            repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
-        });
+        if let Err(error) = looked {
+            self.findings.push(Finding::of_error("not_examined", part, &error));
+        }
     }
 }
 
@@ -142,11 +139,10 @@ async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
         let server = tenantry.servers().get(&tenant.server).await?;
         match server.engine.audit(&tenant.placement()).await {
             Ok(findings) => report.findings.extend(findings),
-            Err(error) => report.findings.push(Finding {
-                code: "place_unreadable",
-                what: format!("the place of tenant `{}` cannot be audited: {error}", tenant.key),
-                repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
-            }),
+            Err(error) => {
+                let what = format!("the place of tenant `{}` cannot be audited", tenant.key);
+                report.findings.push(Finding::of_error("place_unreadable", &what, &error));
+            }
         }
         count += 1;
     }
@@ -154,11 +150,10 @@ async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
         let handle = tenantry.servers().get(&server.name).await?;
         match handle.engine.audit_server().await {
             Ok(findings) => report.findings.extend(findings),
-            Err(error) => report.findings.push(Finding {
-                code: "server_unreadable",
-                what: format!("server `{}` cannot be audited: {error}", server.name),
-                repair: error.help_text().unwrap_or("look at the server's log").to_owned(),
-            }),
+            Err(error) => {
+                let what = format!("server `{}` cannot be audited", server.name);
+                report.findings.push(Finding::of_error("server_unreadable", &what, &error));
+            }
         }
     }
     report.checks.push(format!("places: audited {count} tenants and their servers"));

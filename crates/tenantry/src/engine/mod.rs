@@ -205,3 +205,11 @@ pub struct Finding {
     /// What to type or change.
     pub repair: String,
 }
+
+impl Finding {
+    /// What could not be done, and what the error says against it.
+    pub(crate) fn of_error(code: &'static str, what: &str, error: &Error) -> Self {
+        let repair = error.help_text().unwrap_or("look at the server's log").to_owned();
+        Self { code, what: format!("{what}: {error}"), repair }
+    }
+}

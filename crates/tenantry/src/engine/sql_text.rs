@@ -17,6 +17,11 @@ pub(crate) struct SqlText {
 }
 
 impl SqlText {
+    /// Whether the driver keeps it prepared, if the app asks for that.
+    pub(crate) const fn is_kept(self, persistent: bool) -> bool {
+        persistent && !self.shape_follows_schema
+    }
+
     /// Reads a text; refuses one that would end, begin or nest a transaction behind the engine's back.
     pub(crate) fn read(sql: &str) -> Result<Self> {
         let mut text = Self { reads_only: true, shape_follows_schema: false, leaves_state: false };

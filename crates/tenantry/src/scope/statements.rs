@@ -248,13 +248,12 @@ impl<S: Subject> Tx<S> {
             Err(refused) => return turn.over(Err(refused.into())).await,
         };
         let link = link_of::<D>(turn.start(text)?)?;
-        let kept = statement.persistent;
+        let kept = text.is_kept(statement.persistent);
         let result = match D::before(link, text).await {
             Ok(()) => run(link, statement, text).await,
             Err(error) => Err(error),
         };
-        let is_stale =
-            result.as_ref().err().is_some_and(|error| D::is_stale(link, error, kept && !text.shape_follows_schema));
+        let is_stale = result.as_ref().err().is_some_and(|error| D::is_stale(link, error, kept));
         if is_stale {
             // Here it cannot be run again: the transaction has failed. The next one prepares anew.
             turn.reset_behind();
@@ -282,7 +281,7 @@ impl<S: Subject> Tx<S> {
         async_stream::try_stream! {
             let text = D::read(&statement, self.scope())?;
             let mut turn = Reading { turn: Some(self.turn_served().await?), forgiving: text.reads_only };
-            let (mut failure, kept) = (None, statement.persistent && !text.shape_follows_schema);
+            let (mut failure, kept) = (None, text.is_kept(statement.persistent));
             let is_stale = {
                 let link = link_of::<D>(turn.start(text)?)?;
                 D::before(link, text).await?;

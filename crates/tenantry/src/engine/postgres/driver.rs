@@ -56,13 +56,8 @@ impl<'q> sqlx::Execute<'q, Postgres> for Text {
 }
 
 fn query(statement: Statement<Postgres>, text: SqlText) -> Text {
-    let persistent = is_kept(statement.persistent, text);
+    let persistent = text.is_kept(statement.persistent);
     Text { sql: statement.sql, arguments: statement.arguments, persistent }
-}
-
-/// Behind a pooler the next statement may meet another process, which knows nothing of what was prepared here.
-const fn is_kept(persistent: bool, text: SqlText) -> bool {
-    persistent && !text.shape_follows_schema
 }
 
 fn scope_of(scope: &Scope) -> Result<&Arc<PgScope>> {
@@ -121,6 +116,7 @@ impl Driver for PgDriver {
         }
         Ok(SqlText {
             reads_only: read.reads_only && plain,
+            // The next statement may meet another process, which knows nothing of what was prepared on this one.
             shape_follows_schema: pooled,
             leaves_state: !plain && !pooled,
         })
@@ -180,7 +176,7 @@ impl Driver for PgDriver {
     }
 
     fn again(link: &PgLink, error: &sqlx::Error, statement: &Statement<Postgres>, text: SqlText) -> Option<Again> {
-        if Self::is_stale(link, error, is_kept(statement.persistent, text)) {
+        if Self::is_stale(link, error, text.is_kept(statement.persistent)) {
             return Some(Again { text, forget: true });
         }
         match error.as_database_error()?.code()?.as_ref() {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
-    secret::{Secret, SecretKey},
+    secret::Secret,
     tenant::Isolation,
 };
 
@@ -49,14 +49,7 @@ pub(crate) use outcome::not_entered;
 pub(crate) use scope::PgScope;
 pub(crate) use scram::new_password;
 pub(crate) use text::{CopyDirection, copy_direction, copy_is_plain};
-pub(crate) use url::is_same_database;
-
-/// The app URL of a server for which the operator has given none: a restricted login of ours. Its password follows from
-/// the key: two processes that add the server at once give the login the same one.
-pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str, key: &SecretKey) -> Result<String> {
-    let password = key.password(&format!("logins of server {server} of {installation}"));
-    url::for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &password)
-}
+pub(crate) use url::{app_url_new, is_same_database};
 
 /// Refuses all but one plain statement: nothing else may run by hand where the scope is a mere setting of the session.
 pub(crate) fn require_plain(sql: &str) -> Result<()> {
@@ -107,7 +100,7 @@ struct HomeServer {
 impl PostgresEngine {
     pub(crate) fn new(spec: &EngineSpec<'_>) -> Result<Self> {
         let direct = connect::parse(spec.admin_url, "admin URL")?;
-        let (names, app, password) = door_of(spec.installation, spec.server, spec.admin_url, spec.app_url)?;
+        let (names, app, password) = url::door_of(spec.installation, spec.server, spec.admin_url, spec.app_url)?;
         let control = Arc::new(Control::new(direct.clone()));
         let door = Door {
             app,
@@ -124,7 +117,7 @@ impl PostgresEngine {
         };
         let home = match &spec.home {
             Some(home) if home.server != spec.server => {
-                let (names, _, password) = door_of(spec.installation, home.server, home.admin_url, home.app_url)?;
+                let (names, _, password) = url::door_of(spec.installation, home.server, home.admin_url, home.app_url)?;
                 let control = Control::new(connect::parse(home.admin_url, "admin URL")?);
                 Some(HomeServer { control, names, password })
             }
@@ -301,22 +294,6 @@ fn in_use(placement: &Placement, cause: Error) -> Error {
     Error::new(ErrorKind::OperationRunning, format!("somebody has the data of tenant {} locked", placement.id))
         .caused_by(cause)
         .help("end the migration, or the oldest transaction in pg_stat_activity, and run the command again")
-}
-
-/// Names, the app's way in, and the password of the logins that the engine makes.
-fn door_of(
-    installation: TenantId,
-    server: &str,
-    admin_url: &str,
-    app_url: Option<&str>,
-) -> Result<(Names, sqlx::postgres::PgConnectOptions, Option<Secret>)> {
-    let app_url = app_url.unwrap_or(admin_url);
-    let app = connect::parse(app_url, "app URL")?;
-    let made = Names::new(installation, server, None)?;
-    let login = app.get_username().to_owned();
-    let own = (app_url != admin_url && !login.starts_with(&made.prefix())).then_some(login);
-    let password = url::password_of(app_url).map(Secret::new);
-    Ok((Names::new(installation, server, own)?, app, password))
 }
 
 impl sealed::Sealed for PostgresEngine {}

@@ -1,9 +1,14 @@
 //! What the engine reads from a URL, or writes into one.
 
+use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use super::wire::Certificates;
-use crate::error::{Error, ErrorKind, Result};
+use super::{connect, names::Names, wire::Certificates};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+    secret::{Secret, SecretKey},
+};
 
 /// The password in a URL, in the place where the driver looks last.
 pub(super) fn password_of(text: &str) -> Option<String> {
@@ -47,12 +52,35 @@ pub(super) fn for_login(text: &str, login: &str, password: &str) -> Result<Strin
 
 /// Whether two URLs name one database of one server, whoever signs in.
 pub(crate) fn is_same_database(one: &str, other: &str) -> bool {
-    let read = |url: &str| url.parse::<sqlx::postgres::PgConnectOptions>().ok();
-    let key = |o: &sqlx::postgres::PgConnectOptions| {
+    let read = |url: &str| url.parse::<PgConnectOptions>().ok();
+    let key = |o: &PgConnectOptions| {
         let host = o.get_socket().map_or_else(|| o.get_host().to_owned(), |socket| socket.display().to_string());
         (host, o.get_port(), o.get_database().unwrap_or(o.get_username()).to_owned())
     };
     read(one).zip(read(other)).is_some_and(|(one, other)| key(&one) == key(&other))
+}
+
+/// The app URL of a server for which the operator has given none: a restricted login of ours. Its password follows from
+/// the key: two processes that add the server at once give the login the same one.
+pub(crate) fn app_url_new(installation: TenantId, server: &str, admin_url: &str, key: &SecretKey) -> Result<String> {
+    let password = key.password(&format!("logins of server {server} of {installation}"));
+    for_login(admin_url, &Names::new(installation, server, None)?.rows_login(), &password)
+}
+
+/// Names, the app's way in, and the password of the logins that the engine makes.
+pub(super) fn door_of(
+    installation: TenantId,
+    server: &str,
+    admin_url: &str,
+    app_url: Option<&str>,
+) -> Result<(Names, PgConnectOptions, Option<Secret>)> {
+    let app_url = app_url.unwrap_or(admin_url);
+    let app = connect::parse(app_url, "app URL")?;
+    let made = Names::new(installation, server, None)?;
+    let login = app.get_username().to_owned();
+    let own = (app_url != admin_url && !login.starts_with(&made.prefix())).then_some(login);
+    let password = password_of(app_url).map(Secret::new);
+    Ok((Names::new(installation, server, own)?, app, password))
 }
 
 #[cfg(test)]
@@ -64,7 +92,7 @@ mod tests {
         let url = for_login("postgres://a:b%21@h:5/d?host=/tmp/x&sslmode=require", "app", "secret").expect("reads");
         assert_eq!(password_of("postgres://a:b%21@h:5/d").as_deref(), Some("b!"));
         assert_eq!(password_of(&url).as_deref(), Some("secret"));
-        let options: sqlx::postgres::PgConnectOptions = url.parse().expect("options");
+        let options: PgConnectOptions = url.parse().expect("options");
         assert_eq!((options.get_username(), options.get_database(), options.get_port()), ("app", Some("d"), 5));
         assert_eq!(options.get_socket().and_then(|s| s.to_str()), Some("/tmp/x"));
     }

@@ -123,7 +123,7 @@ impl SqliteLink {
     }
 
     fn query(statement: SqliteStatementText, text: SqlText) -> Text {
-        let persistent = statement.persistent && !text.shape_follows_schema;
+        let persistent = text.is_kept(statement.persistent);
         Text { sql: statement.sql, arguments: statement.arguments, persistent }
     }
 

@@ -1,4 +1,4 @@
-//! The pool's limits on PostgreSQL: who waits in vain is told which one it was, and what nobody uses is given back.
+//! The pool's limits on every engine: who waits in vain is told which one it was, and what nobody uses is given back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -6,12 +6,16 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Installation, Kind, TENANT, users};
+use support::{Installation, Kind, TENANT, number, users};
 use tenantry::{Config, Error, PoolLimits};
 
 on_every_postgres! {
     a_request_that_waits_in_vain_is_told_which_limit_was_reached,
     connections_that_nobody_uses_are_closed,
+}
+on_every_postgres! { @ sqlite_database: SqliteDatabase;
+    a_request_that_waits_in_vain_is_told_which_limit_was_reached,
+    connections_that_nobody_uses_are_closed
 }
 
 async fn limited(kind: Kind, limits: PoolLimits) -> Installation {
@@ -23,11 +27,11 @@ async fn a_request_that_waits_in_vain_is_told_which_limit_was_reached(kind: Kind
     let place = limited(kind, limits).await;
     let [acme, globex, third] = [place.tenant("acme").await, place.tenant("globex").await, place.tenant("third").await];
     let held = acme.begin_read().await.unwrap();
-    let error = Error::from(sqlx::query("SELECT 1").fetch_all(acme.postgres().unwrap()).await.unwrap_err());
+    let error = Error::from(number(&acme, "SELECT 1").await.unwrap_err());
     assert!(error.is_pool_timeout() && error.is_retryable(), "{error:?}");
     assert!(error.to_string().contains("`pool.per_tenant` = 1") && error.help_text().is_some(), "{error}");
     let also_held = globex.begin_read().await.unwrap();
-    let error = Error::from(sqlx::query("SELECT 1").fetch_all(third.postgres().unwrap()).await.unwrap_err());
+    let error = Error::from(number(&third, "SELECT 1").await.unwrap_err());
     assert!(error.to_string().contains("`pool.connections` = 2"), "{error}");
     assert_eq!(error.client_text(), "the service is busy; try again soon");
     drop((held, also_held));
