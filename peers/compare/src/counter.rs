@@ -1,4 +1,4 @@
-//! A proxy between an app and its server that counts round trips.
+//! A proxy between an app and its server that counts round trips, and can make the way longer.
 
 use std::{
     io::{Read, Write},
@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use crate::Result;
@@ -16,18 +17,21 @@ use crate::Result;
 #[derive(Clone, Debug)]
 pub(crate) struct Counter {
     trips: Arc<AtomicU64>,
+    /// How long everything takes, each way.
+    delay_us: Arc<AtomicU64>,
     pub(crate) port: u16,
 }
 
 impl Counter {
     pub(crate) fn before(server: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let counter = Self { trips: Arc::default(), port: listener.local_addr()?.port() };
-        let trips = Arc::clone(&counter.trips);
+        let port = listener.local_addr()?.port();
+        let counter = Self { trips: Arc::default(), delay_us: Arc::default(), port };
+        let proxy = counter.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // Who cannot be passed on finds its connection closed.
-                let _ = pass_on(client, server, &trips);
+                let _ = pass_on(client, server, &proxy);
             }
         });
         Ok(counter)
@@ -36,21 +40,37 @@ impl Counter {
     pub(crate) fn trips(&self) -> u64 {
         self.trips.load(Ordering::SeqCst)
     }
+
+    /// From now on each way takes at least so long, on every connection.
+    pub(crate) fn delay(&self, each_way: Duration) {
+        self.delay_us.store(u64::try_from(each_way.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    fn wait(&self) {
+        let us = self.delay_us.load(Ordering::SeqCst);
+        if us > 0 {
+            thread::sleep(Duration::from_micros(us));
+        }
+    }
 }
 
-fn pass_on(client: TcpStream, server: u16, trips: &Arc<AtomicU64>) -> Result {
+fn pass_on(client: TcpStream, server: u16, proxy: &Counter) -> Result {
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, from_server) = (client.try_clone()?, server.try_clone()?);
-    let (client_spoke, trips) = (Arc::new(AtomicBool::new(false)), Arc::clone(trips));
-    let spoke = Arc::clone(&client_spoke);
+    let client_spoke = Arc::new(AtomicBool::new(false));
+    let (spoke, to_server, to_client) = (Arc::clone(&client_spoke), proxy.clone(), proxy.clone());
     pump(from_client, server, move || {
         if !spoke.swap(true, Ordering::SeqCst) {
-            trips.fetch_add(1, Ordering::SeqCst);
+            to_server.trips.fetch_add(1, Ordering::SeqCst);
         }
+        to_server.wait();
     });
-    pump(from_server, client, move || client_spoke.store(false, Ordering::SeqCst));
+    pump(from_server, client, move || {
+        client_spoke.store(false, Ordering::SeqCst);
+        to_client.wait();
+    });
     Ok(())
 }
 
@@ -87,5 +107,20 @@ mod tests {
             client.read_exact(&mut bytes).unwrap();
             assert_eq!(counter.trips(), trip);
         }
+    }
+
+    #[test]
+    fn a_longer_way_takes_at_least_as_long_as_it_was_told() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let counter = Counter::before(server.local_addr().unwrap().port()).unwrap();
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, counter.port)).unwrap();
+        let (mut served, _) = server.accept().unwrap();
+        counter.delay(Duration::from_millis(5));
+        let (began, mut byte) = (std::time::Instant::now(), [0]);
+        client.write_all(b"a").unwrap();
+        served.read_exact(&mut byte).unwrap();
+        served.write_all(b"b").unwrap();
+        client.read_exact(&mut byte).unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(10));
     }
 }

@@ -10,12 +10,12 @@ mod counter;
 mod figures;
 mod load;
 mod machine;
+mod network;
 mod processes;
 mod report;
 mod rounds;
 mod server;
 mod systems;
-mod trips;
 
 use std::{
     error::Error,
@@ -121,7 +121,7 @@ fn measure(args: &Args, systems: &[&'static System], left_out: Vec<String>, plac
     let servers = Servers::start(systems, tenants, &places.scratch)?;
     let plan = Plan { tenants, seconds: args.seconds, rounds: args.rounds };
     let mut measured: Vec<Measured> = rounds::run(systems, &servers, &plan, places)?;
-    trips::count(&mut measured, &servers, tenants, places)?;
+    network::measure(&mut measured, &servers, tenants, places)?;
     let written = servers.written()?;
     measured.iter_mut().for_each(|one| one.look_at(written.by(one.system)));
     let run = Run {

@@ -81,6 +81,8 @@ pub(crate) struct Measured {
     pub(crate) connections_mib: Option<f64>,
     /// Round trips of a read and of a write.
     pub(crate) trips: Option<(f64, f64)>,
+    /// The median of a read through a network that takes half a millisecond each way, round by round.
+    pub(crate) far_p50_ms: Vec<f64>,
     pub(crate) failed: u64,
     pub(crate) wrong: u64,
     acknowledged: u64,
@@ -95,6 +97,7 @@ impl Measured {
             app_mib: 0.0,
             connections_mib: None,
             trips: None,
+            far_p50_ms: Vec::new(),
             failed: 0,
             wrong: 0,
             acknowledged: 0,

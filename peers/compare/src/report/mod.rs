@@ -85,9 +85,19 @@ impl Report {
         })
     }
 
+    fn twin(&self, one: &Measured) -> Option<&Measured> {
+        self.measured.iter().find(|other| Some(other.system.name) == one.system.twin)
+    }
+
+    /// Of the times of a read over a slow network, round by round.
+    fn far_ratio(&self, one: &Measured) -> Option<f64> {
+        let twin = &self.twin(one)?.far_p50_ms;
+        median(one.far_p50_ms.iter().zip(twin).map(|(one, twin)| one / twin).collect())
+    }
+
     /// Round by round: what befalls one of the two in a round, befalls the other.
     fn ratio(&self, one: &Measured, scenario: Scenario) -> Option<f64> {
-        let twin = self.measured.iter().find(|other| Some(other.system.name) == one.system.twin)?;
+        let twin = self.twin(one)?;
         let rates = |of: &Measured| of.samples.get(&scenario).map(|all| all.iter().map(|s| s.rate).collect::<Vec<_>>());
         let pairs = rates(one)?.into_iter().zip(rates(twin)?).filter(|(_, twin)| *twin > 0.0);
         median(pairs.map(|(one, twin)| one / twin).collect())
@@ -135,6 +145,16 @@ mod tests {
         let rows = report().rows(Scenario::ReadZipf);
         assert_eq!((rows[0].ratio, rows[1].ratio), (None, Some(0.8)));
         assert_eq!((rows[0].rate, rows[1].rate), (20_000.0, 15_000.0));
+    }
+
+    #[test]
+    fn times_over_a_slow_network_are_compared_round_by_round() {
+        let mut report = report();
+        assert_eq!(report.far_ratio(&report.measured[1]), None);
+        report.measured[0].far_p50_ms = vec![1.0, 2.0, 4.0];
+        report.measured[1].far_p50_ms = vec![1.5, 2.5, 4.0];
+        assert_eq!(report.far_ratio(&report.measured[1]), Some(1.25));
+        assert_eq!(report.far_ratio(&report.measured[0]), None);
     }
 
     #[test]

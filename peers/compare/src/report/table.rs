@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Report, Row};
-use crate::rounds::{Measured, Scenario};
+use crate::{figures::median, rounds::Scenario};
 
 pub(super) fn section(report: &Report) -> String {
     let mut text = preamble(report);
@@ -13,7 +13,7 @@ pub(super) fn section(report: &Report) -> String {
             let _ = write!(text, "\n### {}\n\n{}", scenario.title(), loads(&rows));
         }
     }
-    let _ = write!(text, "\n### Round trips and memory\n\n{}", footprints(&report.measured));
+    let _ = write!(text, "\n### Round trips and memory\n\n{}", footprints(report));
     text
 }
 
@@ -63,16 +63,21 @@ fn load(row: &Row) -> String {
     format!("| {name} | {rate} | {ratio} | {p50_ms:.1} | {p99_ms:.1} | {app_us:.0} + {database_us:.0} |\n")
 }
 
-fn footprints(measured: &[Measured]) -> String {
-    let mut text = "| system | round trips of a read | of a write | the app's memory, MiB | its 32 connections' at the server, MiB |\n\
-                    |---|---|---|---|---|\n"
-        .to_owned();
-    for one in measured {
+fn footprints(report: &Report) -> String {
+    let mut text =
+        "| system | round trips of a read | of a write | p50 of a read with 0.5 ms each way, ms | of its twin | \
+                    the app's memory, MiB | its 32 connections' at the server, MiB |\n\
+                    |---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for one in &report.measured {
         let trips = |of: fn((f64, f64)) -> f64| one.trips.map_or("-".into(), |both| format!("{:.1}", of(both)));
         let (read, write) = (trips(|t| t.0), trips(|t| t.1));
         let connections = one.connections_mib.map_or("-".into(), |mib| format!("{mib:.0}"));
         let app_mib = one.app_mib;
-        let _ = writeln!(text, "| {} | {read} | {write} | {app_mib:.0} | {connections} |", one.system.title);
+        let far = median(one.far_p50_ms.clone()).map_or("-".into(), |ms| format!("{ms:.2}"));
+        let of_twin = report.far_ratio(one).map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        let title = one.system.title;
+        let _ = writeln!(text, "| {title} | {read} | {write} | {far} | {of_twin} | {app_mib:.0} | {connections} |");
     }
     text
 }
