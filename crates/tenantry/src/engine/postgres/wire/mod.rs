@@ -11,6 +11,7 @@ mod frames;
 mod orders;
 mod own;
 mod pump;
+mod server;
 mod session;
 mod start;
 mod statements;
@@ -20,11 +21,7 @@ mod tests;
 use std::{io, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx_core::net::{
-    self, Socket, SocketIntoBox, WithSocket,
-    tls::{self, CertificateInput, TlsConfig},
-};
-use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 
 pub(in crate::engine::postgres) use orders::Orders;
 
@@ -50,7 +47,7 @@ pub(in crate::engine::postgres) async fn connect(
     own_tables: bool,
     local: LocalSocket,
 ) -> Result<(PgConnection, Arc<Orders>)> {
-    let server = server(&options, certificates).await?;
+    let server = server::connect(&options, certificates).await?;
     let secret = new_password().map_err(sqlx::Error::from)?;
     let orders = Arc::new(Orders::default());
     let session = Session::new(Arc::clone(&orders), Start::new(secret.clone()), own_tables);
@@ -141,62 +138,4 @@ fn directory() -> PathBuf {
     let run = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
     let dir = run.unwrap_or_else(std::env::temp_dir);
     if dir.as_os_str().len() > LONGEST { "/tmp".into() } else { dir }
-}
-
-/// A way to the server, as the driver itself would open it.
-async fn server(options: &PgConnectOptions, certificates: &Certificates) -> Result<Box<dyn Socket>> {
-    let upgrade = Upgrade { options, certificates };
-    let host = options.get_host();
-    let dir = options
-        .get_socket()
-        .map(|dir| dir.display().to_string())
-        .or_else(|| host.starts_with('/').then(|| host.into()));
-    match dir {
-        Some(dir) => net::connect_uds(format!("{dir}/.s.PGSQL.{}", options.get_port()), upgrade).await?,
-        None => {
-            let socket = TcpStream::connect((host, options.get_port())).await?;
-            socket.set_nodelay(true)?;
-            upgrade.with_socket(socket).await
-        }
-    }
-}
-
-struct Upgrade<'a> {
-    options: &'a PgConnectOptions,
-    certificates: &'a Certificates,
-}
-
-/// Asks a server for TLS.
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-
-impl WithSocket for Upgrade<'_> {
-    type Output = Result<Box<dyn Socket>>;
-
-    async fn with_socket<S: Socket>(self, mut socket: S) -> Self::Output {
-        let mode = self.options.get_ssl_mode();
-        if matches!(mode, PgSslMode::Allow | PgSslMode::Disable) {
-            return Ok(Box::new(socket));
-        }
-        socket.write(&SSL_REQUEST).await?;
-        let mut answer = [0_u8];
-        socket.read(&mut &mut answer[..]).await?;
-        match (answer, mode) {
-            ([b'S'], _) => {}
-            ([b'N'], PgSslMode::Prefer) => return Ok(Box::new(socket)),
-            ([b'N'], _) => return Err(sqlx::Error::Tls("server does not support TLS".into())),
-            _ => return Err(sqlx::Error::Protocol("an unexpected answer to the request for TLS".into())),
-        }
-        let file = |name: &Option<String>| name.clone().map(CertificateInput::from);
-        let (root, client, key) =
-            (file(&self.certificates.root), file(&self.certificates.client), file(&self.certificates.key));
-        let config = TlsConfig {
-            accept_invalid_certs: !matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull),
-            accept_invalid_hostnames: !matches!(mode, PgSslMode::VerifyFull),
-            hostname: self.options.get_host(),
-            root_cert_path: root.as_ref(),
-            client_cert_path: client.as_ref(),
-            client_key_path: key.as_ref(),
-        };
-        tls::handshake(socket, config, SocketIntoBox).await
-    }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use sqlx_core::net::Socket;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::session::Session;
 
@@ -29,7 +29,7 @@ struct Side<T> {
     unflushed: bool,
 }
 
-impl<T: Socket> Side<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Side<T> {
     fn new(socket: T) -> Self {
         Self { socket, came: BytesMut::with_capacity(PIECE), goes: BytesMut::with_capacity(PIECE), unflushed: false }
     }
@@ -41,47 +41,37 @@ impl<T: Socket> Side<T> {
 
     /// Reads what is there. `Ready(false)`: nobody is at the other end any more.
     fn read(&mut self, piece: &mut [u8], context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        loop {
-            let mut space = &mut *piece;
-            match self.socket.try_read(&mut space) {
-                Ok(0) => return Poll::Ready(Ok(false)),
-                Ok(count) => {
-                    self.came.extend_from_slice(&piece[..count]);
-                    return Poll::Ready(Ok(true));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    std::task::ready!(self.socket.poll_read_ready(context))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        let mut piece = ReadBuf::new(piece);
+        // Not by readiness: that would ask the system once more after each read that took all there was.
+        std::task::ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece))?;
+        self.came.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(!piece.filled().is_empty()))
     }
 
     /// Writes as much as the other end takes.
     fn write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while !self.goes.is_empty() {
-            match self.socket.try_write(&self.goes) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
+            match Pin::new(&mut self.socket).poll_write(context, &self.goes)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => {
                     self.goes.advance(count);
                     self.unflushed = true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.socket.poll_write_ready(context)?.is_pending() {
-                        return Ok(());
-                    }
-                }
-                Err(error) => return Err(error),
+                Poll::Pending => return Ok(()),
             }
         }
-        if self.unflushed && self.socket.poll_flush(context)?.is_ready() {
+        if self.unflushed && Pin::new(&mut self.socket).poll_flush(context)?.is_ready() {
             self.unflushed = false;
         }
         Ok(())
     }
 }
 
-impl<D: Socket, S: Socket> Pump<D, S> {
+impl<D, S> Pump<D, S>
+where
+    D: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     pub(super) fn new(session: Session, driver: D, server: S) -> Self {
         Self { session, driver: Side::new(driver), server: Side::new(server), piece: vec![0; PIECE].into_boxed_slice() }
     }
@@ -124,7 +114,11 @@ impl<D: Socket, S: Socket> Pump<D, S> {
     }
 }
 
-impl<D: Socket, S: Socket> Future for Pump<D, S> {
+impl<D, S> Future for Pump<D, S>
+where
+    D: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
