@@ -102,6 +102,24 @@ async fn without_the_wire_a_warm_read_costs_two_round_trips() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_first_statement_on_a_warm_connection_costs_one_round_trip_too() {
+    let (place, [acme, _], wire) = counted(Kind::PostgresSchema, true).await;
+    read(&acme).await;
+    write(&acme).await;
+    let (reader, writer) = (place.tenant("reader").await, place.tenant("writer").await);
+    let (reader, writer) = (reader.postgres().unwrap(), writer.postgres().unwrap());
+    settled(&place).await;
+    wire.answers_only(1);
+    let names = sqlx::query_scalar::<_, String>("SELECT username FROM users").fetch_all(reader);
+    assert!(tokio::time::timeout(Duration::from_secs(20), names).await.unwrap().unwrap().is_empty());
+    settled(&place).await;
+    wire.answers_only(1);
+    let done = sqlx::query("UPDATE users SET username = $1 WHERE username = $1").bind("ann").execute(writer);
+    let done = tokio::time::timeout(Duration::from_secs(20), done).await.unwrap().unwrap();
+    assert_eq!(done.rows_affected(), 0);
+}
+
 /// What is done behind an answer is over: the connection is back.
 async fn settled(place: &Installation) {
     while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open || stats.open == 0) {

@@ -150,3 +150,24 @@ async fn a_statement_does_not_run_if_its_scope_fails() {
     place.sql_at(&acme, &format!("GRANT {role} TO {login}"));
     assert_eq!(users(&acme).await, ["ann"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_has_not_heard_of_a_tenant_makes_way_for_one_that_has() {
+    let (place, [acme, _], counter) = counted(Kind::PostgresSchema, true).await;
+    let newcomer = place.tenant("newcomer").await;
+    let (role, login) = (place.role_of(&newcomer), place.login("s0"));
+    place.sql_at(&newcomer, &format!("REVOKE {role} FROM {login}"));
+    // Warm, and as ignorant as one that has read its memberships too early.
+    assert_eq!(users(&acme).await, ["ann"]);
+    counter.answers_only(1);
+    let asked = tokio::spawn({
+        let newcomer = newcomer.clone();
+        async move { run(&newcomer, "INSERT INTO users (username) VALUES ('bob')").await }
+    });
+    // The next connection waits for the server's first words.
+    counter.speaks_after(1).await;
+    place.sql_at(&newcomer, &format!("GRANT {role} TO {login}"));
+    counter.answers_only(usize::MAX);
+    asked.await.unwrap().unwrap();
+    assert_eq!(users(&newcomer).await, ["bob"], "it was written once");
+}

@@ -54,8 +54,17 @@ pub(crate) enum Leave {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Again {
     pub(crate) text: SqlText,
+    pub(crate) on: On,
+}
+
+/// On which connection a statement is run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    Same,
     /// What was prepared has to be forgotten before.
-    pub(crate) forget: bool,
+    SameForgetting,
+    /// This one has not heard of the tenant: nothing was begun on it.
+    Another,
 }
 
 /// The statements of sqlx on one engine. The link is what a lease of that engine holds.

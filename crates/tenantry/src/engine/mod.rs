@@ -19,7 +19,7 @@ mod sql_text;
 pub(crate) mod sqlite;
 
 pub(crate) use connection::{Begin, Connection, Level, Scope};
-pub(crate) use driver::{Again, Done, Driver, Item, Leave, Row, SqlxResult, Statement};
+pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
 pub(crate) use place::{Place, Placement, Target};
 pub(crate) use script::{Applied, Ledger, Script, ScriptKind};
 pub(crate) use sql_text::SqlText;

@@ -6,7 +6,7 @@ use sqlx_core::describe::Describe;
 
 use super::{Db, Tx, subject::Subject, tx::Turn};
 use crate::{
-    engine::{Again, Connection, Done, Driver, Item, Leave, Row, SqlText, SqlxResult, Statement},
+    engine::{Again, Connection, Done, Driver, Item, Leave, On, Row, SqlText, SqlxResult, Statement},
     error::{Error, ErrorKind, Result},
     pool::Lease,
 };
@@ -90,6 +90,8 @@ struct Shot<D: Driver> {
     statement: Option<Statement<D::Database>>,
     /// For a second try.
     spare: Option<Statement<D::Database>>,
+    /// How often it may still go to another connection.
+    entries: usize,
 }
 
 impl<D: Driver> Shot<D> {
@@ -119,9 +121,18 @@ impl<S: Subject> Db<S> {
     /// A connection for a one-shot statement, with what it needs around it.
     async fn shot<D: Driver>(&self, statement: Statement<D::Database>, streaming: bool) -> SqlxResult<Shot<D>> {
         let text = D::read(&statement, self.scope())?;
+        self.shot_of(statement, text, streaming).await
+    }
+
+    async fn shot_of<D: Driver>(
+        &self,
+        statement: Statement<D::Database>,
+        text: SqlText,
+        streaming: bool,
+    ) -> SqlxResult<Shot<D>> {
         let spare = D::spare(&statement);
         let (lease, begun) = self.enter::<D>(text, streaming).await?;
-        Ok(Shot { lease, text, begun, statement: Some(statement), spare })
+        Ok(Shot { lease, text, begun, statement: Some(statement), spare, entries: ENTRIES - 1 })
     }
 
     /// Undoes one that has failed, and makes it ready for the second try that will do better, if there is one.
@@ -133,9 +144,17 @@ impl<S: Subject> Db<S> {
     ) -> SqlxResult<Shot<D>> {
         let link = link_of::<D>(self.connection(&mut shot.lease)?)?;
         let again = shot.spare.take().and_then(|spare| Some((D::again(link, &error, &spare, shot.text)?, spare)));
+        if let Some((Again { text, on: On::Another }, spare)) = again {
+            if shot.entries == 0 {
+                return Err(nothing_done(error));
+            }
+            shot.lease.discard();
+            let again = self.shot_of::<D>(spare, text, streaming).await?;
+            return Ok(Shot { entries: shot.entries - 1, ..again });
+        }
         let ended = roll_back(&mut shot.lease, shot.begun, &error).await;
         if let Some((again, spare)) = again.filter(|_| ended) {
-            if self.ready_again::<D>(&mut shot.lease, again).await {
+            if self.ready_again::<D>(&mut shot.lease, again.on).await {
                 let link = link_of::<D>(self.connection(&mut shot.lease)?)?;
                 let begun = D::enter(link, self.scope(), again.text, streaming).await?;
                 return Ok(Shot { text: again.text, begun, statement: Some(spare), ..shot });
@@ -160,8 +179,8 @@ impl<S: Subject> Db<S> {
         }
     }
 
-    async fn ready_again<D: Driver>(&self, lease: &mut Lease, again: Again) -> bool {
-        if !again.forget {
+    async fn ready_again<D: Driver>(&self, lease: &mut Lease, on: On) -> bool {
+        if on == On::Same {
             return true;
         }
         match lease.connection().and_then(D::link) {

@@ -82,6 +82,13 @@ impl Counter {
         self.trips.store(0, Ordering::SeqCst);
         self.answered.store(trips, Ordering::SeqCst);
     }
+
+    /// Waits until somebody speaks who gets no answer, for only so many are given.
+    pub async fn speaks_after(&self, trips: usize) {
+        while self.trips.load(Ordering::SeqCst) <= trips {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }
 
 /// Ends, and closes what it writes to, when it is told so.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Again, Begin, Connection, Done, Driver, Item, Leave, Row, Scope, SqlText, SqlxResult, Statement,
+        Again, Begin, Connection, Done, Driver, Item, Leave, On, Row, Scope, SqlText, SqlxResult, Statement,
         postgres::PgScope,
     },
     error::{Error, ErrorKind, Result},
@@ -103,7 +103,7 @@ impl Driver for PgDriver {
     }
 
     fn read(statement: &Statement<Postgres>, scope: &Scope) -> Result<SqlText> {
-        let pooled = scope_of(scope)?.pooled;
+        let pooled = scope_of(scope)?.is_pooled();
         let read = text::cached(statement.sql.as_str())?;
         // Sent without arguments it goes over the simple protocol, which takes several statements.
         let plain = read.plain && statement.arguments.is_some();
@@ -131,7 +131,7 @@ impl Driver for PgDriver {
         async move {
             let scope = scope_of(scope)?;
             if text.reads_only {
-                if scope.own {
+                if scope.is_own() {
                     return Ok(Leave::AsItIs);
                 }
                 if link.enter_each(scope, true).await? {
@@ -143,7 +143,7 @@ impl Driver for PgDriver {
             // At a place of the tenant's own the server's own transaction around a statement will do, unless the rows
             // are handed out while it runs: then it must be possible to take it back.
             let in_one = !text.leaves_state && !streaming;
-            if in_one && (scope.own || link.enter_each(scope, false).await?) {
+            if in_one && (scope.is_own() || link.enter_each(scope, false).await?) {
                 return Ok(Leave::AsItIs);
             }
             link.enter(scope, Begin::WRITE).await?;
@@ -176,18 +176,21 @@ impl Driver for PgDriver {
     }
 
     fn again(link: &PgLink, error: &sqlx::Error, statement: &Statement<Postgres>, text: SqlText) -> Option<Again> {
+        if link.has_not_heard() {
+            return Some(Again { text, on: On::Another });
+        }
         if Self::is_stale(link, error, text.is_kept(statement.persistent)) {
-            return Some(Again { text, forget: true });
+            return Some(Again { text, on: On::SameForgetting });
         }
         match error.as_database_error()?.code()?.as_ref() {
             // It reads by its words, but a function in it writes.
             "25006" if text.reads_only => {
                 text::learn_that_it_writes(statement.sql.as_str());
-                Some(Again { text: SqlText { reads_only: false, ..text }, forget: false })
+                Some(Again { text: SqlText { reads_only: false, ..text }, on: On::Same })
             }
             // The driver looked a type up between preparing a statement without a name and using it, and the server has
             // forgotten the statement over that. Now the driver knows the type.
-            "26000" => Some(Again { text, forget: false }),
+            "26000" => Some(Again { text, on: On::Same }),
             _ => None,
         }
     }

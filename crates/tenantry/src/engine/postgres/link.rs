@@ -48,6 +48,8 @@ pub(crate) struct PgLink {
     tenants: HashMap<TenantId, u64>,
     /// The last of them.
     tenant: Option<TenantId>,
+    /// One that it has met with its last statement: served, if its scope was entered.
+    met: Option<TenantId>,
 }
 
 type Done = Result<(), sqlx::Error>;
@@ -70,11 +72,24 @@ impl PgLink {
             pooled,
             tenants: HashMap::new(),
             tenant: None,
+            met: None,
         }
     }
 
+    /// The larger, the later.
     pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
-        self.tenants.get(&tenant).copied()
+        let met = || (self.met == Some(tenant) && self.has_entered()).then_some(u64::MAX);
+        self.tenants.get(&tenant).copied().or_else(met)
+    }
+
+    fn has_entered(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.has_entered())
+    }
+
+    /// Whether the statement that has just failed was the tenant's first on this connection, and never began: the server
+    /// would not let the tenant's role be taken on. Another connection may have heard of it: see [`Self::is_out_of_date`].
+    pub(super) fn has_not_heard(&self) -> bool {
+        self.met.is_some() && self.wire.as_ref().is_some_and(|wire| wire.was_refused())
     }
 
     /// A role that was granted while the server read this login's memberships is missing in what it keeps of them, until
@@ -173,11 +188,11 @@ impl PgLink {
             Some(wire) => wire.has_begun(scope),
             None => {}
         }
-        if scope.pooled {
+        if scope.is_pooled() {
             self.pid = None;
         }
         let words = AssertSqlSafe(scope.begin(begin));
-        if scope.schema.is_none() && !scope.pooled {
+        if scope.schema().is_none() && !scope.is_pooled() {
             return self.speak(words).await;
         }
         self.enter_by(scope, words).await
@@ -188,9 +203,7 @@ impl PgLink {
         let Some(wire) = self.wire.clone() else { return Ok(false) };
         self.require_rest(&wire)?;
         if self.meet(scope).await? {
-            // The first time it is asked for by itself: another connection may have heard of the tenant already.
-            wire.has_begun(scope);
-            self.enter_by(scope, AssertSqlSafe(scope.probe())).await?;
+            self.met = scope.schema_of;
         }
         wire.each_in(scope, read_only);
         Ok(true)
@@ -215,10 +228,10 @@ impl PgLink {
         *busy = !at_rest(&answer);
         let answer = answer?;
         let told = answer.first().ok_or(sqlx::Error::RowNotFound)?;
-        if scope.pooled {
+        if scope.is_pooled() {
             self.pid = told.try_get("pid")?;
         }
-        match &scope.schema {
+        match scope.schema() {
             Some(schema) if told.try_get::<Option<&str>, _>("schema")? != Some(schema) => Err(schema_is_gone().into()),
             _ => {
                 self.served(scope.schema_of);
@@ -230,6 +243,8 @@ impl PgLink {
     /// A statement that was prepared for one tenant's types does not fit the next one's, and in the middle of a
     /// transaction it could not be prepared again. `true`: the connection has not served this tenant before.
     async fn meet(&mut self, scope: &PgScope) -> Result<bool, sqlx::Error> {
+        let met = self.met.take().filter(|_| self.has_entered());
+        self.served(met);
         let Some(tenant) = scope.schema_of else { return Ok(false) };
         let before = self.tenant.replace(tenant);
         if before.is_some_and(|before| before != tenant) && self.meets_other_types().await? {
@@ -268,8 +283,7 @@ impl PgLink {
     }
 
     fn served(&mut self, tenant: Option<TenantId>) {
-        let now = SERVED.fetch_add(1, Ordering::Relaxed);
-        self.tenants.extend(tenant.map(|tenant| (tenant, now)));
+        self.tenants.extend(tenant.map(|tenant| (tenant, SERVED.fetch_add(1, Ordering::Relaxed))));
     }
 
     /// For whoever looks at how a statement failed while the connection is in use.

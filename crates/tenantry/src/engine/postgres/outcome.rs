@@ -24,7 +24,7 @@ pub(crate) fn not_entered(error: sqlx::Error) -> sqlx::Error {
 }
 
 /// How a role that is not there, or not open to the login, refuses to be set.
-fn is_of_role(code: &str) -> bool {
+pub(super) fn is_of_role(code: &str) -> bool {
     matches!(code, "22023" | "42501" | "42704")
 }
 

@@ -5,40 +5,80 @@ use std::{sync::Arc, time::Duration};
 use super::names::{SHARED, TENANT, literal, quoted};
 use crate::{
     engine::{Begin, Level, Placement},
+    id::TenantId,
     tenant::Isolation,
 };
 
-/// The words that begin a transaction of one tenant. They are local to it: nothing is left when it ends.
+/// What a transaction of one tenant, or on the shared tables, is entered with. It is local to the transaction: nothing is
+/// left when that ends.
 #[derive(Debug)]
 pub(crate) struct PgScope {
-    /// The scope alone; empty at a place that is the tenant's own.
-    enter: String,
-    read: Arc<str>,
-    write: Arc<str>,
-    /// Which schema has to come first once the scope was entered. One that is gone, or closed to the role, is no error in
-    /// a search path: the names in it would fall through to the shared tables.
-    pub(super) schema: Option<Arc<str>>,
+    /// `None` at a place that is the tenant's own, where a statement needs nothing around it.
+    settings: Option<Settings>,
     /// Whose schema a connection grows by.
-    pub(super) schema_of: Option<crate::id::TenantId>,
+    pub(super) schema_of: Option<TenantId>,
     isolation: Option<Isolation>,
-    settings: Settings,
-    /// Whether the place is the tenant's own, so that a statement needs no scope around it.
-    pub(super) own: bool,
-    /// Whether a pooler may give each transaction another connection.
-    pub(super) pooled: bool,
+    /// How long a statement may run, where a pooler may give each transaction another connection.
+    limit_behind_pooler: Option<Duration>,
 }
 
-/// What a scope sets, for whoever sends it along with a statement.
-#[derive(Debug, Default)]
-pub(super) struct Settings {
+#[derive(Debug)]
+struct Settings {
     path: String,
     tenant: Option<String>,
     role: Option<String>,
+    /// Which schema has to come first once the scope was entered. One that is gone, or closed to the role, is no error in
+    /// a search path: the names in it would fall through to the shared tables.
     schema: Option<Arc<str>>,
 }
 
-impl Settings {
-    /// One statement that enters the scope, or fails. The values are text, in the order of [`Settings::values`].
+impl PgScope {
+    pub(super) fn of_tenant(placement: &Placement, role: &str, pooled: Option<Duration>) -> Self {
+        let isolation = placement.isolation;
+        let schema: Option<Arc<str>> = match isolation {
+            Isolation::Row => Some(TENANT.into()),
+            Isolation::Schema => Some(Arc::clone(&placement.physical)),
+            Isolation::Database => None,
+        };
+        let is_schema = isolation == Isolation::Schema;
+        let settings = schema.map(|schema| Settings {
+            path: path(&schema),
+            tenant: Some(placement.id.to_string()),
+            role: is_schema.then(|| role.to_owned()),
+            schema: Some(schema),
+        });
+        Self {
+            settings,
+            schema_of: is_schema.then_some(placement.id),
+            isolation: Some(isolation),
+            limit_behind_pooler: pooled,
+        }
+    }
+
+    pub(super) fn of_shared(pooled: Option<Duration>) -> Self {
+        let settings = Settings { path: SHARED_PATH.into(), tenant: None, role: None, schema: None };
+        Self { settings: Some(settings), schema_of: None, isolation: None, limit_behind_pooler: pooled }
+    }
+
+    pub(crate) const fn is_pooled(&self) -> bool {
+        self.limit_behind_pooler.is_some()
+    }
+
+    /// Whether the place is the tenant's own, so that a statement needs no scope around it.
+    pub(super) const fn is_own(&self) -> bool {
+        self.settings.is_none()
+    }
+
+    pub(crate) const fn isolation(&self) -> Option<Isolation> {
+        self.isolation
+    }
+
+    /// Which schema has to come first once the scope was entered.
+    pub(super) fn schema(&self) -> Option<&str> {
+        self.settings.as_ref()?.schema.as_deref()
+    }
+
+    /// One statement that enters the scope, or fails. The values are text, in the order of [`Self::values`].
     pub(super) fn sql(&self, read_only: bool) -> &'static str {
         // The schema of the path comes first only if it is there and open to the role: nothing else is divided by.
         macro_rules! scope {
@@ -50,7 +90,9 @@ impl Settings {
                 )
             };
         }
-        match (&self.tenant, &self.role, read_only) {
+        let settings = self.settings.as_ref();
+        let (tenant, role) = (settings.and_then(|s| s.tenant.as_ref()), settings.and_then(|s| s.role.as_ref()));
+        match (tenant, role, read_only) {
             (Some(_), Some(_), false) => scope!("pg_catalog.set_config('role', $4, true), "),
             (Some(_), Some(_), true) => scope!(
                 "pg_catalog.set_config('transaction_read_only', 'on', true), ",
@@ -66,96 +108,11 @@ impl Settings {
         }
     }
 
-    pub(super) fn values(&self) -> Vec<&str> {
-        let (tenant, schema) = (self.tenant.as_deref(), self.schema.as_deref());
-        let all = [Some(self.path.as_str()), tenant, schema, self.role.as_deref()];
-        all.into_iter().flatten().collect()
-    }
-}
-
-impl PgScope {
-    pub(super) fn of_tenant(placement: &Placement, role: &str, pooled: Option<Duration>) -> Self {
-        let id = placement.id.to_string();
-        let (settings, schema) = match placement.isolation {
-            Isolation::Row => (vec![path_of(&path(TENANT)), set("tenantry.tenant", &id)], Some(TENANT.into())),
-            Isolation::Schema => {
-                let physical = Arc::clone(&placement.physical);
-                let role = format!("SET LOCAL ROLE {}", quoted(role));
-                (vec![role, path_of(&path(&physical)), set("tenantry.tenant", &id)], Some(physical))
-            }
-            Isolation::Database => (Vec::new(), None),
-        };
-        let schema_of = (placement.isolation == Isolation::Schema).then_some(placement.id);
-        let wanted = match placement.isolation {
-            Isolation::Database => Settings::default(),
-            isolation => Settings {
-                path: path(schema.as_deref().unwrap_or(TENANT)),
-                tenant: Some(id),
-                role: (isolation == Isolation::Schema).then(|| role.to_owned()),
-                schema: schema.clone(),
-            },
-        };
-        Self {
-            schema_of,
-            isolation: Some(placement.isolation),
-            settings: wanted,
-            ..Self::new(settings, schema, pooled)
-        }
-    }
-
-    pub(super) fn of_shared(pooled: Option<Duration>) -> Self {
-        let settings = Settings { path: SHARED_PATH.into(), ..Settings::default() };
-        Self { settings, ..Self::new(vec![path_of(SHARED_PATH)], None, pooled) }
-    }
-
-    fn new(mut settings: Vec<String>, schema: Option<Arc<str>>, pooled: Option<Duration>) -> Self {
-        let own = settings.is_empty();
-        let mut asked = Vec::new();
-        if schema.is_some() {
-            // The keyword, not the function and a cast: those are looked up by name in each new path, which costs the
-            // server more than all the rest of the scope.
-            asked.push("current_schema AS schema");
-        }
-        if let Some(limit) = pooled {
-            // Behind a pooler nothing can come with the connection, and only inside of a transaction is it known which
-            // process of the server would have to be stopped.
-            settings.push(set("statement_timeout", &limit.as_millis().to_string()));
-            settings.push(set("standard_conforming_strings", "on"));
-            settings.push(set("row_security", "on"));
-            asked.push("pg_backend_pid() AS pid");
-        }
-        if !asked.is_empty() {
-            settings.push(format!("SELECT {}", asked.join(", ")));
-        }
-        let enter: String = settings.iter().map(|setting| format!("; {setting}")).collect();
-        Self {
-            read: format!("BEGIN READ ONLY{enter}").into(),
-            write: format!("BEGIN READ WRITE{enter}").into(),
-            enter,
-            schema,
-            schema_of: None,
-            isolation: None,
-            settings: Settings::default(),
-            own,
-            pooled: pooled.is_some(),
-        }
-    }
-
-    pub(crate) const fn is_pooled(&self) -> bool {
-        self.pooled
-    }
-
-    pub(crate) const fn isolation(&self) -> Option<Isolation> {
-        self.isolation
-    }
-
-    pub(super) const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Enters the scope and leaves it again: whether this connection's server can.
-    pub(super) fn probe(&self) -> String {
-        format!("{}; ROLLBACK", self.read)
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> + Clone {
+        self.settings.iter().flat_map(|of| {
+            let all = [Some(of.path.as_str()), of.tenant.as_deref(), of.schema.as_deref(), of.role.as_deref()];
+            all.into_iter().flatten()
+        })
     }
 
     /// The statement that begins a transaction, without the scope.
@@ -168,15 +125,38 @@ impl PgScope {
     }
 
     /// The text that begins a transaction and enters the scope: one round trip.
-    pub(super) fn begin(&self, begin: Begin) -> Arc<str> {
-        match begin {
-            Begin { read_only: true, level: None } => Arc::clone(&self.read),
-            Begin { read_only: false, level: None } => Arc::clone(&self.write),
-            Begin { read_only, level: Some(level) } => {
-                let access = if read_only { "READ ONLY" } else { "READ WRITE" };
-                format!("BEGIN ISOLATION LEVEL {} {access}{}", words(level), self.enter).into()
-            }
+    pub(super) fn begin(&self, begin: Begin) -> String {
+        let mut text = self.begin_alone(begin);
+        for word in self.words() {
+            text.push_str("; ");
+            text.push_str(&word);
         }
+        text
+    }
+
+    /// What enters the scope, statement by statement; the last one asks for what has to be looked at.
+    fn words(&self) -> Vec<String> {
+        let (mut all, mut asked) = (Vec::new(), Vec::new());
+        if let Some(of) = &self.settings {
+            all.extend(of.role.as_ref().map(|role| format!("SET LOCAL ROLE {}", quoted(role))));
+            all.push(format!("SET LOCAL search_path = {}", of.path));
+            all.extend(of.tenant.as_ref().map(|id| set("tenantry.tenant", id)));
+            // The keyword, not the function and a cast: those are looked up by name in each new path, which costs the
+            // server more than all the rest of the scope.
+            asked.extend(of.schema.as_ref().map(|_| "current_schema AS schema"));
+        }
+        if let Some(limit) = self.limit_behind_pooler {
+            // Behind a pooler nothing can come with the connection, and only inside of a transaction is it known which
+            // process of the server would have to be stopped.
+            all.push(set("statement_timeout", &limit.as_millis().to_string()));
+            all.push(set("standard_conforming_strings", "on"));
+            all.push(set("row_security", "on"));
+            asked.push("pg_backend_pid() AS pid");
+        }
+        if !asked.is_empty() {
+            all.push(format!("SELECT {}", asked.join(", ")));
+        }
+        all
     }
 }
 
@@ -191,10 +171,6 @@ fn set(setting: &str, value: &str) -> String {
     format!("SET LOCAL {setting} = {}", literal(value))
 }
 
-fn path_of(path: &str) -> String {
-    format!("SET LOCAL search_path = {path}")
-}
-
 const fn words(level: Level) -> &'static str {
     match level {
         Level::ReadUncommitted => "READ UNCOMMITTED",
@@ -207,7 +183,6 @@ const fn words(level: Level) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::TenantId;
 
     fn placement(isolation: Isolation) -> Placement {
         let id: TenantId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
@@ -217,8 +192,7 @@ mod tests {
 
     #[test]
     fn the_scope_of_each_isolation_is_local_to_one_transaction() {
-        let of =
-            |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE).to_string();
+        let of = |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE);
         assert_eq!(
             of(Isolation::Row),
             "BEGIN READ WRITE; SET LOCAL search_path = \"tenant\",shared,pg_temp; \

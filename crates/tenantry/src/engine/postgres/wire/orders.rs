@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use crate::{
-    engine::{Begin, postgres::PgScope},
+    engine::{
+        Begin,
+        postgres::{PgScope, outcome::is_of_role},
+    },
     id::TenantId,
 };
 
@@ -16,6 +19,8 @@ pub(in crate::engine::postgres) struct Orders {
     now: Mutex<Now>,
     /// The server, or what stands before it, is gone.
     lost: AtomicBool,
+    /// The scope that each flush is in was entered.
+    entered: AtomicBool,
 }
 
 #[derive(Default)]
@@ -24,8 +29,10 @@ struct Now {
     tenant: Option<TenantId>,
     /// The words are an app's, not the engine's.
     apps: bool,
-    /// How the scope of the last flush failed, if it did.
+    /// How the scope of the last flush failed, if it did and nobody has asked yet.
     failure: Option<Box<str>>,
+    /// Whether it was the tenant's role that could not be taken on.
+    refused: bool,
 }
 
 /// What goes before the words of a flush.
@@ -58,6 +65,8 @@ impl Orders {
         now.before = Before::Scope(Arc::clone(scope), read_only);
         now.tenant = scope.schema_of;
         now.failure = None;
+        now.refused = false;
+        self.entered.store(false, Ordering::Release);
     }
 
     /// The next flush begins a transaction in this scope.
@@ -94,6 +103,16 @@ impl Orders {
         self.now().apps = apps;
     }
 
+    /// Whether the scope that each flush is in was entered, once at least.
+    pub(in crate::engine::postgres) fn has_entered(&self) -> bool {
+        self.entered.load(Ordering::Acquire)
+    }
+
+    /// Whether the scope that each flush is in failed by the tenant's role.
+    pub(in crate::engine::postgres) fn was_refused(&self) -> bool {
+        self.now().refused
+    }
+
     /// The SQLSTATE with which the scope of the last flush failed.
     pub(in crate::engine::postgres) fn take_failure(&self) -> Option<Box<str>> {
         self.now().failure.take()
@@ -107,8 +126,14 @@ impl Orders {
         self.lost.store(true, Ordering::Release);
     }
 
+    pub(super) fn scope_entered(&self) {
+        self.entered.store(true, Ordering::Release);
+    }
+
     pub(super) fn scope_failed(&self, code: &str) {
-        self.now().failure = Some(code.into());
+        let mut now = self.now();
+        now.refused = is_of_role(code);
+        now.failure = Some(code.into());
     }
 
     /// For a flush whose first message has come.

@@ -12,9 +12,14 @@ const TEXT: u32 = 25;
 /// What the wire has prepared on its connection.
 #[derive(Default)]
 pub(super) struct Own {
-    prepared: Vec<String>,
+    prepared: Vec<Prepared>,
     /// Raised with each forgetting: names are never used twice.
     generation: u64,
+}
+
+struct Prepared {
+    sql: String,
+    name: String,
 }
 
 /// Whether that is how a scope fails that cannot be entered: by its schema, its role, or the right to it. Any other error
@@ -35,27 +40,31 @@ impl Own {
 
     /// Binds and executes the statement that enters the scope. It fails unless the scope is entered wholly.
     pub(super) fn enter(&mut self, scope: &PgScope, read_only: bool, out: &mut BytesMut) -> std::io::Result<Parsed> {
-        let wanted = scope.settings();
-        self.run(wanted.sql(read_only), &wanted.values(), out)
+        self.run(scope.sql(read_only), scope.values(), out)
     }
 
     pub(super) fn begin(&mut self, scope: &PgScope, begin: Begin, out: &mut BytesMut) -> std::io::Result<Parsed> {
-        self.run(&scope.begin_alone(begin), &[], out)
+        self.run(&scope.begin_alone(begin), std::iter::empty(), out)
     }
 
-    fn run(&mut self, sql: &str, values: &[&str], out: &mut BytesMut) -> std::io::Result<Parsed> {
-        let known = self.prepared.iter().position(|known| known == sql);
+    fn run<'v>(
+        &mut self,
+        sql: &str,
+        values: impl Iterator<Item = &'v str> + Clone,
+        out: &mut BytesMut,
+    ) -> std::io::Result<Parsed> {
+        let known = self.prepared.iter().position(|known| known.sql == sql);
         let at = known.unwrap_or(self.prepared.len());
-        let name = format!("tenantry_own_{}_{at}", self.generation);
         if known.is_none() {
-            frontend::parse(&name, sql, values.iter().map(|_| TEXT), out)?;
-            self.prepared.push(sql.to_owned());
+            let name = format!("tenantry_own_{}_{at}", self.generation);
+            frontend::parse(&name, sql, values.clone().map(|_| TEXT), out)?;
+            self.prepared.push(Prepared { sql: sql.to_owned(), name });
         }
         let write = |value: &str, out: &mut BytesMut| {
             out.extend_from_slice(value.as_bytes());
             Ok(postgres_protocol::IsNull::No)
         };
-        frontend::bind("", &name, [], values.iter().copied(), write, [], out)
+        frontend::bind("", &self.prepared[at].name, [], values, write, [], out)
             .map_err(|_| broken("a scope that cannot be written down"))?;
         frontend::execute("", 0, out)?;
         Ok(known.is_none())

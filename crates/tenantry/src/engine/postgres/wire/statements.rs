@@ -1,10 +1,11 @@
 //! [`Statements`]: prepared statements by tenant. A driver prepares a text once on a connection; where each tenant has
 //! tables of its own, the server needs one of it for each: a plan is thrown away when the search path has changed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 
+use super::frames;
 use crate::id::TenantId;
 
 /// How many statements are kept prepared on one connection: the server keeps the plan of each, some 10 KiB. Two texts of each
@@ -28,7 +29,7 @@ pub(super) struct Statements {
     texts: HashMap<Number, Text>,
     prepared: HashMap<Key, Prepared>,
     /// Statements of the server that nobody needs any more.
-    unneeded: Vec<String>,
+    unneeded: Vec<Arc<str>>,
     next_number: Number,
     next_name: u64,
     ticks: u64,
@@ -41,24 +42,46 @@ struct Text {
     shape: Vec<u8>,
 }
 
+impl Text {
+    /// The shape is the answer to a describe: the types of the parameters, and that there are columns, or none.
+    fn needs(&self) -> Needs {
+        let types = frames::text(&self.parse).map(|(_, types)| types);
+        let (parameters, columns) = match self.shape.split_first() {
+            Some((b't', rest)) if rest.len() >= 2 => rest.split_at(rest.len() - 1),
+            _ => return Needs::Shape,
+        };
+        let are_told = types == Some(parameters) && parameters[2..].chunks(4).all(|one| one != [0; 4]);
+        if are_told && columns == [b'n'] { Needs::Nothing } else { Needs::Shape }
+    }
+}
+
 struct Prepared {
-    name: String,
+    name: Arc<str>,
     used: u64,
+}
+
+/// How much a statement that is prepared for one more tenant depends on its being what the driver takes it for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// It gives no columns, and the driver told the types of all its parameters: the server takes these, or it fails.
+    Nothing,
+    /// The driver takes it for what it was when it prepared it.
+    Shape,
 }
 
 /// What has to be done before a statement of the driver can be used.
 pub(super) enum Use {
     /// Nothing: this is its name.
-    Ready(String),
+    Ready(Arc<str>),
     /// It has to be prepared for the tenant.
-    Prepare { key: Key, name: String, parse: Bytes },
+    Prepare { key: Key, name: Arc<str>, parse: Bytes, needs: Needs },
     /// The driver has not prepared it.
     Unknown,
 }
 
 impl Statements {
     /// The driver prepares a statement. Gives its key, and its name at the server.
-    pub(super) fn define(&mut self, tenant: Option<TenantId>, name: &[u8], parse: Bytes) -> (Key, String) {
+    pub(super) fn define(&mut self, tenant: Option<TenantId>, name: &[u8], parse: Bytes) -> (Key, Arc<str>) {
         self.close(name);
         let number = self.next_number;
         self.next_number += 1;
@@ -68,16 +91,16 @@ impl Statements {
         (key, self.prepare(key))
     }
 
-    fn prepare(&mut self, key: Key) -> String {
+    fn prepare(&mut self, key: Key) -> Arc<str> {
         if self.prepared.len() >= MOST
             && let Some(oldest) = self.prepared.iter().min_by_key(|(_, p)| p.used).map(|(key, _)| *key)
         {
             self.drop_prepared(oldest);
         }
-        let name = format!("tenantry_{}", self.next_name);
+        let name: Arc<str> = format!("tenantry_{}", self.next_name).into();
         self.next_name += 1;
         self.ticks += 1;
-        self.prepared.insert(key, Prepared { name: name.clone(), used: self.ticks });
+        self.prepared.insert(key, Prepared { name: Arc::clone(&name), used: self.ticks });
         name
     }
 
@@ -87,10 +110,10 @@ impl Statements {
         self.ticks += 1;
         if let Some(prepared) = self.prepared.get_mut(&key) {
             prepared.used = self.ticks;
-            return Use::Ready(prepared.name.clone());
+            return Use::Ready(Arc::clone(&prepared.name));
         }
-        match self.texts.get(&number).map(|text| text.parse.clone()) {
-            Some(parse) => Use::Prepare { key, name: self.prepare(key), parse },
+        match self.texts.get(&number).map(|text| (text.parse.clone(), text.needs())) {
+            Some((parse, needs)) => Use::Prepare { key, name: self.prepare(key), parse, needs },
             None => Use::Unknown,
         }
     }
@@ -98,7 +121,7 @@ impl Statements {
     /// A statement that the server has for that tenant.
     pub(super) fn prepared(&self, tenant: Option<TenantId>, name: &[u8]) -> Option<(Key, &str)> {
         let key = Key { tenant, number: *self.numbers.get(name)? };
-        self.prepared.get(&key).map(|prepared| (key, prepared.name.as_str()))
+        self.prepared.get(&key).map(|prepared| (key, &*prepared.name))
     }
 
     /// What the driver learns of a statement that it has prepared.
@@ -106,6 +129,10 @@ impl Statements {
         if let Some(text) = self.texts.get_mut(&key.number) {
             text.shape = shape.to_vec();
         }
+    }
+
+    pub(super) fn needs(&self, key: Key) -> Needs {
+        self.texts.get(&key.number).map_or(Needs::Shape, Text::needs)
     }
 
     /// Whether a tenant's own is what the driver takes it for.
@@ -136,7 +163,7 @@ impl Statements {
         }
     }
 
-    pub(super) fn take_unneeded(&mut self) -> Vec<String> {
+    pub(super) fn take_unneeded(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.unneeded)
     }
 

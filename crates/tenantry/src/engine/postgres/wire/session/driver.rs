@@ -1,6 +1,6 @@
 //! What a [`Session`] does with the driver's messages: what goes before them, and under which names they go on.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use postgres_protocol::{IsNull, message::frontend};
@@ -11,7 +11,7 @@ use crate::engine::postgres::{
     wire::{
         frames::{self, HEAD, Head, broken},
         orders::{Before, Flush},
-        statements::{Statements, Use},
+        statements::{Needs, Statements, Use},
     },
 };
 
@@ -202,9 +202,8 @@ impl Session {
         if HEAD + portal_length + name_length + 2 > head.total() {
             return Err(cut_short());
         }
-        let name = Bytes::copy_from_slice(name);
         self.flush_begins(server)?;
-        let own = match self.own_of(&name, server)? {
+        let own = match self.own_of(name, server)? {
             Bound::Waits => return Ok(true),
             Bound::As(own) => own,
         };
@@ -227,21 +226,28 @@ impl Session {
         Ok(true)
     }
 
-    /// The name of the tenant's own of a statement. It is prepared before its first use: it must not run if it is not what
-    /// the driver takes it for.
+    /// The name of the tenant's own of a statement. Before its first use it is prepared: along with it if that does no
+    /// harm, should it turn out not to be what the driver takes it for, and else before.
     fn own_of(&mut self, name: &[u8], server: &mut BytesMut) -> io::Result<Bound> {
         let tenant = self.tenant();
         let Some(statements) = self.statements.as_mut().filter(|_| !name.is_empty()) else {
             return Ok(Bound::As(None));
         };
-        let (key, own, parse) = match statements.use_of(tenant, name) {
+        let (key, own, parse, needs) = match statements.use_of(tenant, name) {
             Use::Ready(own) => return Ok(Bound::As(Some(own))),
             Use::Unknown => return Ok(Bound::As(Some(UNKNOWN.into()))),
-            Use::Prepare { key, name, parse } => (key, name, parse),
+            Use::Prepare { key, name, parse, needs } => (key, name, parse, needs),
         };
         write_parse(server, &own, &parse);
         frontend::describe(b'S', &own, server)?;
         self.expected.extend([Expect::Parse(For::Own, Some(key)), Expect::Describe(For::Own, Some(key))]);
+        let harmless = match self.flush.as_ref().map(|flush| &flush.before) {
+            Some(Before::Scope(_, read_only)) => *read_only || needs == Needs::Nothing,
+            _ => false,
+        };
+        if harmless {
+            return Ok(Bound::As(Some(own)));
+        }
         frontend::sync(server);
         self.expected.push_back(Expect::Ready(For::Own));
         self.stalled = true;
@@ -325,7 +331,7 @@ impl Session {
 
 /// Under which name a statement is bound; `None` is its own.
 enum Bound {
-    As(Option<String>),
+    As(Option<Arc<str>>),
     /// It has to be prepared first.
     Waits,
 }

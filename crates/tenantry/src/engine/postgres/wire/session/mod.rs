@@ -30,6 +30,8 @@ pub(super) struct Session {
     stalled: bool,
     /// It has just been.
     woken: bool,
+    /// The driver was told that its statement is not the tenant's: it hears no more until the end of this flush.
+    muted: bool,
     expected: VecDeque<Expect>,
     /// How much of a message's body is still to come from either side.
     from_driver: usize,
@@ -98,6 +100,7 @@ impl Session {
             refused: None,
             stalled: false,
             woken: false,
+            muted: false,
             expected: VecDeque::new(),
             from_driver: 0,
             from_server: None,

@@ -6,8 +6,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Expect, For, Session, cut_short};
 use crate::engine::postgres::wire::{
-    frames::{self, HEAD, broken},
+    frames::{self, HEAD, Head, broken},
     own,
+    statements::Needs,
 };
 
 /// What the driver takes for a sign that a statement has to be prepared again.
@@ -37,7 +38,7 @@ impl Session {
                 if is_drivers {
                     self.release(driver);
                 }
-                self.from_server = Some((head.total(), is_drivers));
+                self.from_server = Some((rows(head, input)?, is_drivers));
                 continue;
             }
             if input.len() < head.total() {
@@ -56,10 +57,21 @@ impl Session {
     }
 
     fn is_drivers(&self) -> bool {
-        self.expected.front().is_some_and(|e| e.whose() == For::Driver)
+        !self.muted && self.expected.front().is_some_and(|e| e.whose() == For::Driver)
     }
 
     fn server_message(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        if !self.muted || matches!(kind, b'A' | b'S') {
+            return self.heard(kind, message, driver);
+        }
+        self.heard(kind, message, &mut BytesMut::new())?;
+        if !self.muted {
+            driver.extend_from_slice(message);
+        }
+        Ok(())
+    }
+
+    fn heard(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
         self.closed_here(driver);
         match kind {
             // These come at any time.
@@ -144,30 +156,44 @@ impl Session {
         self.expected.pop_front();
         let shape = self.shape.split();
         if let (Some(statements), Some(key)) = (&mut self.statements, key) {
-            if whose == For::Driver {
-                statements.learn(key, &shape);
-            } else if !statements.is_as_known(key, &shape) {
-                statements.drop_prepared(key);
-                self.is_stale();
+            match whose {
+                For::Driver => statements.learn(key, &shape),
+                _ if statements.is_as_known(key, &shape) => {}
+                _ if !self.stalled && statements.needs(key) == Needs::Nothing => {
+                    return Err(broken("a statement that gives columns for one tenant and none for another"));
+                }
+                _ => {
+                    statements.drop_prepared(key);
+                    self.is_stale(driver);
+                }
             }
         }
         Ok(())
     }
 
-    /// A tenant's own of a statement is not what the driver takes it for: it has to prepare anew.
-    fn is_stale(&mut self) {
+    /// A tenant's own of a statement is not what the driver takes it for: it has to prepare anew. If it runs already it
+    /// does so for reading only, and nobody hears of it.
+    fn is_stale(&mut self, driver: &mut BytesMut) {
         let (code, routine, text) = STALE;
         let mut answer = BytesMut::new();
         frames::error(&mut answer, code, routine, text);
-        self.refused = Some(answer);
+        if self.stalled {
+            self.refused = Some(answer);
+        } else if !self.muted {
+            self.release(driver);
+            driver.extend_from_slice(&answer);
+            self.muted = true;
+        }
     }
 
     fn ended(&mut self, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
         match self.expected.front() {
             Some(Expect::Query) => driver.extend_from_slice(message),
             Some(Expect::Execute(whose)) => {
-                if *whose == For::Driver {
-                    self.held.extend_from_slice(message);
+                match whose {
+                    For::Driver => self.held.extend_from_slice(message),
+                    For::Scope => self.orders.scope_entered(),
+                    _ => {}
                 }
                 self.expected.pop_front();
             }
@@ -186,6 +212,7 @@ impl Session {
                     driver.extend_from_slice(&refusal);
                 }
                 driver.extend_from_slice(message);
+                self.muted = false;
             }
             Some(Expect::Ready(For::Own)) => (self.stalled, self.woken) = (false, true),
             Some(Expect::Ready(_)) => {}
@@ -255,6 +282,17 @@ impl Session {
             self.expected.pop_front();
         }
     }
+}
+
+/// How many bytes the rows are that have come behind each other: they go on in one piece.
+fn rows(first: Head, input: &[u8]) -> io::Result<usize> {
+    let mut end = first.total();
+    while let Some(next) = frames::head(input.get(end..).unwrap_or_default())?
+        && next.kind == first.kind
+    {
+        end += next.total();
+    }
+    Ok(end)
 }
 
 fn out_of_turn() -> io::Error {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{Buf, BufMut, BytesMut};
 
+use super::{ODD, tenant_id};
 use crate::engine::postgres::wire::frames::{self, HEAD};
 
 /// As little of a server as the protocol needs, and a judge of what it is asked.
@@ -15,6 +16,8 @@ pub(super) struct Server {
     pub(super) fails_at_commit: bool,
     /// The tenant whose scope was entered, until the transaction ends.
     scope: Option<String>,
+    /// The tenant in whose scope it is when none was entered.
+    pub(super) always: Option<String>,
     pub(super) in_transaction: bool,
     pub(super) aborted: bool,
     /// What ran, in which scope.
@@ -34,6 +37,11 @@ impl Server {
             self.message(head.kind, &message[HEAD..], &mut out);
         }
         out
+    }
+
+    /// Whether the tables are those of the one tenant that has others than all the rest.
+    fn is_odd(&self) -> bool {
+        self.scope.as_ref().or(self.always.as_ref()).is_some_and(|tenant| *tenant == tenant_id(ODD).to_string())
     }
 
     fn fail(&mut self, code: &str, out: &mut BytesMut) {
@@ -56,11 +64,14 @@ impl Server {
                 if sql.contains("nonsense") {
                     return self.fail("42703", out);
                 }
+                if sql.contains("absent") && self.is_odd() {
+                    return self.fail("42P01", out);
+                }
                 assert!(name.is_empty() || !self.statements.contains_key(name), "a statement is prepared twice");
                 self.statements.insert(name.to_vec(), sql);
                 frames::message(out, b'1', |_| ());
             }
-            b'D' if body[0] == b'P' => row_description(out),
+            b'D' if body[0] == b'P' => row_description(0, out),
             b'D' => self.describe(&body[1..], out),
             b'B' => self.bind(body, out),
             b'E' => self.execute(out),
@@ -76,11 +87,13 @@ impl Server {
 
     fn describe(&mut self, named: &[u8], out: &mut BytesMut) {
         let name = frames::text(named).expect("a name").0;
-        if !self.statements.contains_key(name) {
-            return self.fail("26000", out);
-        }
+        let Some(sql) = self.statements.get(name) else { return self.fail("26000", out) };
         frames::message(out, b't', |out| out.put_u16(0));
-        row_description(out);
+        if sql.starts_with("UPDATE") {
+            frames::message(out, b'n', |_| ());
+        } else {
+            row_description(u32::from(sql.contains("differs") && self.is_odd()), out);
+        }
     }
 
     fn bind(&mut self, body: &[u8], out: &mut BytesMut) {
@@ -125,7 +138,7 @@ impl Server {
         self.fails_at_commit |= sql.contains("deferred");
         // Large enough to be cut, and from any side.
         frames::message(out, b'N', |out| out.put_slice(b"a notice\0"));
-        for value in &values {
+        for value in values.iter().filter(|_| !sql.starts_with("UPDATE")) {
             frames::message(out, b'D', |out| out.put_slice(value));
         }
         frames::message(out, b'C', |out| out.put_slice(b"DONE 1\0"));
@@ -165,9 +178,11 @@ impl Server {
         }
         if self.aborted || sql.contains("nonsense") {
             self.fail(if self.aborted { "25P02" } else { "42703" }, out);
+        } else if sql.contains("absent") && self.is_odd() {
+            self.fail("42P01", out);
         } else {
             self.ran.push((sql.clone(), self.scope.clone()));
-            row_description(out);
+            row_description(0, out);
             self.fails_at_commit |= sql.contains("deferred");
             if sql.contains("fails") {
                 self.fail("22012", out);
@@ -184,10 +199,12 @@ impl Server {
     }
 }
 
-fn row_description(out: &mut BytesMut) {
+fn row_description(kind: u32, out: &mut BytesMut) {
     frames::message(out, b'T', |out| {
         out.put_u16(1);
         out.put_slice(b"a\0");
-        out.put_slice(&[0; 18]);
+        out.put_slice(&[0; 6]);
+        out.put_u32(kind);
+        out.put_slice(&[0; 8]);
     });
 }
