@@ -21,10 +21,10 @@ const COUNTED: usize = 200;
 
 /// Each way.
 const FAR: Duration = Duration::from_micros(500);
-const FAR_ROUNDS: usize = 5;
+const FAR_ROUNDS: usize = 21;
 /// So few that nobody waits for anything but the network.
 const FAR_CLIENTS: u64 = 2;
-const FAR_COUNTED: usize = 300;
+const FAR_COUNTED: usize = 100;
 
 /// A second instance of a system, and the proxy that it goes through.
 struct Behind {
