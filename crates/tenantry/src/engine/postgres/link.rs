@@ -31,6 +31,10 @@ const MOST_SCHEMAS: usize = 600;
 /// Counts what was served, over all connections.
 static SERVED: AtomicU64 = AtomicU64::new(0);
 
+fn now() -> u64 {
+    SERVED.fetch_add(1, Ordering::Relaxed)
+}
+
 pub(crate) struct PgLink {
     pub(super) connection: PgConnection,
     control: Arc<Control>,
@@ -48,8 +52,8 @@ pub(crate) struct PgLink {
     tenants: HashMap<TenantId, u64>,
     /// The last of them.
     tenant: Option<TenantId>,
-    /// One that it has met with its last statement: served, if its scope was entered.
-    met: Option<TenantId>,
+    /// One that it has met with its last statement, and when: served, if its scope was entered.
+    met: Option<(TenantId, u64)>,
 }
 
 type Done = Result<(), sqlx::Error>;
@@ -78,8 +82,8 @@ impl PgLink {
 
     /// The larger, the later.
     pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
-        let met = || (self.met == Some(tenant) && self.has_entered()).then_some(u64::MAX);
-        self.tenants.get(&tenant).copied().or_else(met)
+        let met = self.met.filter(|(met, _)| *met == tenant && self.has_entered());
+        self.tenants.get(&tenant).copied().or_else(|| met.map(|(_, when)| when))
     }
 
     fn has_entered(&self) -> bool {
@@ -203,7 +207,7 @@ impl PgLink {
         let Some(wire) = self.wire.clone() else { return Ok(false) };
         self.require_rest(&wire)?;
         if self.meet(scope).await? {
-            self.met = scope.schema_of;
+            self.met = scope.schema_of.map(|tenant| (tenant, now()));
         }
         wire.each_in(scope, read_only);
         Ok(true)
@@ -244,7 +248,7 @@ impl PgLink {
     /// transaction it could not be prepared again. `true`: the connection has not served this tenant before.
     async fn meet(&mut self, scope: &PgScope) -> Result<bool, sqlx::Error> {
         let met = self.met.take().filter(|_| self.has_entered());
-        self.served(met);
+        self.tenants.extend(met);
         let Some(tenant) = scope.schema_of else { return Ok(false) };
         let before = self.tenant.replace(tenant);
         if before.is_some_and(|before| before != tenant) && self.meets_other_types().await? {
@@ -275,7 +279,7 @@ impl PgLink {
 
     /// Another tenant's type was bound, it seems: what is prepared and known is of no use.
     pub(super) fn suspect_types(&self) -> bool {
-        let can_be = self.tenants.len() > 1;
+        let can_be = self.tenants.len() + usize::from(self.met.is_some()) > 1;
         if can_be {
             self.control.own_types.suspect();
         }
@@ -283,7 +287,7 @@ impl PgLink {
     }
 
     fn served(&mut self, tenant: Option<TenantId>) {
-        self.tenants.extend(tenant.map(|tenant| (tenant, SERVED.fetch_add(1, Ordering::Relaxed))));
+        self.tenants.extend(tenant.map(|tenant| (tenant, now())));
     }
 
     /// For whoever looks at how a statement failed while the connection is in use.

@@ -139,7 +139,8 @@ async fn require_own(admin: &mut PgConnection, installation: TenantId) -> Result
 }
 
 /// That everybody may name what is in the shared schema opens none of its tables. A right that tenants' roles had by
-/// membership would make the server read that of the role anew in each transaction: it keeps that of the last role only.
+/// membership would make the server read that of the role anew in each transaction: it keeps that of the last role only. By
+/// the rights that are named [`former_logins`] finds who had them.
 async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let (owner, reader) = (quoted(&names.owner()), quoted(&names.reader()));
     let (rows, shared) = (quoted(&names.rows_login()), quoted(&names.shared_login()));
@@ -149,7 +150,7 @@ async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
          CREATE SCHEMA IF NOT EXISTS {SHARED} AUTHORIZATION {shared_owner};
          REVOKE ALL ON SCHEMA {TENANT} FROM PUBLIC;
          GRANT USAGE ON SCHEMA {TENANT} TO {rows};
-         GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC;
+         GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC, {owner}, {rows}, {shared}, {reader};
          DO $$ BEGIN
              EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
              EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows}, {schemas}, {shared}, {reader}, CURRENT_USER',

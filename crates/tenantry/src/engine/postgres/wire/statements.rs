@@ -131,10 +131,6 @@ impl Statements {
         }
     }
 
-    pub(super) fn needs(&self, key: Key) -> Needs {
-        self.texts.get(&key.number).map_or(Needs::Shape, Text::needs)
-    }
-
     /// Whether a tenant's own is what the driver takes it for.
     pub(super) fn is_as_known(&self, key: Key, shape: &[u8]) -> bool {
         self.texts.get(&key.number).is_some_and(|text| text.shape == shape)

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use postgres_protocol::{IsNull, message::frontend};
 
-use super::{Expect, For, Session, cut_short};
+use super::{Expect, For, Prepared, Session, cut_short};
 use crate::engine::postgres::{
     text,
     wire::{
@@ -190,7 +190,7 @@ impl Session {
             }
             _ => server.extend_from_slice(message),
         }
-        self.expected.push_back(Expect::Describe(For::Driver, key));
+        self.expected.push_back(Expect::Describe(key));
         Ok(())
     }
 
@@ -240,12 +240,13 @@ impl Session {
         };
         write_parse(server, &own, &parse);
         frontend::describe(b'S', &own, server)?;
-        self.expected.extend([Expect::Parse(For::Own, Some(key)), Expect::Describe(For::Own, Some(key))]);
-        let harmless = match self.flush.as_ref().map(|flush| &flush.before) {
-            Some(Before::Scope(_, read_only)) => *read_only || needs == Needs::Nothing,
-            _ => false,
+        let prepared = match self.flush.as_ref().map(|flush| &flush.before) {
+            Some(Before::Scope(_, true)) => Prepared::WithRead,
+            Some(Before::Scope(_, false)) if needs == Needs::Nothing => Prepared::WithWrite,
+            _ => Prepared::Before,
         };
-        if harmless {
+        self.expected.extend([Expect::Parse(For::Own, Some(key)), Expect::DescribeOwn(key, prepared)]);
+        if prepared != Prepared::Before {
             return Ok(Bound::As(Some(own)));
         }
         frontend::sync(server);

@@ -30,8 +30,8 @@ pub(super) struct Session {
     stalled: bool,
     /// It has just been.
     woken: bool,
-    /// The driver was told that its statement is not the tenant's: it hears no more until the end of this flush.
-    muted: bool,
+    /// Why the driver hears nothing of this flush but this, at its end: the server is not done with it before.
+    muted: Option<BytesMut>,
     expected: VecDeque<Expect>,
     /// How much of a message's body is still to come from either side.
     from_driver: usize,
@@ -57,12 +57,25 @@ enum For {
     Own,
 }
 
+/// How a tenant's own of a statement was prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prepared {
+    /// Nothing else goes to the server before its answer has come.
+    Before,
+    /// Along with its use, which does no harm whatever it turns out to be: it only reads.
+    WithRead,
+    /// Along with its use. It gives no columns, and the driver told the types of its parameters.
+    WithWrite,
+}
+
 /// An answer that has to come, in the order of the questions.
 #[derive(Clone, Copy, Debug)]
 enum Expect {
     Parse(For, Option<Key>),
     Bind(For),
-    Describe(For, Option<Key>),
+    Describe(Option<Key>),
+    /// A tenant's own of the driver's statement.
+    DescribeOwn(Key, Prepared),
     /// The columns of a text of the simple protocol that goes as a statement; one without any has no such message there.
     Columns,
     Execute(For),
@@ -79,11 +92,11 @@ impl Expect {
         match self {
             Self::Parse(whose, _)
             | Self::Bind(whose)
-            | Self::Describe(whose, _)
             | Self::Execute(whose)
             | Self::Close(whose)
             | Self::Ready(whose) => whose,
-            Self::Closed | Self::Columns | Self::Query => For::Driver,
+            Self::DescribeOwn(..) => For::Own,
+            Self::Describe(_) | Self::Closed | Self::Columns | Self::Query => For::Driver,
         }
     }
 }
@@ -100,7 +113,7 @@ impl Session {
             refused: None,
             stalled: false,
             woken: false,
-            muted: false,
+            muted: None,
             expected: VecDeque::new(),
             from_driver: 0,
             from_server: None,

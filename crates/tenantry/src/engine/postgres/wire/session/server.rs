@@ -4,11 +4,11 @@ use std::io;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Expect, For, Session, cut_short};
+use super::{Expect, For, Prepared, Session, cut_short};
 use crate::engine::postgres::wire::{
     frames::{self, HEAD, Head, broken},
     own,
-    statements::Needs,
+    statements::Key,
 };
 
 /// What the driver takes for a sign that a statement has to be prepared again.
@@ -57,15 +57,20 @@ impl Session {
     }
 
     fn is_drivers(&self) -> bool {
-        !self.muted && self.expected.front().is_some_and(|e| e.whose() == For::Driver)
+        self.muted.is_none() && self.expected.front().is_some_and(|e| e.whose() == For::Driver)
     }
 
     fn server_message(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
-        if !self.muted || matches!(kind, b'A' | b'S') {
+        if self.muted.is_none() {
             return self.heard(kind, message, driver);
         }
+        if matches!(kind, b'A' | b'S') {
+            driver.extend_from_slice(message);
+            return Ok(());
+        }
         self.heard(kind, message, &mut BytesMut::new())?;
-        if !self.muted {
+        if let Some(why) = self.muted.take_if(|_| kind == b'Z') {
+            driver.extend_from_slice(&why);
             driver.extend_from_slice(message);
         }
         Ok(())
@@ -124,66 +129,75 @@ impl Session {
     }
 
     fn described(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
-        if let Some(Expect::Columns) = self.expected.front() {
-            self.expected.pop_front();
-            if kind == b'T' {
-                driver.extend_from_slice(message);
-            }
-            return Ok(());
-        }
-        let Some(Expect::Describe(whose, key)) = self.expected.front().copied() else {
+        // The types of a statement's parameters come before its columns.
+        let is_last = kind != b't';
+        match self.expected.front().copied() {
+            Some(Expect::Columns) if kind == b'n' => {}
             // The columns of a text of the simple protocol.
-            if matches!(self.expected.front(), Some(Expect::Query)) {
+            Some(Expect::Columns | Expect::Query) => driver.extend_from_slice(message),
+            Some(Expect::Describe(key)) => {
+                self.release(driver);
                 driver.extend_from_slice(message);
-                return Ok(());
-            }
-            return Err(out_of_turn());
-        };
-        if key.is_some() {
-            self.shape.put_u8(kind);
-            match kind {
-                b'T' => self.shape.extend_from_slice(&frames::columns(&message[HEAD..]).ok_or_else(cut_short)?),
-                _ => self.shape.extend_from_slice(&message[HEAD..]),
-            }
-        }
-        if whose == For::Driver {
-            self.release(driver);
-            driver.extend_from_slice(message);
-        }
-        if kind == b't' {
-            return Ok(());
-        }
-        self.expected.pop_front();
-        let shape = self.shape.split();
-        if let (Some(statements), Some(key)) = (&mut self.statements, key) {
-            match whose {
-                For::Driver => statements.learn(key, &shape),
-                _ if statements.is_as_known(key, &shape) => {}
-                _ if !self.stalled && statements.needs(key) == Needs::Nothing => {
-                    return Err(broken("a statement that gives columns for one tenant and none for another"));
+                if let Some(key) = key {
+                    self.learn(key, kind, message)?;
                 }
-                _ => {
-                    statements.drop_prepared(key);
-                    self.is_stale(driver);
-                }
+            }
+            Some(Expect::DescribeOwn(key, prepared)) => self.compare(key, prepared, kind, message)?,
+            _ => return Err(out_of_turn()),
+        }
+        if is_last && !matches!(self.expected.front(), Some(Expect::Query)) {
+            self.expected.pop_front();
+        }
+        Ok(())
+    }
+
+    /// What there is of a statement's shape, to be compared with another tenant's.
+    fn sketch(&mut self, kind: u8, message: &[u8]) -> io::Result<()> {
+        self.shape.put_u8(kind);
+        match kind {
+            b'T' => self.shape.extend_from_slice(&frames::columns(&message[HEAD..]).ok_or_else(cut_short)?),
+            _ => self.shape.extend_from_slice(&message[HEAD..]),
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, key: Key, kind: u8, message: &[u8]) -> io::Result<()> {
+        self.sketch(kind, message)?;
+        if kind != b't' {
+            let shape = self.shape.split();
+            if let Some(statements) = &mut self.statements {
+                statements.learn(key, &shape);
             }
         }
         Ok(())
     }
 
-    /// A tenant's own of a statement is not what the driver takes it for: it has to prepare anew. If it runs already it
-    /// does so for reading only, and nobody hears of it.
-    fn is_stale(&mut self, driver: &mut BytesMut) {
+    /// Whether a tenant's own of a statement is what the driver takes it for. If not, it has to prepare anew.
+    fn compare(&mut self, key: Key, prepared: Prepared, kind: u8, message: &[u8]) -> io::Result<()> {
+        self.sketch(kind, message)?;
+        if kind == b't' {
+            return Ok(());
+        }
+        let shape = self.shape.split();
+        let Some(statements) = &mut self.statements else { return Err(out_of_turn()) };
+        if prepared == Prepared::WithWrite {
+            // Of its parameters the server knows what the driver has told.
+            let gives_columns = "a statement that gives columns for one tenant and none for another";
+            return if kind == b'n' { Ok(()) } else { Err(broken(gives_columns)) };
+        }
+        if statements.is_as_known(key, &shape) {
+            return Ok(());
+        }
+        statements.drop_prepared(key);
         let (code, routine, text) = STALE;
         let mut answer = BytesMut::new();
         frames::error(&mut answer, code, routine, text);
-        if self.stalled {
-            self.refused = Some(answer);
-        } else if !self.muted {
-            self.release(driver);
-            driver.extend_from_slice(&answer);
-            self.muted = true;
+        match prepared {
+            Prepared::Before => self.refused = Some(answer),
+            // It runs already, for reading only, and nobody hears of it.
+            _ => self.muted = Some(answer),
         }
+        Ok(())
     }
 
     fn ended(&mut self, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
@@ -212,7 +226,6 @@ impl Session {
                     driver.extend_from_slice(&refusal);
                 }
                 driver.extend_from_slice(message);
-                self.muted = false;
             }
             Some(Expect::Ready(For::Own)) => (self.stalled, self.woken) = (false, true),
             Some(Expect::Ready(_)) => {}
@@ -271,7 +284,7 @@ impl Session {
                         }
                     }
                 }
-                Expect::Describe(For::Own, Some(key)) => {
+                Expect::DescribeOwn(key, _) => {
                     if let Some(statements) = &mut self.statements {
                         statements.drop_prepared(*key);
                     }
