@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-#[path = "support/counter.rs"]
-mod counter;
+#[path = "support/counted.rs"]
+mod counted;
 mod support;
 
 use std::time::Duration;
 
-use counter::{Counter, counted};
+use counted::counted;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use support::{Installation, Kind};
 use tenantry::TenantDb;
+use tenantry_testbed::Proxy;
 
 async fn read(db: &TenantDb) {
     let names: Vec<String> =
@@ -40,7 +41,7 @@ async fn in_a_transaction(db: &TenantDb) {
 }
 
 /// It gets its answer with so many round trips and not with one less, also when tenants take turns on a connection.
-async fn costs(place: &Installation, tenants: &[TenantDb; 2], wire: &Counter, what: What, expected: usize) {
+async fn costs(place: &Installation, tenants: &[TenantDb; 2], wire: &Proxy, what: What, expected: usize) {
     let run = async |db: &TenantDb| match what {
         What::Read => read(db).await,
         What::Write => write(db).await,

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-#[path = "support/counter.rs"]
-mod counter;
+#[path = "support/counted.rs"]
+mod counted;
 mod support;
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
-use counter::counted;
+use counted::counted;
 use futures_util::TryStreamExt;
 use sqlx::Row;
 use support::{Installation, Kind, TENANT, limits, number, run, run_raw, texts, user_add, users};
@@ -19,8 +19,8 @@ const KINDS: [Kind; 2] = [Kind::PostgresRow, Kind::PostgresSchema];
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_sends_one_byte_at_a_time_is_understood() {
     for kind in KINDS {
-        let (_place, tenants, counter) = counted(kind, true).await;
-        counter.piece.store(1, Ordering::SeqCst);
+        let (_place, tenants, proxy) = counted(kind, true).await;
+        proxy.cuts_into(1);
         for db in tenants.iter().cycle().take(4) {
             assert_eq!(users(db).await, ["ann"]);
             run(db, "UPDATE users SET username = 'ann'").await.unwrap();
@@ -35,13 +35,13 @@ async fn a_server_that_sends_one_byte_at_a_time_is_understood() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_holds_the_server_back() {
-    let (_place, [db, _], counter) = counted(Kind::PostgresRow, true).await;
-    let before = counter.bytes.load(Ordering::SeqCst);
+    let (_place, [db, _], proxy) = counted(Kind::PostgresRow, true).await;
+    let before = proxy.bytes();
     let mut rows =
         sqlx::query("SELECT repeat('x', 10000) FROM generate_series(1, 10000)").fetch(db.postgres().unwrap());
     rows.try_next().await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let came = counter.bytes.load(Ordering::SeqCst) - before;
+    let came = proxy.bytes() - before;
     // Of 100 MB: what buffers of sockets take, and little more.
     assert!(came < 16 << 20, "{came} bytes came for a client that read one row");
     let rest: Vec<_> = rows.try_collect().await.unwrap();
@@ -51,11 +51,11 @@ async fn a_client_that_stops_reading_holds_the_server_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outcome_of_a_write_is_unknown_if_its_server_goes_before_it_answers() {
     for kind in KINDS {
-        let (_place, [db, _], counter) = counted(kind, true).await;
+        let (_place, [db, _], proxy) = counted(kind, true).await;
         let insert =
             |text| sqlx::query("INSERT INTO notes (text) VALUES ($1)").bind(text).execute(db.postgres().unwrap());
         insert("first").await.unwrap();
-        counter.cut.store(true, Ordering::SeqCst);
+        proxy.loses_the_next_answer();
         let error = Error::from(insert("second").await.unwrap_err());
         assert!(error.is_outcome_unknown() && !error.is_retryable(), "{kind:?}: {error:?}");
         // The server had done it: nobody may say that it failed.
@@ -153,21 +153,23 @@ async fn a_statement_does_not_run_if_its_scope_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_has_not_heard_of_a_tenant_makes_way_for_one_that_has() {
-    let (place, [acme, _], counter) = counted(Kind::PostgresSchema, true).await;
+    let (place, [acme, _], proxy) = counted(Kind::PostgresSchema, true).await;
     let newcomer = place.tenant("newcomer").await;
     let (role, login) = (place.role_of(&newcomer), place.login("s0"));
     place.sql_at(&newcomer, &format!("REVOKE {role} FROM {login}"));
     // Warm, and as ignorant as one that has read its memberships too early.
     assert_eq!(users(&acme).await, ["ann"]);
-    counter.answers_only(1);
+    proxy.answers_only(1);
     let asked = tokio::spawn({
         let newcomer = newcomer.clone();
         async move { run(&newcomer, "INSERT INTO users (username) VALUES ('bob')").await }
     });
     // The next connection waits for the server's first words.
-    counter.speaks_after(1).await;
+    while proxy.trips() <= 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     place.sql_at(&newcomer, &format!("GRANT {role} TO {login}"));
-    counter.answers_only(usize::MAX);
+    proxy.answers_only(usize::MAX);
     asked.await.unwrap().unwrap();
     assert_eq!(users(&newcomer).await, ["bob"], "it was written once");
 }

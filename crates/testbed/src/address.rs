@@ -56,6 +56,13 @@ impl Address {
         self.place().rsplit_once(':').map_or("5432", |(_, port)| port)
     }
 
+    /// The same way of signing in, at another port of this machine.
+    pub(crate) fn at(&self, port: u16) -> Self {
+        let (scheme, _) = self.before.split_once("://").unwrap_or(("postgres", ""));
+        let sign_in = self.sign_in();
+        Self { before: format!("{scheme}://{sign_in}@127.0.0.1:{port}/"), after: self.after.clone() }
+    }
+
     fn server(&self) -> &str {
         self.before.split_once("://").map_or("", |(_, server)| server).trim_end_matches('/')
     }
@@ -82,6 +89,12 @@ mod tests {
         let parts = [address.user(), address.password(), address.host(), address.port()];
         assert_eq!(parts, ["me", "secret", "db.test", "5433"]);
         assert_eq!(Address::parse("postgres://me@db.test").unwrap().url("x"), "postgres://me@db.test/x");
+    }
+
+    #[test]
+    fn a_proxy_is_signed_in_to_as_the_server_is() {
+        let address = Address::parse("postgres://me:secret@localhost:5433/app?sslmode=disable").unwrap();
+        assert_eq!(address.at(7).url("x"), "postgres://me:secret@127.0.0.1:7/x?sslmode=disable");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::process;
 
-use crate::{Postgres, Result, port};
+use crate::{Postgres, Proxy, Result, port};
 
 /// A database that is dropped with this value, together with the connections to it, and with the databases and roles of
 /// the installation of tenantry that has it. Other roles belong to the whole server and stay: give yours names of their
@@ -36,6 +36,14 @@ impl TestDatabase {
     #[must_use]
     pub fn tcp_url(&self) -> String {
         self.server.tcp_url(&self.name)
+    }
+
+    /// A proxy before its server, and the URL of [`tcp_url`](Self::tcp_url) that goes through it.
+    ///
+    /// # Errors
+    /// As [`Postgres::proxied`].
+    pub fn proxied(&self) -> Result<(Proxy, String)> {
+        self.server.proxied(&self.name)
     }
 
     /// The server that it is on.

@@ -29,6 +29,7 @@ mod port;
 mod private;
 mod process;
 mod programs;
+mod proxy;
 mod server;
 mod shared;
 mod template;
@@ -39,6 +40,7 @@ pub use bouncer::PgBouncer;
 pub use database::TestDatabase;
 pub use install::{install_postgres, missing_postgres};
 pub use private::PrivatePostgres;
+pub use proxy::Proxy;
 pub use server::Postgres;
 pub use tls::LOCALHOST;
 

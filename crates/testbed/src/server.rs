@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    During, Result, TestDatabase, address::Address, private::PrivatePostgres, programs, programs::Programs, shared,
-    tls::Certificates,
+    During, Result, TestDatabase, address::Address, private::PrivatePostgres, programs, programs::Programs,
+    proxy::Proxy, shared, tls::Certificates,
 };
 
 /// A PostgreSQL server and its superuser. A clone is the same server.
@@ -94,6 +94,18 @@ impl Postgres {
     #[must_use]
     pub fn tcp_url(&self, database: &str) -> String {
         self.tcp.url(database)
+    }
+
+    /// A proxy before the server, and the URL of [`tcp_url`](Self::tcp_url) that goes through it.
+    ///
+    /// # Errors
+    /// If no port is free, or the server is on another machine.
+    pub fn proxied(&self, database: &str) -> Result<(Proxy, String)> {
+        let (host, port) = (self.tcp.host(), self.tcp.port());
+        let port = port.parse().ok().filter(|_| matches!(host, "localhost" | "127.0.0.1"));
+        let proxy = Proxy::before(port.ok_or_else(|| format!("no proxy goes before a server on `{host}`"))?)?;
+        let url = self.tcp.at(proxy.port()).url(database);
+        Ok((proxy, url))
     }
 
     /// As `server_version_num` says it: 150018 is 15.18.

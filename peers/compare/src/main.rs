@@ -6,7 +6,6 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod app;
-mod counter;
 mod figures;
 mod load;
 mod machine;

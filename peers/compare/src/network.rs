@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use tenantry_testbed::Proxy;
+
 use crate::{
     Result,
     app::{App, Places},
-    counter::Counter,
     figures::percentile,
     load::{Action, Spread, Until},
     rounds::Measured,
@@ -29,14 +30,14 @@ const FAR_COUNTED: usize = 100;
 /// A second instance of a system, and the proxy that it goes through.
 struct Behind {
     app: App,
-    proxy: Counter,
+    proxy: Proxy,
 }
 
 pub(crate) fn measure(measured: &mut [Measured], servers: &Servers, tenants: usize, places: &Places) -> Result {
     let mut all = Vec::new();
     for one in &mut *measured {
-        let proxy = Counter::before(servers.port(one.system)?)?;
-        let url = servers.url_for(one.system, "counted", proxy.port)?;
+        let proxy = Proxy::before(servers.port(one.system)?)?;
+        let url = servers.url_for(one.system, "counted", proxy.port())?;
         let app = App::start(one.system, "counted", &url, tenants.min(TENANTS), places)?;
         let behind = Behind { app, proxy };
         let (read, write) = (behind.trips(Action::Read, one)?, behind.trips(Action::Write, one)?);
@@ -44,7 +45,7 @@ pub(crate) fn measure(measured: &mut [Measured], servers: &Servers, tenants: usi
         one.trips = Some((read, write));
         all.push(behind);
     }
-    all.iter().for_each(|behind| behind.proxy.delay(FAR));
+    all.iter().for_each(|behind| behind.proxy.delays(FAR));
     for _ in 0..FAR_ROUNDS {
         for (behind, one) in all.iter().zip(&mut *measured) {
             let p50 = behind.p50_ms(one)?;

@@ -52,6 +52,23 @@ fn the_catalog_may_live_on_postgres_too() {
 }
 
 #[test]
+fn a_warm_read_costs_one_round_trip_to_the_database_in_every_isolation() {
+    for isolation in ["row", "schema", "database"] {
+        let database = database();
+        let (proxy, url) = database.proxied().unwrap();
+        let shop = Home::with(vec![("--server", url), ("--isolation", isolation.into())]).start(&[]);
+        let ask = || {
+            shop.get("/tenant_a/users").expect(200, users_a());
+            shop.get("/tenant_b/users").expect(200, users_b());
+        };
+        (0..3).for_each(|_| ask());
+        let before = proxy.trips();
+        (0..10).for_each(|_| ask());
+        assert_eq!(proxy.trips() - before, 20, "{isolation}");
+    }
+}
+
+#[test]
 fn every_form_of_a_url_is_taken() {
     let forms: [fn(&TestDatabase) -> String; 4] = [
         TestDatabase::url,
