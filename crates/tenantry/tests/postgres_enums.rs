@@ -13,6 +13,7 @@ use tenantry_testbed::{PgBouncer, Postgres as Server};
 on_every_postgres! {
     enums_of_many_tenants_are_bound_on_one_connection,
     a_type_that_comes_later_is_noticed_on_open_connections,
+    a_type_that_comes_later_is_noticed_by_a_tenants_first_statement,
     a_write_that_is_not_kept_prepared_is_done_although_the_driver_looks_a_type_up_meanwhile,
     a_read_that_is_not_kept_prepared_is_answered_although_the_driver_looks_a_type_up_meanwhile,
 }
@@ -216,6 +217,17 @@ async fn a_type_that_comes_later_is_noticed_on_open_connections(kind: Kind) {
         }
     }
     assert!(failed.len() <= 1, "once it is noticed, no transaction fails any more: {failed:?}");
+}
+
+async fn a_type_that_comes_later_is_noticed_by_a_tenants_first_statement(kind: Kind) {
+    let place = Installation::on_with(kind, limits(3, 1), TENANT).await;
+    let tenants = three_tenants(&place).await;
+    assert_eq!(number(&tenants[0], "SELECT count(*) FROM users").await.unwrap(), 0);
+    migrated(&place).await;
+    for db in &tenants {
+        let insert = sqlx::query("INSERT INTO people (feels) VALUES ($1)").bind(Mood::Sad);
+        assert_eq!(insert.execute(db.postgres().unwrap()).await.unwrap().rows_affected(), 1);
+    }
 }
 
 /// The driver knows the type of a tenant that is not there any more.

@@ -25,6 +25,20 @@ async fn tenants(place: &Installation) -> Vec<TenantDb> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_by_another_name_leaves_the_logins_of_the_former_one_no_right_to_a_table() {
+    let place = Installation::on(Kind::PostgresSchema).await;
+    let database = place.database.as_ref().unwrap();
+    let rights = "SELECT count(*) FROM information_schema.role_table_grants
+                   WHERE table_schema IN ('shared', 'tenant') AND grantee LIKE 'tn%\\_on\\_local\\_%'";
+    assert_ne!(database.sql(rights).unwrap(), "0");
+    place.tenancy.server_remove("local").await.unwrap();
+    place.tenancy.server_add(NewServer::new("again", database.url())).await.unwrap();
+    assert_eq!(database.sql(rights).unwrap(), "0");
+    let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_on_two_servers_keep_their_rows_and_read_the_same_shared_tables() {
     let place = Installation::on(Kind::PostgresSchema).await;
     let second = Postgres::private(&[]).unwrap();

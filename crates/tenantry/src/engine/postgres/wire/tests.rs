@@ -371,6 +371,64 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     })
 }
 
+/// A statement of one tenant's that is used for the first time by another one, in a flush with others.
+fn prepared_for_another(texts: &[Text]) -> Link {
+    let mut link = Link::new(Isolation::Schema, vec![7]);
+    link.orders.each_in(&scope_of(0, Isolation::Schema), false);
+    for (name, text) in (0..).zip(texts) {
+        let mut bytes = BytesMut::new();
+        write(&Flush::Prepare { name, text: *text }, 0, &mut bytes);
+        link.speak(&bytes);
+    }
+    link.orders.each_in(&scope_of(ODD, Isolation::Schema), false);
+    link
+}
+
+fn run_without_sync(name: u8, out: &mut BytesMut) {
+    write(&Flush::Run { name, times: 1, value: Vec::new() }, ODD, out);
+    out.truncate(out.len() - HEAD);
+}
+
+fn heard(link: &mut Link, mut flush: BytesMut) -> Vec<u8> {
+    postgres_protocol::message::frontend::sync(&mut flush);
+    without_notices(&link.speak(&flush)).into_iter().map(|(kind, _)| kind).collect()
+}
+
+#[test]
+fn a_write_before_a_statement_that_is_stale_is_not_told_to_run_again() {
+    let mut link = prepared_for_another(&[Text::Writes, Text::Differs]);
+    let mut flush = BytesMut::new();
+    run_without_sync(0, &mut flush);
+    run_without_sync(1, &mut flush);
+    assert_eq!(heard(&mut link, flush), b"2C3EZ");
+    assert_eq!(link.server.ran.len(), 1, "{:?}", link.server.ran);
+}
+
+#[test]
+fn a_write_whose_statement_is_closed_behind_it_has_run_once() {
+    let mut link = prepared_for_another(&[Text::Writes]);
+    let mut flush = BytesMut::new();
+    run_without_sync(0, &mut flush);
+    postgres_protocol::message::frontend::close(b'S', &statement(&0), &mut flush).expect("writes");
+    assert_eq!(heard(&mut link, flush), b"2C33Z");
+    assert_eq!(link.server.ran.len(), 1, "{:?}", link.server.ran);
+}
+
+#[test]
+fn a_read_that_is_stale_is_told_so_when_it_has_ended() {
+    let mut link = prepared_for_another(&[Text::Differs]);
+    link.orders.each_in(&scope_of(ODD, Isolation::Schema), true);
+    let mut flush = BytesMut::new();
+    run_without_sync(0, &mut flush);
+    // Its answers, but for the end.
+    let mut asked = flush.split();
+    link.session.driver(&mut asked, &mut link.to_server).expect("legal");
+    let (mut answer, mut told) = (link.server.answer(&mut link.to_server), BytesMut::new());
+    link.session.server(&mut answer, &mut told).expect("legal");
+    assert_eq!((link.server.ran.len(), without_notices(&told)), (1, Vec::new()));
+    assert_eq!(heard(&mut link, flush), b"EZ");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

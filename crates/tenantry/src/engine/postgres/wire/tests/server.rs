@@ -76,7 +76,9 @@ impl Server {
             b'B' => self.bind(body, out),
             b'E' => self.execute(out),
             b'C' => {
-                self.statements.remove(frames::text(&body[1..]).expect("a name").0);
+                if body[0] == b'S' {
+                    self.statements.remove(frames::text(&body[1..]).expect("a name").0);
+                }
                 frames::message(out, b'3', |_| ());
             }
             b'S' => self.sync(out),
