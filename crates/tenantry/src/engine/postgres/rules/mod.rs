@@ -12,8 +12,6 @@ use sqlx::{
 use crate::ident::Ident;
 
 mod audit;
-#[cfg(test)]
-pub(crate) mod cases;
 mod login;
 mod reasons;
 #[cfg(test)]

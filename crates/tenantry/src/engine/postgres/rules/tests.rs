@@ -1,14 +1,20 @@
-//! Every case of [`cases`] against a real server, in a transaction that is rolled back.
+//! Every migration and every drift of these lists against a real server, in a transaction that is rolled back.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod accepted;
+mod cases;
+mod drift;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, postgres::PgConnection};
 use tenantry_testbed::{Postgres, TestDatabase};
 
-use super::{
-    cases::{ACCEPTED, CASES, DRIFT, PRELUDE, REPAIRED, SHARED},
-    *,
+use self::{
+    accepted::ACCEPTED,
+    cases::{CASES, PRELUDE, SHARED},
+    drift::{DRIFT, REPAIRED},
 };
+use super::*;
 
 /// A database as the engine prepares it, and the names in it.
 struct Place {

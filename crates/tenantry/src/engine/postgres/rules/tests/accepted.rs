@@ -1,0 +1,128 @@
+//! Migrations that must not be refused.
+
+/// Accepted in every isolation: name and migration.
+pub(super) const ACCEPTED: &[(&str, &str)] = &[
+    (
+        "many to many",
+        "CREATE TABLE owns (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), user_id bigint, item_id bigint,
+           PRIMARY KEY (tenant_id, user_id, item_id),
+           FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id) ON DELETE CASCADE,
+           FOREIGN KEY (tenant_id, item_id) REFERENCES items (tenant_id, id) ON DELETE CASCADE)",
+    ),
+    (
+        "a self reference",
+        "ALTER TABLE users ADD COLUMN manager_id bigint;
+         ALTER TABLE users ADD FOREIGN KEY (tenant_id, manager_id) REFERENCES users (tenant_id, id)
+           ON DELETE SET NULL (manager_id)",
+    ),
+    (
+        "partitions, one attached later, one by default",
+        "CREATE TABLE events (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), at date NOT NULL, user_id bigint,
+           PRIMARY KEY (tenant_id, at),
+           FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id)) PARTITION BY RANGE (at);
+         CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+         CREATE TABLE events_2 (LIKE events INCLUDING ALL);
+         ALTER TABLE events ATTACH PARTITION events_2 FOR VALUES FROM ('2021-01-01') TO ('2022-01-01');
+         CREATE TABLE events_rest PARTITION OF events DEFAULT;
+         CREATE INDEX ON events (tenant_id, user_id)",
+    ),
+    (
+        "a foreign key to a partitioned table",
+        "CREATE TABLE events (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, PRIMARY KEY (tenant_id, id))
+           PARTITION BY HASH (id);
+         CREATE TABLE events_0 PARTITION OF events FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+         CREATE TABLE notes (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), event_id bigint,
+           FOREIGN KEY (tenant_id, event_id) REFERENCES events (tenant_id, id))",
+    ),
+    (
+        "a generated column",
+        "ALTER TABLE items ADD COLUMN gross numeric GENERATED ALWAYS AS (price * 1.2) STORED",
+    ),
+    (
+        "a trigger with a plain function",
+        "ALTER TABLE users ADD COLUMN updated_at timestamptz;
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at := now(); RETURN NEW; END';
+         CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()",
+    ),
+    (
+        "a body that updates a column by the name of role",
+        "ALTER TABLE users ADD COLUMN role text;
+         CREATE FUNCTION promote() RETURNS void LANGUAGE sql AS $$UPDATE users SET role = 'admin'$$;
+         CREATE FUNCTION demote() RETURNS void LANGUAGE plpgsql AS
+           $$BEGIN UPDATE \"users\" SET role = 'guest'; UPDATE users u SET role = NULL; INSERT INTO users (username, role) VALUES ('a', 'b')
+             ON CONFLICT (tenant_id, username) DO UPDATE SET role = EXCLUDED.role; END$$",
+    ),
+    (
+        "expression, partial and covering indexes",
+        "CREATE INDEX ON users (lower(username));
+         CREATE UNIQUE INDEX ON users (tenant_id, lower(username)) INCLUDE (id) WHERE username <> '';
+         CREATE INDEX ON items USING hash (price)",
+    ),
+    (
+        "a deferrable key and an exclusion constraint",
+        "ALTER TABLE items ADD UNIQUE (tenant_id, price) DEFERRABLE INITIALLY DEFERRED;
+         ALTER TABLE items ADD EXCLUDE USING btree (tenant_id WITH =, owner_id WITH =)",
+    ),
+    (
+        "a foreign key to a shared table",
+        "ALTER TABLE users ADD COLUMN plan_id int REFERENCES shared.plans (id) ON DELETE SET NULL",
+    ),
+    (
+        "views that run as their caller, in every spelling",
+        "CREATE VIEW a WITH (security_invoker) AS SELECT username FROM users;
+         CREATE VIEW b WITH (security_invoker = on) AS SELECT count(*) FROM users;
+         CREATE VIEW c WITH (security_invoker = 1, security_barrier) AS SELECT * FROM a JOIN shared.plans ON true;
+         CREATE VIEW d WITH (security_invoker = 'yes') AS SELECT * FROM shared.plans",
+    ),
+    (
+        "enums, domains, checks and a composite type",
+        "CREATE TYPE mood AS ENUM ('good', 'bad');
+         CREATE DOMAIN percent AS int CHECK (VALUE BETWEEN 0 AND 100);
+         CREATE TYPE pair AS (a int, b int);
+         CREATE TYPE span AS RANGE (SUBTYPE = numeric);
+         ALTER TABLE users ADD COLUMN mood mood, ADD COLUMN share percent, ADD COLUMN p pair,
+           ADD CHECK (length(username) > 1)",
+    ),
+    (
+        "an IMMUTABLE function that computes",
+        "CREATE FUNCTION slug(t text) RETURNS text LANGUAGE sql IMMUTABLE AS
+           $$SELECT lower(substring(t FROM 1 FOR 3)) || extract(year FROM date '2020-01-01')$$;
+         CREATE INDEX ON users (tenant_id, slug(username))",
+    ),
+    (
+        "a permissive policy of the author's own",
+        "CREATE FUNCTION visible(text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT $1 <> ''hidden''';
+         CREATE POLICY visible ON users AS RESTRICTIVE USING (visible(username));
+         CREATE POLICY everything ON users FOR SELECT USING (true)",
+    ),
+    (
+        "an aggregate, an operator and a cast",
+        "CREATE FUNCTION add(numeric, numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
+         CREATE AGGREGATE total(numeric) (SFUNC = add, STYPE = numeric, INITCOND = '0');
+         CREATE OPERATOR %%% (LEFTARG = numeric, RIGHTARG = numeric, FUNCTION = add)",
+    ),
+    (
+        "a function with a search path of its own",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql STABLE SET search_path = shared, pg_temp AS 'SELECT 1::bigint'",
+    ),
+    (
+        "a sequence, a serial column and a later change of type",
+        "CREATE SEQUENCE numbers;
+         ALTER TABLE items ADD COLUMN n serial;
+         ALTER TABLE items ALTER COLUMN price TYPE numeric(12, 2);
+         ALTER TABLE items RENAME COLUMN n TO number",
+    ),
+    (
+        "a table with odd names",
+        "CREATE TABLE \"Order Lines\" (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), \"the (id)\" int,
+           PRIMARY KEY (tenant_id, \"the (id)\"))",
+    ),
+    (
+        "dropping what a key stood on",
+        "ALTER TABLE users DROP CONSTRAINT users_tenant_id_username_key; ALTER TABLE users DROP COLUMN username",
+    ),
+    (
+        "a foreign key that is not validated yet",
+        "ALTER TABLE items ADD FOREIGN KEY (tenant_id, owner_id) REFERENCES users (tenant_id, id) NOT VALID",
+    ),
+];
