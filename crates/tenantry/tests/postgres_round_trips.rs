@@ -78,20 +78,23 @@ enum What {
 async fn a_warm_statement_costs_its_caller_one_round_trip_in_every_isolation() {
     for kind in [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase] {
         let (place, tenants, wire) = counted(kind, true).await;
+        let tenants = of_one_connection(kind, tenants);
         for what in [What::Read, What::Write, What::SeaOrm] {
-            // In databases of their own tenants have connections of their own, of which there is one here.
-            let tenants =
-                if kind == Kind::PostgresDatabase { [tenants[0].clone(), tenants[0].clone()] } else { tenants.clone() };
             costs(&place, &tenants, &wire, what, 1).await;
         }
     }
 }
 
+/// In databases of their own tenants have connections of their own, of which there is one here.
+fn of_one_connection(kind: Kind, tenants: [TenantDb; 2]) -> [TenantDb; 2] {
+    if kind == Kind::PostgresDatabase { [tenants[0].clone(), tenants[0].clone()] } else { tenants }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_beginning_of_a_transaction_goes_along_with_its_first_statement() {
-    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase] {
         let (place, tenants, wire) = counted(kind, true).await;
-        costs(&place, &tenants, &wire, What::Transaction, 2).await;
+        costs(&place, &of_one_connection(kind, tenants), &wire, What::Transaction, 2).await;
     }
 }
 

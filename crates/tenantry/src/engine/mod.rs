@@ -118,7 +118,7 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>>;
 
     /// A check at each checkout that costs no round trip: is the connection still what it was bound to?
-    fn still_bound(&self, connection: &Connection) -> bool;
+    fn still_bound(&self, connection: &mut Connection) -> bool;
 
     /// Ends the transaction of a statement that only read and was answered already. `false`: it has to be settled.
     fn finish<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool>;

@@ -32,7 +32,7 @@ impl Lease {
 
     /// The last step before an app gets it. `None`: the connection is not bound to its place any more; it is closed.
     pub(super) fn checked_out(mut self) -> Option<Self> {
-        let bound = self.connection.as_ref().is_some_and(|c| self.shared.engine.still_bound(c));
+        let bound = self.connection.as_mut().is_some_and(|c| self.shared.engine.still_bound(c));
         if bound {
             self.state = Cleanliness::Tainted;
             return Some(self);

@@ -48,28 +48,29 @@ fn require_in(statement: &str, isolation: Option<Isolation>) -> Result<()> {
 
 /// Whatever happens on the way, the link is busy until the end was read.
 async fn copy_in(link: &mut PgLink, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
-    let (connection, running) = link.start_copy().await?;
-    let mut copy = connection.copy_in_raw(statement).await?;
-    let rows = match copy.read_from(source).await {
-        Ok(_) => copy.finish().await?,
-        Err(error) => {
+    let line = link.line_for_copy().await?;
+    let rows = line.only_say(async |connection| {
+        let mut copy = connection.copy_in_raw(statement).await?;
+        if let Err(error) = copy.read_from(source).await {
             copy.abort("the source failed").await?;
-            return Err(error.into());
+            return Err(error);
         }
-    };
-    running.into_iter().for_each(|flag| *flag = false);
+        copy.finish().await
+    });
+    let rows = rows.await?;
+    link.copy_has_ended();
     Ok(rows)
 }
 
 fn copy_out<'l>(link: &'l mut PgLink, statement: &'l str) -> Pieces<'l> {
     async_stream::try_stream! {
-        let (connection, running) = link.start_copy().await?;
-        let mut pieces = connection.copy_out_raw(statement).await?;
+        let line = link.line_for_copy().await?;
+        let mut pieces = line.copy_out(statement).await?;
         while let Some(piece) = pieces.next().await {
             yield piece?;
         }
         drop(pieces);
-        running.into_iter().for_each(|flag| *flag = false);
+        link.copy_has_ended();
     }
     .boxed()
 }

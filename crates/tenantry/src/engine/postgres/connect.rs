@@ -50,22 +50,25 @@ impl Door {
     pub(super) async fn connect(&self, place: &Place) -> Result<PgLink> {
         let pooled = self.is_pooled(place);
         let options = self.options(place)?;
-        // At a place of the tenant's own there is no scope to send along, and a pooler may change the server's process
-        // between two flushes.
-        let can = self.wire && !pooled && !matches!(place, Place::Tenant(_));
-        let (mut connection, wire) = match can.then(wire::LocalSocket::open).flatten() {
+        // A pooler may change the server's process between two flushes.
+        let can = self.wire && !pooled;
+        let (mut connection, mut wire) = match can.then(wire::LocalSocket::open).flatten() {
             Some(local) => {
                 let own_tables = matches!(place, Place::Schemas(_));
                 let opened = wire::connect(options, &self.certificates, own_tables, local).await;
-                let (connection, orders) = opened.map_err(|e| cannot_open(place, e))?;
-                (connection, Some(orders))
+                let (connection, wire) = opened.map_err(|e| cannot_open(place, e))?;
+                (connection, Some(wire))
             }
             None => (in_time(&options).await.map_err(|e| cannot_open(place, e))?, None),
         };
-        let pid = self.prove(&mut connection, place).await?;
-        if matches!(place, Place::Schemas(_)) {
-            self.control.own_types.look(&mut connection).await.map_err(|e| cannot_open(place, e))?;
-        }
+        let pid = wire::drive(wire.as_mut(), async {
+            let pid = self.prove(&mut connection, place).await?;
+            if matches!(place, Place::Schemas(_)) {
+                self.control.own_types.look(&mut connection).await.map_err(|e| cannot_open(place, e))?;
+            }
+            Ok::<_, Error>(pid)
+        })
+        .await?;
         Ok(PgLink::new(connection, Arc::clone(&self.control), wire, (!pooled).then_some(pid)))
     }
 

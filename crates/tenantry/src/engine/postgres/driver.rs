@@ -1,24 +1,15 @@
 //! PostgreSQL's statements for the floor that gives apps their handles.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{future::ready, sync::Arc};
 
-use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
     Executor, Postgres, SqlStr,
     postgres::{PgArguments, PgDatabaseError, PgStatement, PgTypeInfo},
 };
 use sqlx_core::describe::Describe;
 
-use super::{
-    link::PgLink,
-    outcome::{at_rest, explain},
-    text,
-    wire::Orders,
-};
+use super::{link::PgLink, text};
 use crate::{
     engine::{
         Again, Begin, Connection, Done, Driver, Item, Leave, On, Row, Scope, SqlText, SqlxResult, Statement,
@@ -64,28 +55,6 @@ fn scope_of(scope: &Scope) -> Result<&Arc<PgScope>> {
     match scope {
         Scope::Postgres(scope) => Ok(scope),
         Scope::None => Err(Error::new(ErrorKind::Internal, "a handle on PostgreSQL without a scope")),
-    }
-}
-
-/// Rows as they come; the link is at rest once their end was read.
-struct Watched<'l> {
-    rows: BoxStream<'l, Item<PgDriver>>,
-    busy: &'l mut bool,
-    wire: Option<Arc<Orders>>,
-    failed: bool,
-}
-
-impl Stream for Watched<'_> {
-    type Item = Item<PgDriver>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = std::task::ready!(self.rows.poll_next_unpin(context));
-        let item = item.map(|item| item.map_err(|error| explain(self.wire.as_deref(), error)));
-        match &item {
-            Some(item) => self.failed |= !at_rest(item),
-            None => *self.busy = self.failed,
-        }
-        Poll::Ready(item)
     }
 }
 
@@ -200,9 +169,7 @@ impl Driver for PgDriver {
     }
 
     fn stream(link: &mut PgLink, statement: Statement<Postgres>, text: SqlText) -> BoxStream<'_, Item<Self>> {
-        let wire = link.wire();
-        let (connection, busy) = link.start();
-        Watched { rows: connection.fetch_many(query(statement, text)), busy, wire, failed: false }.boxed()
+        link.line().hear(|connection| connection.fetch_many(query(statement, text))).boxed()
     }
 
     fn fetch_all(
@@ -210,14 +177,12 @@ impl Driver for PgDriver {
         statement: Statement<Postgres>,
         text: SqlText,
     ) -> BoxFuture<'_, SqlxResult<Vec<Row<Self>>>> {
-        async move {
-            let (connection, busy) = link.start();
-            let rows = connection.fetch_many(query(statement, text));
-            let result = rows.try_filter_map(|item| std::future::ready(Ok(item.right()))).try_collect().await;
-            *busy = !at_rest(&result);
-            result.map_err(|error| link.explain(error))
-        }
-        .boxed()
+        link.line()
+            .say(move |connection| {
+                let items = connection.fetch_many(query(statement, text));
+                items.try_filter_map(|item| ready(Ok(item.right()))).try_collect()
+            })
+            .boxed()
     }
 
     fn fetch_optional(
@@ -225,17 +190,13 @@ impl Driver for PgDriver {
         statement: Statement<Postgres>,
         text: SqlText,
     ) -> BoxFuture<'_, SqlxResult<Option<Row<Self>>>> {
-        async move {
-            let (connection, busy) = link.start();
-            let items = connection.fetch_many(query(statement, text));
-            // To the end: the driver's own way stops at the first row, and an error behind it would be lost.
-            let result = items
-                .try_fold(None, |first: Option<Row<Self>>, item| std::future::ready(Ok(first.or(item.right()))))
-                .await;
-            *busy = !at_rest(&result);
-            result.map_err(|error| link.explain(error))
-        }
-        .boxed()
+        link.line()
+            .say(move |connection| {
+                let items = connection.fetch_many(query(statement, text));
+                // To the end: the driver's own way stops at the first row, and an error behind it would be lost.
+                items.try_fold(None, |first: Option<Row<Self>>, item| ready(Ok(first.or(item.right()))))
+            })
+            .boxed()
     }
 
     fn execute(
@@ -243,14 +204,12 @@ impl Driver for PgDriver {
         statement: Statement<Postgres>,
         text: SqlText,
     ) -> BoxFuture<'_, SqlxResult<Done<Self>>> {
-        async move {
-            let (connection, busy) = link.start();
-            let items = connection.fetch_many(query(statement, text));
-            let result = items.try_filter_map(|item| std::future::ready(Ok(item.left()))).try_collect().await;
-            *busy = !at_rest(&result);
-            result.map_err(|error| link.explain(error))
-        }
-        .boxed()
+        link.line()
+            .say(move |connection| {
+                let items = connection.fetch_many(query(statement, text));
+                items.try_filter_map(|item| ready(Ok(item.left()))).try_collect()
+            })
+            .boxed()
     }
 
     fn prepare<'l>(
@@ -260,10 +219,7 @@ impl Driver for PgDriver {
     ) -> BoxFuture<'l, SqlxResult<PgStatement>> {
         async move {
             link.require_session()?;
-            let (connection, busy) = link.start();
-            let result = connection.prepare_with(sql, types).await;
-            *busy = !at_rest(&result);
-            result.map_err(|error| link.explain(error))
+            link.line().say(|connection| connection.prepare_with(sql, types)).await
         }
         .boxed()
     }
@@ -271,11 +227,7 @@ impl Driver for PgDriver {
     fn describe(link: &mut PgLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<Describe<Postgres>>> {
         async move {
             link.require_session()?;
-            link.require_no_wire()?;
-            let (connection, busy) = link.start();
-            let result = connection.describe(sql).await;
-            *busy = !at_rest(&result);
-            result.map_err(|error| link.explain(error))
+            link.line_to_describe()?.say(|connection| connection.describe(sql)).await
         }
         .boxed()
     }

@@ -1,5 +1,6 @@
 //! [`PgLink`]: a connection to PostgreSQL, and the words by which transactions are begun, ended and undone on it.
 
+mod line;
 mod settle;
 
 use std::{
@@ -12,11 +13,13 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
 
+pub(crate) use line::Line;
+
 use super::{
     control::Control,
-    outcome::{at_rest, explain, is_lost, schema_is_gone},
+    outcome::{is_lost, schema_is_gone},
     scope::PgScope,
-    wire::Orders,
+    wire::{Wire, drive},
 };
 use crate::{
     engine::{Begin, Scope},
@@ -31,15 +34,17 @@ const MOST_SCHEMAS: usize = 600;
 /// Counts what was served, over all connections.
 static SERVED: AtomicU64 = AtomicU64::new(0);
 
+/// The larger, the later.
 fn now() -> u64 {
     SERVED.fetch_add(1, Ordering::Relaxed)
 }
 
 pub(crate) struct PgLink {
-    pub(super) connection: PgConnection,
+    /// Nothing is said on it but by a [`Line`], or it would wait for ever: see [`drive`].
+    connection: PgConnection,
     control: Arc<Control>,
-    /// What the wire behind the connection is told, if there is one.
-    wire: Option<Arc<Orders>>,
+    /// What stands behind the connection, if anything does.
+    wire: Option<Wire>,
     /// The process of the server that serves this connection, or, behind a pooler, its transaction.
     pid: Option<i32>,
     /// Whether a statement was sent whose end nobody has read.
@@ -59,12 +64,7 @@ pub(crate) struct PgLink {
 type Done = Result<(), sqlx::Error>;
 
 impl PgLink {
-    pub(super) fn new(
-        connection: PgConnection,
-        control: Arc<Control>,
-        wire: Option<Arc<Orders>>,
-        pid: Option<i32>,
-    ) -> Self {
+    pub(super) fn new(connection: PgConnection, control: Arc<Control>, wire: Option<Wire>, pid: Option<i32>) -> Self {
         let pooled = pid.is_none();
         Self {
             connection,
@@ -80,20 +80,20 @@ impl PgLink {
         }
     }
 
-    /// The larger, the later.
+    /// When, as [`now`] tells it.
     pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
         let met = self.met.filter(|(met, _)| *met == tenant && self.has_entered());
         self.tenants.get(&tenant).copied().or_else(|| met.map(|(_, when)| when))
     }
 
     fn has_entered(&self) -> bool {
-        self.wire.as_ref().is_some_and(|wire| wire.has_entered())
+        self.wire.as_ref().is_some_and(|wire| wire.orders().has_entered())
     }
 
     /// Whether the statement that has just failed was the tenant's first on this connection, and never began: the server
     /// would not let the tenant's role be taken on. Another connection may have heard of it: see [`Self::is_out_of_date`].
     pub(super) fn has_not_heard(&self) -> bool {
-        self.met.is_some() && self.wire.as_ref().is_some_and(|wire| wire.was_refused())
+        self.met.is_some() && self.wire.as_ref().is_some_and(|wire| wire.orders().was_refused())
     }
 
     /// A role that was granted while the server read this login's memberships is missing in what it keeps of them, until
@@ -114,19 +114,9 @@ impl PgLink {
         Err(refused.into())
     }
 
-    /// To describe a text the driver explains the statement that it has prepared, by a name that the server does not know.
-    pub(super) fn require_no_wire(&self) -> Done {
-        if self.wire.is_none() {
-            return Ok(());
-        }
-        let refused = Error::new(ErrorKind::Unsupported, "a text cannot be described over the wire")
-            .help("prepare it, which tells its parameters and columns, or write `wire = false` under `[pool]`");
-        Err(refused.into())
-    }
-
     /// Whether the server is known to have gone.
-    pub(super) fn is_lost(&self) -> bool {
-        self.wire.as_ref().is_some_and(|wire| wire.is_lost())
+    pub(super) fn is_lost(&mut self) -> bool {
+        self.wire.as_mut().is_some_and(Wire::is_lost)
     }
 
     /// One that is still busy although nobody uses it any more is not handed on either.
@@ -134,41 +124,53 @@ impl PgLink {
         self.busy || self.tenants.len() >= MOST_SCHEMAS
     }
 
-    /// The connection, for a statement of an app: it counts as running until the flag is taken back.
-    pub(crate) fn start(&mut self) -> (&mut PgConnection, &mut bool) {
-        self.words(true)
+    /// For a statement of an app.
+    pub(crate) fn line(&mut self) -> Line<'_> {
+        self.line_for(true)
     }
 
-    /// The connection, for words of the engine.
-    fn start_own(&mut self) -> (&mut PgConnection, &mut bool) {
-        self.words(false)
+    /// For words of the engine.
+    fn own_line(&mut self) -> Line<'_> {
+        self.line_for(false)
     }
 
-    /// The connection, for a COPY: both flags are taken back when it has ended in order. A transaction that was to be begun
-    /// with the next words is begun before: while rows are copied in, the server passes over the Sync behind those.
-    pub(crate) async fn start_copy(&mut self) -> Result<(&mut PgConnection, [&mut bool; 2]), sqlx::Error> {
-        if self.wire.as_ref().is_some_and(|wire| wire.is_to_begin()) {
+    /// To describe a text, which was read before, the driver explains the statement that it has prepared: words that no app may
+    /// send, and by a name that is not always the server's.
+    pub(super) fn line_to_describe(&mut self) -> Result<Line<'_>, sqlx::Error> {
+        if !self.wire.as_ref().is_some_and(|wire| wire.orders().are_around()) {
+            return Ok(self.own_line());
+        }
+        let refused = Error::new(ErrorKind::Unsupported, "a text cannot be described over the wire")
+            .help("prepare it, which tells its parameters and columns, or write `wire = false` under `[pool]`");
+        Err(refused.into())
+    }
+
+    /// For a COPY, until [`Self::copy_has_ended`]. A transaction that was to be begun with the next words is begun before:
+    /// while rows are copied in, the server passes over the Sync behind those.
+    pub(crate) async fn line_for_copy(&mut self) -> Result<Line<'_>, sqlx::Error> {
+        if self.wire.as_ref().is_some_and(|wire| wire.orders().is_to_begin()) {
             self.speak("SELECT 1").await?;
         }
-        self.words(false);
         self.copying = true;
-        Ok((&mut self.connection, [&mut self.busy, &mut self.copying]))
+        Ok(self.own_line())
     }
 
-    fn words(&mut self, of_app: bool) -> (&mut PgConnection, &mut bool) {
-        if let Some(wire) = &self.wire {
-            wire.words_of_app(of_app);
+    /// In order, and its end was read.
+    pub(crate) const fn copy_has_ended(&mut self) {
+        (self.busy, self.copying) = (false, false);
+    }
+
+    fn line_for(&mut self, app: bool) -> Line<'_> {
+        if let Some(wire) = &mut self.wire {
+            wire.orders_mut().words_of_app(app);
         }
         self.busy = true;
-        (&mut self.connection, &mut self.busy)
+        Line::new(&mut self.connection, self.wire.as_mut(), &mut self.busy)
     }
 
     pub(super) async fn speak(&mut self, words: impl SqlSafeStr) -> Done {
-        let (connection, busy) = self.start_own();
-        let result = connection.execute(sqlx::raw_sql(words)).await;
-        *busy = !at_rest(&result);
         // A transaction begins with its first words, and may have failed to.
-        result.map(drop).map_err(|error| self.explain(error))
+        self.own_line().say(|connection| connection.execute(sqlx::raw_sql(words))).await.map(drop)
     }
 
     pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {
@@ -180,16 +182,14 @@ impl PgLink {
 
     /// Begins a transaction in that scope. Over a wire nothing is sent yet: it goes along with the first statement.
     pub(super) async fn enter(&mut self, scope: &Arc<PgScope>, begin: Begin) -> Done {
-        if let Some(wire) = &self.wire {
-            self.require_rest(wire)?;
-        }
+        self.require_rest()?;
         let is_new = self.meet(scope).await?;
-        match &self.wire {
+        match &mut self.wire {
             Some(wire) if !is_new => {
-                wire.begin_with_next(scope, begin);
+                wire.orders_mut().begin_with_next(scope, begin);
                 return Ok(());
             }
-            Some(wire) => wire.has_begun(scope),
+            Some(wire) => wire.orders_mut().has_begun(scope),
             None => {}
         }
         if scope.is_pooled() {
@@ -204,18 +204,19 @@ impl PgLink {
 
     /// Makes each statement from now on a transaction in that scope. `false`: there is no wire that could.
     pub(super) async fn enter_each(&mut self, scope: &Arc<PgScope>, read_only: bool) -> Result<bool, sqlx::Error> {
-        let Some(wire) = self.wire.clone() else { return Ok(false) };
-        self.require_rest(&wire)?;
-        if self.meet(scope).await? {
+        self.require_rest()?;
+        if self.wire.is_some() && self.meet(scope).await? {
             self.met = scope.schema_of.map(|tenant| (tenant, now()));
         }
-        wire.each_in(scope, read_only);
+        let Some(wire) = &mut self.wire else { return Ok(false) };
+        wire.orders_mut().each_in(scope, read_only);
         Ok(true)
     }
 
     /// A connection whose server is gone takes no statement: another one will do. Nor does one on which a last user's words
     /// may still be waiting to be sent: they would go into the next one's scope.
-    fn require_rest(&self, wire: &Orders) -> Done {
+    fn require_rest(&mut self) -> Done {
+        let Some(wire) = &mut self.wire else { return Ok(()) };
         if self.busy {
             return Err(sqlx::Error::WorkerCrashed);
         }
@@ -227,10 +228,7 @@ impl PgLink {
 
     /// Sends words that enter a scope, and looks whether they have.
     async fn enter_by(&mut self, scope: &PgScope, words: impl SqlSafeStr) -> Done {
-        let (connection, busy) = self.start_own();
-        let answer = connection.fetch_all(sqlx::raw_sql(words)).await;
-        *busy = !at_rest(&answer);
-        let answer = answer?;
+        let answer = self.own_line().say(|connection| connection.fetch_all(sqlx::raw_sql(words))).await?;
         let told = answer.first().ok_or(sqlx::Error::RowNotFound)?;
         if scope.is_pooled() {
             self.pid = told.try_get("pid")?;
@@ -266,13 +264,10 @@ impl PgLink {
         let control = Arc::clone(&self.control);
         if control.own_types.are_suspected() {
             // The question is nobody's: the last tenant's scope does not go before it.
-            if let Some(wire) = &self.wire {
-                wire.end();
+            if let Some(wire) = &mut self.wire {
+                wire.orders_mut().end();
             }
-            let (connection, busy) = self.start_own();
-            let asked = control.own_types.ask(connection).await;
-            *busy = !at_rest(&asked);
-            asked?;
+            self.own_line().say(|connection| control.own_types.ask(connection)).await?;
         }
         Ok(control.own_types.are_there())
     }
@@ -288,15 +283,6 @@ impl PgLink {
 
     fn served(&mut self, tenant: Option<TenantId>) {
         self.tenants.extend(tenant.map(|tenant| (tenant, now())));
-    }
-
-    /// For whoever looks at how a statement failed while the connection is in use.
-    pub(super) fn wire(&self) -> Option<Arc<Orders>> {
-        self.wire.clone()
-    }
-
-    pub(super) fn explain(&self, error: sqlx::Error) -> sqlx::Error {
-        explain(self.wire.as_deref(), error)
     }
 
     /// Commits a one-shot statement that went well.
@@ -316,7 +302,7 @@ impl PgLink {
 
     async fn end(&mut self, words: &'static str) -> Done {
         // Words of a busy link may wait in the driver to be sent: what was ordered for them still holds.
-        if !self.busy && self.wire.as_ref().is_some_and(|wire| wire.end()) {
+        if !self.busy && self.wire.as_mut().is_some_and(|wire| wire.orders_mut().end()) {
             // Nothing was said in it yet.
             return Ok(());
         }
@@ -325,8 +311,8 @@ impl PgLink {
             self.pid = None;
         }
         let ended = self.speak(words).await;
-        if let Some(wire) = &self.wire {
-            wire.end();
+        if let Some(wire) = &mut self.wire {
+            wire.orders_mut().end();
         }
         ended
     }
@@ -351,9 +337,12 @@ impl PgLink {
             // The server would go on with it for as long as it takes.
             self.control.cancel(pid).await;
         }
-        let Self { connection, .. } = self;
-        if let Err(error) = connection.close().await {
+        let Self { connection, mut wire, .. } = self;
+        if let Err(error) = drive(wire.as_mut(), connection.close()).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
+        }
+        if let Some(wire) = wire {
+            wire.say_last_words().await;
         }
     }
 }

@@ -331,9 +331,12 @@ impl Engine for PostgresEngine {
         Box::pin(async move { Ok(Connection::Postgres(Box::new(self.door.connect(place).await?))) })
     }
 
-    fn still_bound(&self, connection: &Connection) -> bool {
-        // The server itself ends a connection whose database is dropped; a wire knows of it at once.
-        matches!(connection, Connection::Postgres(link) if !link.is_lost())
+    fn still_bound(&self, connection: &mut Connection) -> bool {
+        match connection {
+            // The server itself ends a connection whose database is dropped; a wire can look.
+            Connection::Postgres(link) => !link.is_lost(),
+            Connection::Sqlite(_) => false,
+        }
     }
 
     fn finish<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {

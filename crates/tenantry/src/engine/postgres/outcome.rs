@@ -1,14 +1,14 @@
 //! How a statement has ended: whether the server is done with it, and what its error says of the scope and the connection.
 
-use super::wire::Orders;
+use super::wire::Wire;
 use crate::error::{Error, ErrorKind};
 
 /// How the statement that enters a scope fails if its schema does not come first.
 const DIVISION_BY_ZERO: &str = "22012";
 
 /// What really happened when a statement failed: its scope may not have been entered.
-pub(super) fn explain(wire: Option<&Orders>, error: sqlx::Error) -> sqlx::Error {
-    match wire.and_then(Orders::take_failure).as_deref() {
+pub(super) fn explain(wire: Option<&mut Wire>, error: sqlx::Error) -> sqlx::Error {
+    match wire.and_then(|wire| wire.orders_mut().take_failure()).as_deref() {
         Some(DIVISION_BY_ZERO) => schema_is_gone().into(),
         Some(code) if is_of_role(code) => role_is_gone(error).into(),
         _ => error,

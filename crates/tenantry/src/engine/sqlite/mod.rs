@@ -103,7 +103,7 @@ impl Engine for SqliteEngine {
         })
     }
 
-    fn still_bound(&self, connection: &Connection) -> bool {
+    fn still_bound(&self, connection: &mut Connection) -> bool {
         matches!(connection, Connection::Sqlite(link) if link.file_is_there())
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 
 use super::{Done, PgLink};
+use crate::engine::postgres::wire::drive;
 
 /// How often an answer to the cancelled statement of a last user may come late.
 const TRIES: usize = 5;
@@ -47,7 +48,7 @@ impl PgLink {
     /// A server that is busy may see a cancel before it has read the statement, and then it means nothing to it: as long as
     /// no answer comes it is said again.
     async fn ping_and_cancel(&mut self) -> Done {
-        let mut answer = std::pin::pin!(self.connection.ping());
+        let mut answer = std::pin::pin!(drive(self.wire.as_mut(), self.connection.ping()));
         let mut patience = CANCEL_AGAIN;
         loop {
             match tokio::time::timeout(patience, &mut answer).await {
@@ -98,15 +99,15 @@ impl PgLink {
 
     /// The driver's prepared statements, and what it knows of types: both may be those of another tenant's tables.
     pub(in crate::engine::postgres) async fn forget_statements(&mut self) -> bool {
-        if let Some(wire) = &self.wire {
+        if let Some(wire) = &mut self.wire {
             if self.busy {
                 return false;
             }
-            wire.end();
-            wire.words_of_app(false);
+            wire.orders_mut().end();
+            wire.orders_mut().words_of_app(false);
         }
         for _ in 0..TRIES {
-            match self.connection.clear_cached_statements().await {
+            match drive(self.wire.as_mut(), self.connection.clear_cached_statements()).await {
                 Ok(()) => return true,
                 Err(sqlx::Error::Database(_)) => {}
                 Err(_) => return false,

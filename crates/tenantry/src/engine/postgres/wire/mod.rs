@@ -5,9 +5,11 @@
 //! does not run if the scope fails. It takes the scope's answers out again, and holds the end of a statement back until
 //! the server has committed it. A transaction's beginning goes along with its first statement.
 //!
-//! It stands behind the lease: who uses the connection says what to do by [`Orders`] before it speaks.
+//! It stands behind the lease: who uses the connection says what to do by [`Orders`] before it speaks. No task runs it: it
+//! moves while somebody waits for the connection, by [`drive`].
 
 mod frames;
+mod local;
 mod orders;
 mod own;
 mod pump;
@@ -18,17 +20,25 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-use std::{io, os::unix::fs::DirBuilderExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+};
 
+use futures_util::{Stream as Items, StreamExt as _, stream::BoxStream};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use tokio::net::{UnixListener, UnixStream};
 
-pub(in crate::engine::postgres) use orders::Orders;
+pub(in crate::engine::postgres) use self::{local::LocalSocket, orders::Orders};
 
+use self::{
+    local::{Local, PORT},
+    pump::Pump,
+    server::Stream,
+    session::Session,
+    start::{SECRET, Start},
+};
 use super::{connect::in_time, scram::new_password};
-use pump::Pump;
-use session::Session;
-use start::{SECRET, Start};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -40,102 +50,89 @@ pub(in crate::engine::postgres) struct Certificates {
     pub(in crate::engine::postgres) key: Option<String>,
 }
 
+/// What stands behind a driver's connection. Whatever is said on that has to be waited for by [`drive`] or [`Driven`].
+pub(in crate::engine::postgres) struct Wire(Pump<Local, Box<dyn Stream>>);
+
+impl Wire {
+    pub(in crate::engine::postgres) const fn orders(&self) -> &Orders {
+        &self.0.session.orders
+    }
+
+    pub(in crate::engine::postgres) const fn orders_mut(&mut self) -> &mut Orders {
+        &mut self.0.session.orders
+    }
+
+    /// Whether the server has gone, or said that it goes; looks what has come since somebody waited last.
+    pub(in crate::engine::postgres) fn is_lost(&mut self) -> bool {
+        self.0.listen(&mut Context::from_waker(Waker::noop()));
+        self.orders().is_lost()
+    }
+
+    /// What the driver has said last, and did not wait for, goes to the server.
+    pub(in crate::engine::postgres) async fn say_last_words(mut self) {
+        poll_fn(|context| {
+            self.0.turn(context);
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
 /// Opens a connection through a wire. `own_tables`: its tenants have tables of their own.
 pub(in crate::engine::postgres) async fn connect(
     options: PgConnectOptions,
     certificates: &Certificates,
     own_tables: bool,
     local: LocalSocket,
-) -> Result<(PgConnection, Arc<Orders>)> {
+) -> Result<(PgConnection, Wire)> {
     let server = server::connect(&options, certificates).await?;
     let secret = new_password().map_err(sqlx::Error::from)?;
-    let orders = Arc::new(Orders::default());
-    let session = Session::new(Arc::clone(&orders), Start::new(secret.clone()), own_tables);
-    let way = options.socket(&local.dir).port(PORT).ssl_mode(PgSslMode::Disable).options([(SECRET, secret.as_str())]);
-    let lost = Lost(Arc::clone(&orders));
-    tokio::spawn(async move {
-        let driver = tokio::time::timeout(PATIENCE, local.driver()).await??;
-        let ended = Pump::new(session, driver, server).await;
-        if let Err(error) = &ended {
-            tracing::debug!(error = error as &dyn std::error::Error, "a wire has ended");
+    let way = options.socket(local.dir()).port(PORT).ssl_mode(PgSslMode::Disable).options([(SECRET, secret.as_str())]);
+    let mut opening = pin!(in_time(&way));
+    let driver = tokio::select! {
+        driver = local.driver() => driver?,
+        // It waits for an answer to its first words, which nobody can have given.
+        opened = &mut opening => return Err(opened.err().unwrap_or(sqlx::Error::WorkerCrashed)),
+    };
+    let mut wire = Wire(Pump::new(Session::new(Start::new(secret), own_tables), driver, server));
+    let connection = drive(Some(&mut wire), opening).await?;
+    Ok((connection, wire))
+}
+
+/// Waits for what is said on a connection, and moves it through the wire behind that, if there is one. Dropped, it leaves on
+/// its way what is on its way.
+pub(in crate::engine::postgres) async fn drive<F: Future>(mut wire: Option<&mut Wire>, words: F) -> F::Output {
+    let mut words = pin!(words);
+    poll_fn(|context| {
+        let done = words.as_mut().poll(context);
+        if done.is_pending() {
+            turn(wire.as_deref_mut(), context);
         }
-        drop(lost);
-        ended
-    });
-    Ok((in_time(&way).await?, orders))
+        done
+    })
+    .await
 }
 
-/// How long a local socket waits for its driver, who was told of it by then.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Says that the connection is gone, however its task ends.
-struct Lost(Arc<Orders>);
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        self.0.lose();
-    }
+/// The same for what comes bit by bit.
+pub(in crate::engine::postgres) struct Driven<'l, T> {
+    pub(in crate::engine::postgres) wire: Option<&'l mut Wire>,
+    pub(in crate::engine::postgres) items: BoxStream<'l, T>,
 }
 
-/// Where the driver comes in: a socket in a directory that nobody else can enter, for one caller only.
-pub(in crate::engine::postgres) struct LocalSocket {
-    dir: PathBuf,
-    listener: UnixListener,
-}
+impl<T> Items for Driven<'_, T> {
+    type Item = T;
 
-impl LocalSocket {
-    /// `None`, with a warning: this system has no place for such a socket, and the plain way has to be taken.
-    pub(in crate::engine::postgres) fn open() -> Option<Self> {
-        match Self::try_open() {
-            Ok(door) => Some(door),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "no socket for a wire: the plain way is taken"
-                );
-                None
-            }
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let item = self.items.poll_next_unpin(context);
+        if item.is_pending() {
+            turn(self.wire.as_deref_mut(), context);
         }
-    }
-
-    fn try_open() -> io::Result<Self> {
-        let name = new_password().map_err(io::Error::other)?;
-        let dir = directory().join(format!("tenantry-{}", &name[..32]));
-        std::fs::DirBuilder::new().mode(0o700).create(&dir)?;
-        let socket = dir.join(format!(".s.PGSQL.{PORT}"));
-        match UnixListener::bind(socket) {
-            Ok(listener) => Ok(Self { dir, listener }),
-            Err(error) => {
-                std::fs::remove_dir(&dir)?;
-                Err(error)
-            }
-        }
-    }
-
-    async fn driver(self) -> io::Result<UnixStream> {
-        let (driver, _) = self.listener.accept().await?;
-        let process = driver.peer_cred()?.pid();
-        if process.is_some_and(|id| id.cast_unsigned() != std::process::id()) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another process came to a wire"));
-        }
-        Ok(driver)
+        item
     }
 }
 
-impl Drop for LocalSocket {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.dir));
+fn turn(wire: Option<&mut Wire>, context: &mut Context<'_>) {
+    if let Some(wire) = wire {
+        wire.0.turn(context);
     }
-}
-
-/// Part of a socket's name, and nothing else.
-const PORT: u16 = 1;
-
-/// The longest directory under which a socket's whole name is short enough for every system.
-const LONGEST: usize = 40;
-
-fn directory() -> PathBuf {
-    let run = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
-    let dir = run.unwrap_or_else(std::env::temp_dir);
-    if dir.as_os_str().len() > LONGEST { "/tmp".into() } else { dir }
 }

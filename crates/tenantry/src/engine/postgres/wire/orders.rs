@@ -1,9 +1,6 @@
 //! [`Orders`]: what the holder of a connection wants done around the words that come next.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use crate::{
     engine::{
@@ -13,18 +10,9 @@ use crate::{
     id::TenantId,
 };
 
-/// Shared by a link and the wire behind it. What is set here holds for what is sent afterwards.
+/// What is set here holds for what is sent afterwards.
 #[derive(Default)]
 pub(in crate::engine::postgres) struct Orders {
-    now: Mutex<Now>,
-    /// The server, or what stands before it, is gone.
-    lost: AtomicBool,
-    /// The scope that each flush is in was entered.
-    entered: AtomicBool,
-}
-
-#[derive(Default)]
-struct Now {
     before: Before,
     tenant: Option<TenantId>,
     /// The words are an app's, not the engine's.
@@ -33,6 +21,10 @@ struct Now {
     failure: Option<Box<str>>,
     /// Whether it was the tenant's role that could not be taken on.
     refused: bool,
+    /// The scope that each flush is in was entered.
+    entered: bool,
+    /// The server has said that it goes.
+    lost: bool,
 }
 
 /// What goes before the words of a flush.
@@ -54,95 +46,93 @@ pub(super) struct Flush {
 }
 
 impl Orders {
-    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
-        // Plain values: nothing in it is ever left half changed.
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Each flush from now on is a transaction in this scope.
-    pub(in crate::engine::postgres) fn each_in(&self, scope: &Arc<PgScope>, read_only: bool) {
-        let mut now = self.now();
-        now.before = Before::Scope(Arc::clone(scope), read_only);
-        now.tenant = scope.schema_of;
-        now.failure = None;
-        now.refused = false;
-        self.entered.store(false, Ordering::Release);
+    pub(in crate::engine::postgres) fn each_in(&mut self, scope: &Arc<PgScope>, read_only: bool) {
+        self.before = Before::Scope(Arc::clone(scope), read_only);
+        self.tenant = scope.schema_of;
+        self.failure = None;
+        self.refused = false;
+        self.entered = false;
     }
 
     /// The next flush begins a transaction in this scope.
-    pub(in crate::engine::postgres) fn begin_with_next(&self, scope: &Arc<PgScope>, begin: Begin) {
-        let mut now = self.now();
-        now.before = Before::Begin(Arc::clone(scope), begin);
-        now.tenant = scope.schema_of;
-        now.failure = None;
+    pub(in crate::engine::postgres) fn begin_with_next(&mut self, scope: &Arc<PgScope>, begin: Begin) {
+        self.before = Before::Begin(Arc::clone(scope), begin);
+        self.tenant = scope.schema_of;
+        self.failure = None;
     }
 
     /// A transaction of that tenant was begun by the engine's own words.
-    pub(in crate::engine::postgres) fn has_begun(&self, scope: &PgScope) {
-        let mut now = self.now();
-        now.before = Before::Nothing;
-        now.tenant = scope.schema_of;
-        now.failure = None;
+    pub(in crate::engine::postgres) fn has_begun(&mut self, scope: &PgScope) {
+        self.before = Before::Nothing;
+        self.tenant = scope.schema_of;
+        self.failure = None;
     }
 
     /// What comes next is in no scope. `true`: a transaction was ordered, and nothing of it was sent.
-    pub(in crate::engine::postgres) fn end(&self) -> bool {
-        let mut now = self.now();
-        now.tenant = None;
-        now.failure = None;
-        matches!(std::mem::take(&mut now.before), Before::Begin(..))
+    pub(in crate::engine::postgres) fn end(&mut self) -> bool {
+        self.tenant = None;
+        self.failure = None;
+        matches!(std::mem::take(&mut self.before), Before::Begin(..))
     }
 
     /// Whether a transaction was ordered, and nothing of it was sent.
-    pub(in crate::engine::postgres) fn is_to_begin(&self) -> bool {
-        matches!(self.now().before, Before::Begin(..))
+    pub(in crate::engine::postgres) const fn is_to_begin(&self) -> bool {
+        matches!(self.before, Before::Begin(..))
+    }
+
+    /// Whether what comes next is in a scope, or its statements have other names at the server.
+    pub(in crate::engine::postgres) fn are_around(&self) -> bool {
+        match &self.before {
+            Before::Nothing => self.tenant.is_some(),
+            Before::Scope(..) => true,
+            Before::Begin(scope, _) => !scope.is_own(),
+        }
     }
 
     /// Whose the words are that come next.
-    pub(in crate::engine::postgres) fn words_of_app(&self, apps: bool) {
-        self.now().apps = apps;
+    pub(in crate::engine::postgres) const fn words_of_app(&mut self, apps: bool) {
+        self.apps = apps;
     }
 
     /// Whether the scope that each flush is in was entered, once at least.
-    pub(in crate::engine::postgres) fn has_entered(&self) -> bool {
-        self.entered.load(Ordering::Acquire)
+    pub(in crate::engine::postgres) const fn has_entered(&self) -> bool {
+        self.entered
     }
 
     /// Whether the scope that each flush is in failed by the tenant's role.
-    pub(in crate::engine::postgres) fn was_refused(&self) -> bool {
-        self.now().refused
+    pub(in crate::engine::postgres) const fn was_refused(&self) -> bool {
+        self.refused
     }
 
     /// The SQLSTATE with which the scope of the last flush failed.
-    pub(in crate::engine::postgres) fn take_failure(&self) -> Option<Box<str>> {
-        self.now().failure.take()
+    pub(in crate::engine::postgres) const fn take_failure(&mut self) -> Option<Box<str>> {
+        self.failure.take()
     }
 
-    pub(in crate::engine::postgres) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+    pub(super) const fn is_lost(&self) -> bool {
+        self.lost
     }
 
-    pub(super) fn lose(&self) {
-        self.lost.store(true, Ordering::Release);
+    pub(super) const fn lose(&mut self) {
+        self.lost = true;
     }
 
-    pub(super) fn scope_entered(&self) {
-        self.entered.store(true, Ordering::Release);
+    pub(super) const fn scope_entered(&mut self) {
+        self.entered = true;
     }
 
-    pub(super) fn scope_failed(&self, code: &str) {
-        let mut now = self.now();
-        now.refused = is_of_role(code);
-        now.failure = Some(code.into());
+    pub(super) fn scope_failed(&mut self, code: &str) {
+        self.refused = is_of_role(code);
+        self.failure = Some(code.into());
     }
 
     /// For a flush whose first message has come.
-    pub(super) fn flush(&self) -> Flush {
-        let mut now = self.now();
-        let before = match &now.before {
-            Before::Begin(..) => std::mem::take(&mut now.before),
+    pub(super) fn flush(&mut self) -> Flush {
+        let before = match &self.before {
+            Before::Begin(..) => std::mem::take(&mut self.before),
             other => other.clone(),
         };
-        Flush { before, tenant: now.tenant, apps: now.apps }
+        Flush { before, tenant: self.tenant, apps: self.apps }
     }
 }

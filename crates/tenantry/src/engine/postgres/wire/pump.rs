@@ -2,24 +2,105 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
-use super::session::Session;
+use super::{server::Stream, session::Session};
 
 /// How much is read at once, and how much may wait for a side that does not take it.
 const PIECE: usize = 16 * 1024;
 
-/// Ends when either side has gone.
 pub(super) struct Pump<D, S> {
-    session: Session,
+    pub(super) session: Session,
+    /// Until either has gone.
+    sides: Option<Sides<D, S>>,
+}
+
+impl<D: Stream, S: Stream> Pump<D, S> {
+    pub(super) fn new(session: Session, driver: D, server: S) -> Self {
+        let piece = vec![0; PIECE].into_boxed_slice();
+        Self { session, sides: Some(Sides { driver: Side::new(driver), server: Side::new(server), piece }) }
+    }
+
+    /// Moves what can be moved. The context is woken when the server can take or give more; of the driver it is known by
+    /// whoever polls that.
+    pub(super) fn turn(&mut self, context: &mut Context<'_>) {
+        self.try_to(|sides, session| sides.turn(session, context));
+    }
+
+    /// Takes what has come from the server, and no more.
+    pub(super) fn listen(&mut self, context: &mut Context<'_>) {
+        self.try_to(|sides, session| match sides.hear_server(session, context)? {
+            Poll::Ready(0) => Ok(ControlFlow::Break(())),
+            _ => Ok(ControlFlow::Continue(())),
+        });
+    }
+
+    fn try_to(&mut self, act: impl FnOnce(&mut Sides<D, S>, &mut Session) -> io::Result<ControlFlow<()>>) {
+        let Some(sides) = &mut self.sides else { return };
+        match act(sides, &mut self.session) {
+            Ok(ControlFlow::Continue(())) => return,
+            Ok(ControlFlow::Break(())) => {}
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "a wire has ended"),
+        }
+        self.session.orders.lose();
+        // Both sides hear of it.
+        self.sides = None;
+    }
+}
+
+struct Sides<D, S> {
     driver: Side<D>,
     server: Side<S>,
     piece: Box<[u8]>,
+}
+
+impl<D: Stream, S: Stream> Sides<D, S> {
+    /// `Break`: a side has gone.
+    fn turn(&mut self, session: &mut Session, context: &mut Context<'_>) -> io::Result<ControlFlow<()>> {
+        // Nothing comes from the driver while this runs: once it had nothing more, it is not asked again.
+        let mut has_more = true;
+        loop {
+            let mut moved = false;
+            let full = [self.server.is_full(), self.driver.is_full()];
+            if has_more && session.listens() && !self.server.is_full() {
+                let count = self.driver.read(&mut self.piece, context)?;
+                if count == Poll::Ready(0) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                moved |= count.is_ready();
+                has_more = count == Poll::Ready(PIECE);
+            }
+            session.driver(&mut self.driver.came, &mut self.server.goes)?;
+            self.server.write(context)?;
+            let count = self.hear_server(session, context)?;
+            if count == Poll::Ready(0) {
+                return Ok(ControlFlow::Break(()));
+            }
+            moved |= count.is_ready();
+            // Nobody wakes this for a side that was not read because the other one did not take any more.
+            moved |= full != [self.server.is_full(), self.driver.is_full()];
+            // A session that has just begun to listen again may go on with what had come before.
+            moved |= session.listens() && session.is_behind(&self.driver.came);
+            if !moved {
+                return Ok(ControlFlow::Continue(()));
+            }
+        }
+    }
+
+    /// How much has come from the server. 0: it has gone.
+    fn hear_server(&mut self, session: &mut Session, context: &mut Context<'_>) -> io::Result<Poll<usize>> {
+        let count = if self.driver.is_full() { Poll::Pending } else { self.server.read(&mut self.piece, context)? };
+        // What it has said before it went is still of use.
+        session.server(&mut self.server.came, &mut self.driver.goes)?;
+        self.driver.write(context)?;
+        Ok(count)
+    }
 }
 
 struct Side<T> {
@@ -29,7 +110,7 @@ struct Side<T> {
     unflushed: bool,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Side<T> {
+impl<T: Stream> Side<T> {
     fn new(socket: T) -> Self {
         Self { socket, came: BytesMut::with_capacity(PIECE), goes: BytesMut::with_capacity(PIECE), unflushed: false }
     }
@@ -39,13 +120,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Side<T> {
         self.goes.len() >= PIECE
     }
 
-    /// Reads what is there. `Ready(false)`: nobody is at the other end any more.
-    fn read(&mut self, piece: &mut [u8], context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Reads what is there. 0: nobody is at the other end any more.
+    fn read(&mut self, piece: &mut [u8], context: &mut Context<'_>) -> io::Result<Poll<usize>> {
         let mut piece = ReadBuf::new(piece);
         // Not by readiness: that would ask the system once more after each read that took all there was.
-        std::task::ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece))?;
+        let read = Pin::new(&mut self.socket).poll_read(context, &mut piece)?;
         self.came.extend_from_slice(piece.filled());
-        Poll::Ready(Ok(!piece.filled().is_empty()))
+        Ok(read.map(|()| piece.filled().len()))
     }
 
     /// Writes as much as the other end takes.
@@ -64,68 +145,5 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Side<T> {
             self.unflushed = false;
         }
         Ok(())
-    }
-}
-
-impl<D, S> Pump<D, S>
-where
-    D: AsyncRead + AsyncWrite + Unpin,
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    pub(super) fn new(session: Session, driver: D, server: S) -> Self {
-        Self { session, driver: Side::new(driver), server: Side::new(server), piece: vec![0; PIECE].into_boxed_slice() }
-    }
-
-    /// `Ready`: a side has gone.
-    fn turn(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
-        loop {
-            let mut moved = false;
-            let full = [self.server.is_full(), self.driver.is_full()];
-            if self.session.listens() && !self.server.is_full() {
-                match self.driver.read(&mut self.piece, context)? {
-                    Poll::Ready(true) => moved = true,
-                    Poll::Ready(false) => return Ok(Poll::Ready(())),
-                    Poll::Pending => {}
-                }
-            }
-            self.session.driver(&mut self.driver.came, &mut self.server.goes)?;
-            self.server.write(context)?;
-            if !self.driver.is_full() {
-                match self.server.read(&mut self.piece, context)? {
-                    Poll::Ready(true) => moved = true,
-                    Poll::Ready(false) => {
-                        // What it has said before it went is still of use.
-                        self.driver.write(context)?;
-                        return Ok(Poll::Ready(()));
-                    }
-                    Poll::Pending => {}
-                }
-            }
-            self.session.server(&mut self.server.came, &mut self.driver.goes)?;
-            self.driver.write(context)?;
-            // Nobody wakes this for a side that was not read because the other one did not take any more.
-            moved |= full != [self.server.is_full(), self.driver.is_full()];
-            // A session that has just begun to listen again may go on with what had come before.
-            moved |= self.session.listens() && self.session.is_behind(&self.driver.came);
-            if !moved {
-                return Ok(Poll::Pending);
-            }
-        }
-    }
-}
-
-impl<D, S> Future for Pump<D, S>
-where
-    D: AsyncRead + AsyncWrite + Unpin,
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.turn(context) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-            Err(error) => Poll::Ready(Err(error)),
-        }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{Certificates, Result};
 
-/// A connection to a server.
+/// A connection to a driver or a server.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

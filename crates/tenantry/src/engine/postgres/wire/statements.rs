@@ -43,15 +43,13 @@ struct Text {
 }
 
 impl Text {
-    /// The shape is the answer to a describe: the types of the parameters, and that there are columns, or none.
-    fn needs(&self) -> Needs {
-        let types = frames::text(&self.parse).map(|(_, types)| types);
-        let (parameters, columns) = match self.shape.split_first() {
-            Some((b't', rest)) if rest.len() >= 2 => rest.split_at(rest.len() - 1),
-            _ => return Needs::Shape,
-        };
-        let are_told = types == Some(parameters) && parameters[2..].chunks(4).all(|one| one != [0; 4]);
-        if are_told && columns == [b'n'] { Needs::Nothing } else { Needs::Shape }
+    /// Whether it gives no columns, and the driver told the types of all its parameters: for another tenant the server
+    /// takes it with these, or it fails.
+    fn is_told(&self) -> bool {
+        let Some((_, types)) = frames::text(&self.parse) else { return false };
+        let are_known = types.get(2..).is_some_and(|types| types.chunks(4).all(|one| one != [0; 4]));
+        // The shape is the answer to a describe: the types of the parameters, and that there are columns, or none.
+        are_known && self.shape == [b"t", types, b"n"].concat()
     }
 }
 
@@ -60,21 +58,12 @@ struct Prepared {
     used: u64,
 }
 
-/// How much a statement that is prepared for one more tenant depends on its being what the driver takes it for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
-    /// It gives no columns, and the driver told the types of all its parameters: the server takes these, or it fails.
-    Nothing,
-    /// The driver takes it for what it was when it prepared it.
-    Shape,
-}
-
 /// What has to be done before a statement of the driver can be used.
 pub(super) enum Use {
     /// Nothing: this is its name.
     Ready(Arc<str>),
-    /// It has to be prepared for the tenant.
-    Prepare { key: Key, name: Arc<str>, parse: Bytes, needs: Needs },
+    /// It has to be prepared for the tenant. `is_told`: see [`Text::is_told`].
+    Prepare { key: Key, name: Arc<str>, parse: Bytes, is_told: bool },
     /// The driver has not prepared it.
     Unknown,
 }
@@ -112,8 +101,8 @@ impl Statements {
             prepared.used = self.ticks;
             return Use::Ready(Arc::clone(&prepared.name));
         }
-        match self.texts.get(&number).map(|text| (text.parse.clone(), text.needs())) {
-            Some((parse, needs)) => Use::Prepare { key, name: self.prepare(key), parse, needs },
+        match self.texts.get(&number).map(|text| (text.parse.clone(), text.is_told())) {
+            Some((parse, is_told)) => Use::Prepare { key, name: self.prepare(key), parse, is_told },
             None => Use::Unknown,
         }
     }

@@ -11,7 +11,6 @@ use proptest::prelude::*;
 use self::server::Server;
 use super::{
     frames::{self, HEAD},
-    orders::Orders,
     session::Session,
     start::Start,
 };
@@ -136,7 +135,6 @@ fn write(flush: &Flush, tenant: u8, out: &mut BytesMut) {
 
 /// A driver on a wire, with bytes cut at random on both sides.
 struct Link {
-    orders: Arc<Orders>,
     session: Session,
     server: Server,
     cuts: Vec<usize>,
@@ -149,9 +147,8 @@ struct Link {
 
 impl Link {
     fn new(isolation: Isolation, cuts: Vec<usize>) -> Self {
-        let orders = Arc::new(Orders::default());
         let start = Start::new("secret".into());
-        let mut session = Session::new(Arc::clone(&orders), start, isolation == Isolation::Schema);
+        let mut session = Session::new(start, isolation == Isolation::Schema);
         let (mut hello, mut server, mut driver) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
         let options = b"options\0-c tenantry.wire=secret\0\0";
         hello.put_u32(u32::try_from(8 + options.len()).expect("short"));
@@ -162,7 +159,6 @@ impl Link {
         session.server(&mut ready, &mut driver).expect("is ready");
         let empty = BytesMut::new;
         Self {
-            orders,
             session,
             server: Server::default(),
             cuts,
@@ -243,13 +239,13 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
         plain.always = Some(tenant_id(turn.tenant).to_string());
         let read_only = turn.flushes.len() % 2 == 0;
         match turn.how {
-            How::Each => link.orders.each_in(&scope, read_only),
+            How::Each => link.session.orders.each_in(&scope, read_only),
             How::Transaction => {
-                link.orders.begin_with_next(&scope, Begin::WRITE);
+                link.session.orders.begin_with_next(&scope, Begin::WRITE);
                 plain.in_transaction = true;
             }
         }
-        link.orders.words_of_app(true);
+        link.session.orders.words_of_app(true);
         for flush in &turn.flushes {
             let mut bytes = BytesMut::new();
             write(flush, turn.tenant, &mut bytes);
@@ -287,8 +283,8 @@ fn check(isolation: Isolation, turns: &[Turn], cuts: Vec<usize>) {
             assert_eq!(texts(&link.server.ran[before..]), texts(&plain.ran[plain_before..]), "{flush:?} of {turn:?}");
         }
         if matches!(turn.how, How::Transaction) {
-            if !link.orders.end() {
-                link.orders.words_of_app(false);
+            if !link.session.orders.end() {
+                link.session.orders.words_of_app(false);
                 let mut bytes = BytesMut::new();
                 postgres_protocol::message::frontend::query("ROLLBACK", &mut bytes).expect("writes");
                 link.speak(&bytes);
@@ -374,13 +370,13 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 /// A statement of one tenant's that is used for the first time by another one, in a flush with others.
 fn prepared_for_another(texts: &[Text]) -> Link {
     let mut link = Link::new(Isolation::Schema, vec![7]);
-    link.orders.each_in(&scope_of(0, Isolation::Schema), false);
+    link.session.orders.each_in(&scope_of(0, Isolation::Schema), false);
     for (name, text) in (0..).zip(texts) {
         let mut bytes = BytesMut::new();
         write(&Flush::Prepare { name, text: *text }, 0, &mut bytes);
         link.speak(&bytes);
     }
-    link.orders.each_in(&scope_of(ODD, Isolation::Schema), false);
+    link.session.orders.each_in(&scope_of(ODD, Isolation::Schema), false);
     link
 }
 
@@ -417,7 +413,7 @@ fn a_write_whose_statement_is_closed_behind_it_has_run_once() {
 #[test]
 fn a_read_that_is_stale_is_told_so_when_it_has_ended() {
     let mut link = prepared_for_another(&[Text::Differs]);
-    link.orders.each_in(&scope_of(ODD, Isolation::Schema), true);
+    link.session.orders.each_in(&scope_of(ODD, Isolation::Schema), true);
     let mut flush = BytesMut::new();
     run_without_sync(0, &mut flush);
     // Its answers, but for the end.

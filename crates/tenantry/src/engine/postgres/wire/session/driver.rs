@@ -5,13 +5,13 @@ use std::{io, sync::Arc};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use postgres_protocol::{IsNull, message::frontend};
 
-use super::{Expect, For, Prepared, Session, cut_short};
+use super::{Expect, For, HowPrepared, Session, cut_short};
 use crate::engine::postgres::{
     text,
     wire::{
         frames::{self, HEAD, Head, broken},
         orders::{Before, Flush},
-        statements::{Needs, Statements, Use},
+        statements::{Statements, Use},
     },
 };
 
@@ -121,8 +121,10 @@ impl Session {
             Before::Begin(scope, begin) => {
                 let parsed = self.own.begin(scope, *begin, server)?;
                 self.expect_own(For::Begin, parsed);
-                let parsed = self.own.enter(scope, false, server)?;
-                self.expect_own(For::Begin, parsed);
+                if !scope.is_own() {
+                    let parsed = self.own.enter(scope, false, server)?;
+                    self.expect_own(For::Begin, parsed);
+                }
             }
         }
         self.flush = Some(flush);
@@ -233,20 +235,20 @@ impl Session {
         let Some(statements) = self.statements.as_mut().filter(|_| !name.is_empty()) else {
             return Ok(Bound::As(None));
         };
-        let (key, own, parse, needs) = match statements.use_of(tenant, name) {
+        let (key, own, parse, is_told) = match statements.use_of(tenant, name) {
             Use::Ready(own) => return Ok(Bound::As(Some(own))),
             Use::Unknown => return Ok(Bound::As(Some(UNKNOWN.into()))),
-            Use::Prepare { key, name, parse, needs } => (key, name, parse, needs),
+            Use::Prepare { key, name, parse, is_told } => (key, name, parse, is_told),
         };
         write_parse(server, &own, &parse);
         frontend::describe(b'S', &own, server)?;
         let prepared = match self.flush.as_ref().map(|flush| &flush.before) {
-            Some(Before::Scope(_, true)) => Prepared::WithRead,
-            Some(Before::Scope(_, false)) if needs == Needs::Nothing => Prepared::WithWrite,
-            _ => Prepared::Before,
+            Some(Before::Scope(_, true)) => HowPrepared::WithRead,
+            Some(Before::Scope(_, false)) if is_told => HowPrepared::WithWrite,
+            _ => HowPrepared::Before,
         };
         self.expected.extend([Expect::Parse(For::Own, Some(key)), Expect::DescribeOwn(key, prepared)]);
-        if prepared != Prepared::Before {
+        if prepared != HowPrepared::Before {
             return Ok(Bound::As(Some(own)));
         }
         frontend::sync(server);

@@ -1,6 +1,6 @@
 //! [`Session`]: what goes through a wire, message by message. It does no input and output of its own.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{collections::VecDeque, io};
 
 use bytes::BytesMut;
 
@@ -17,7 +17,7 @@ mod server;
 
 /// One connection: a driver on one side, a server on the other.
 pub(super) struct Session {
-    orders: Arc<Orders>,
+    pub(super) orders: Orders,
     start: Option<Start>,
     own: Own,
     /// Where tenants have tables of their own: their statements.
@@ -59,7 +59,7 @@ enum For {
 
 /// How a tenant's own of a statement was prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Prepared {
+enum HowPrepared {
     /// Nothing else goes to the server before its answer has come.
     Before,
     /// Along with its use, which does no harm whatever it turns out to be: it only reads.
@@ -75,7 +75,7 @@ enum Expect {
     Bind(For),
     Describe(Option<Key>),
     /// A tenant's own of the driver's statement.
-    DescribeOwn(Key, Prepared),
+    DescribeOwn(Key, HowPrepared),
     /// The columns of a text of the simple protocol that goes as a statement; one without any has no such message there.
     Columns,
     Execute(For),
@@ -103,9 +103,9 @@ impl Expect {
 
 impl Session {
     /// `start` is the secret that the driver has to know. `own_tables`: each tenant has tables of its own.
-    pub(super) fn new(orders: Arc<Orders>, start: Start, own_tables: bool) -> Self {
+    pub(super) fn new(start: Start, own_tables: bool) -> Self {
         Self {
-            orders,
+            orders: Orders::default(),
             start: Some(start),
             own: Own::default(),
             statements: own_tables.then(Statements::default),

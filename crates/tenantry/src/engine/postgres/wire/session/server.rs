@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Expect, For, Prepared, Session, cut_short};
+use super::{Expect, For, HowPrepared, Session, cut_short};
 use crate::engine::postgres::wire::{
     frames::{self, HEAD, Head, broken},
     own,
@@ -173,14 +173,14 @@ impl Session {
     }
 
     /// Whether a tenant's own of a statement is what the driver takes it for. If not, it has to prepare anew.
-    fn compare(&mut self, key: Key, prepared: Prepared, kind: u8, message: &[u8]) -> io::Result<()> {
+    fn compare(&mut self, key: Key, prepared: HowPrepared, kind: u8, message: &[u8]) -> io::Result<()> {
         self.sketch(kind, message)?;
         if kind == b't' {
             return Ok(());
         }
         let shape = self.shape.split();
         let Some(statements) = &mut self.statements else { return Err(out_of_turn()) };
-        if prepared == Prepared::WithWrite {
+        if prepared == HowPrepared::WithWrite {
             // Of its parameters the server knows what the driver has told.
             let gives_columns = "a statement that gives columns for one tenant and none for another";
             return if kind == b'n' { Ok(()) } else { Err(broken(gives_columns)) };
@@ -193,9 +193,9 @@ impl Session {
         let mut answer = BytesMut::new();
         frames::error(&mut answer, code, routine, text);
         match prepared {
-            Prepared::Before => self.refused = Some(answer),
+            HowPrepared::Before => self.refused = Some(answer),
             // It runs already, for reading only, and nobody hears of it.
-            _ => self.muted = Some(answer),
+            HowPrepared::WithRead | HowPrepared::WithWrite => self.muted = Some(answer),
         }
         Ok(())
     }
