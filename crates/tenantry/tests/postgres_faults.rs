@@ -25,6 +25,7 @@ use tokio::{
 
 on_every_postgres! {
     a_server_that_crashes_under_load_is_back_within_five_seconds,
+    no_statement_goes_to_a_connection_whose_server_has_crashed,
     killed_connections_lose_nothing_that_was_acknowledged,
     a_login_that_drifted_is_refused_with_the_reason,
 }
@@ -142,6 +143,23 @@ async fn a_server_that_crashes_under_load_is_back_within_five_seconds(kind: Kind
         assert!(back < Duration::from_secs(5), "{back:?}");
     }
     load.end().await;
+}
+
+/// A server that crashes says so in a notice, and not in an error, before it goes.
+async fn no_statement_goes_to_a_connection_whose_server_has_crashed(kind: Kind) {
+    let server = Arc::new(Postgres::private(&[]).unwrap());
+    let database = server.database().unwrap();
+    let place = Installation::at(kind, Some(database), limits(2, 2), TENANT, |server| server).await;
+    let acme = place.tenant("acme").await;
+    for round in 0..3 {
+        // Two, at rest.
+        let insert = || run(&acme, "INSERT INTO users (username) SELECT gen_random_uuid()::text");
+        futures_util::future::try_join(insert(), insert()).await.unwrap();
+        let restarting = Arc::clone(&server);
+        tokio::task::spawn_blocking(move || restarting.restart_immediately().unwrap()).await.unwrap();
+        run(&acme, "INSERT INTO users (username) SELECT gen_random_uuid()::text").await.unwrap();
+        assert_eq!(number(&acme, "SELECT count(*) FROM users").await.unwrap(), 3 * (round + 1));
+    }
 }
 
 /// Of the catalog only: tenants' rows are on another server.

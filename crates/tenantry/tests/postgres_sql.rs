@@ -221,14 +221,23 @@ async fn a_value_that_a_function_refuses_is_no_fault_of_the_scope(kind: Kind) {
 async fn a_text_is_described_or_refused_with_what_to_do_instead(kind: Kind) {
     let place = with_files(kind, &[]).await;
     let acme = place.tenant("acme").await;
-    let text = sqlx::SqlSafeStr::into_sql_str("SELECT username FROM users");
-    match sqlx::Executor::describe(acme.postgres().unwrap(), text).await {
+    let text = || sqlx::SqlSafeStr::into_sql_str("SELECT username FROM users");
+    let is_described_or_refused = |outcome: Result<sqlx::Describe<sqlx::Postgres>, sqlx::Error>| match outcome {
         Ok(described) => assert_eq!(sqlx::Column::name(&described.columns[0]), "username"),
         Err(error) => {
             let error = Error::from(error);
             assert!(error.is_unsupported() && kind != Kind::PostgresDatabase, "{error:?}");
             assert!(error.help_text().unwrap().contains("wire = false"), "{error:?}");
         }
+    };
+    is_described_or_refused(sqlx::Executor::describe(acme.postgres().unwrap(), text()).await);
+    // Also behind a transaction's first statement, and before it.
+    for first in [None, Some("SELECT 1")] {
+        let mut tx = acme.begin().await.unwrap();
+        if let Some(first) = first {
+            sqlx::query(first).execute(tx.postgres().unwrap()).await.unwrap();
+        }
+        is_described_or_refused(sqlx::Executor::describe(tx.postgres().unwrap(), text()).await);
     }
     assert!(users(&acme).await.is_empty(), "the connection is of use as before");
 }

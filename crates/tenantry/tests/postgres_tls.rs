@@ -51,6 +51,25 @@ async fn every_connection_to_postgres_verifies_the_server_to_the_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_own_database_is_reached_by_the_administrators_way_with_its_certificates() {
+    let (server, admin) = server(LOCALHOST);
+    server.sql("app", "CREATE ROLE app LOGIN NOINHERIT PASSWORD 'app-password'").unwrap();
+    // The app's way trusts whoever answers, as to a pooler on the same machine.
+    let address = admin.split_once('?').unwrap().0.split_once('@').unwrap().1;
+    let app = format!("postgres://app:app-password@{address}");
+    let dir = tempfile::tempdir().unwrap();
+    let tenancy = installation(&dir, None).await.unwrap();
+    tenancy.server_add(NewServer::new("main", &admin).app_url(app)).await.unwrap();
+    for kind in [Kind::PostgresRow, Kind::PostgresDatabase] {
+        let key = format!("{}-tenant", kind.isolation());
+        tenancy.tenant_create(NewTenant::new(&key).unwrap().isolation(kind.isolation())).await.unwrap();
+        let db = tenancy.tenant(&key).await.unwrap();
+        user_add(&db, "ann").await;
+        assert_eq!(users(&db).await, ["ann"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_server_of_another_name_or_another_authority_is_refused() {
     let (_named, wrong_name) = server(&["db.example.test"]);
     let (_other, other) = server(LOCALHOST);

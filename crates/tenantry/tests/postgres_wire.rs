@@ -14,7 +14,7 @@ use sqlx::Row;
 use support::{Installation, Kind, TENANT, limits, number, run, run_raw, texts, user_add, users};
 use tenantry::{Error, TenantDb};
 
-const KINDS: [Kind; 2] = [Kind::PostgresRow, Kind::PostgresSchema];
+const KINDS: [Kind; 3] = [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_sends_one_byte_at_a_time_is_understood() {

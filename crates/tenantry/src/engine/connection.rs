@@ -11,6 +11,12 @@ pub(crate) enum Connection {
     Postgres(Box<postgres::PgLink>),
 }
 
+/// Whether an error with this SQLSTATE is the last that a server says on a connection: a broken one, a server that goes or
+/// does not come up, a transaction that was idle or open for too long.
+pub(crate) fn ends_the_connection(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P") || matches!(code, "25P03" | "25P04")
+}
+
 /// Stops what a connection is doing, from outside of it.
 #[derive(Clone, Debug)]
 pub(crate) enum Stopper {

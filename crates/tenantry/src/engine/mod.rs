@@ -18,7 +18,7 @@ mod script;
 mod sql_text;
 pub(crate) mod sqlite;
 
-pub(crate) use connection::{Begin, Connection, Level, Scope};
+pub(crate) use connection::{Begin, Connection, Level, Scope, ends_the_connection};
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
 pub(crate) use place::{Place, Placement, Target};
 pub(crate) use script::{Applied, Ledger, Script, ScriptKind};

@@ -6,7 +6,9 @@ use sqlx_core::describe::Describe;
 
 use super::{Db, Tx, subject::Subject, tx::Turn};
 use crate::{
-    engine::{Again, Connection, Done, Driver, Item, Leave, On, Row, SqlText, SqlxResult, Statement},
+    engine::{
+        Again, Connection, Done, Driver, Item, Leave, On, Row, SqlText, SqlxResult, Statement, ends_the_connection,
+    },
     error::{Error, ErrorKind, Result},
     pool::Lease,
 };
@@ -41,7 +43,7 @@ fn at_rest(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
             // It has ended the connection with it.
-            !error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+            !error.code().is_some_and(|code| ends_the_connection(&code))
         }
         _ => false,
     }

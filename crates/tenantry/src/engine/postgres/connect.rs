@@ -40,7 +40,8 @@ pub(super) struct Door {
     pub(super) pooler: bool,
     /// Whether statements go through a wire where they can.
     pub(super) wire: bool,
-    pub(super) certificates: Certificates,
+    /// Of the app's way, and of the administrator's.
+    pub(super) certificates: [Certificates; 2],
     pub(super) statement_timeout: Duration,
     /// Held by whoever makes the template of new databases.
     pub(super) template: tokio::sync::Mutex<()>,
@@ -55,7 +56,7 @@ impl Door {
         let (mut connection, mut wire) = match can.then(wire::LocalSocket::open).flatten() {
             Some(local) => {
                 let own_tables = matches!(place, Place::Schemas(_));
-                let opened = wire::connect(options, &self.certificates, own_tables, local).await;
+                let opened = patiently(wire::connect(options, self.certificates(place), own_tables, local)).await;
                 let (connection, wire) = opened.map_err(|e| cannot_open(place, e))?;
                 (connection, Some(wire))
             }
@@ -70,6 +71,11 @@ impl Door {
         })
         .await?;
         Ok(PgLink::new(connection, Arc::clone(&self.control), wire, (!pooled).then_some(pid)))
+    }
+
+    const fn certificates(&self, place: &Place) -> &Certificates {
+        let [app, direct] = &self.certificates;
+        if matches!(place, Place::Tenant(_)) { direct } else { app }
     }
 
     /// Whether transactions at this place may meet another process of the server each.
@@ -155,8 +161,12 @@ impl Door {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn in_time(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    patiently(options.connect()).await
+}
+
+async fn patiently<T>(opening: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {PATIENCE:?}"));
-    tokio::time::timeout(PATIENCE, options.connect()).await.map_err(late)?
+    tokio::time::timeout(PATIENCE, opening).await.map_err(late)?
 }
 
 fn cannot_open(place: &Place, cause: sqlx::Error) -> Error {

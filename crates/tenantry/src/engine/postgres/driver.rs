@@ -100,9 +100,6 @@ impl Driver for PgDriver {
         async move {
             let scope = scope_of(scope)?;
             if text.reads_only {
-                if scope.is_own() {
-                    return Ok(Leave::AsItIs);
-                }
                 if link.enter_each(scope, true).await? {
                     return Ok(Leave::AsItIs);
                 }
@@ -112,7 +109,7 @@ impl Driver for PgDriver {
             // At a place of the tenant's own the server's own transaction around a statement will do, unless the rows
             // are handed out while it runs: then it must be possible to take it back.
             let in_one = !text.leaves_state && !streaming;
-            if in_one && (scope.is_own() || link.enter_each(scope, false).await?) {
+            if in_one && link.enter_each(scope, false).await? {
                 return Ok(Leave::AsItIs);
             }
             link.enter(scope, Begin::WRITE).await?;

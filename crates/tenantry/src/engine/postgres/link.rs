@@ -202,9 +202,13 @@ impl PgLink {
         self.enter_by(scope, words).await
     }
 
-    /// Makes each statement from now on a transaction in that scope. `false`: there is no wire that could.
+    /// Makes each statement from now on a transaction in that scope, which at a place of the tenant's own it is by itself.
+    /// `false`: there is no wire that could.
     pub(super) async fn enter_each(&mut self, scope: &Arc<PgScope>, read_only: bool) -> Result<bool, sqlx::Error> {
         self.require_rest()?;
+        if scope.is_own() {
+            return Ok(true);
+        }
         if self.wire.is_some() && self.meet(scope).await? {
             self.met = scope.schema_of.map(|tenant| (tenant, now()));
         }

@@ -111,7 +111,7 @@ impl PostgresEngine {
             control: Arc::clone(&control),
             pooler: spec.pooler,
             wire: spec.wire,
-            certificates: url::certificates_of(spec.app_url.unwrap_or(spec.admin_url)),
+            certificates: [spec.app_url.unwrap_or(spec.admin_url), spec.admin_url].map(url::certificates_of),
             statement_timeout: spec.statement_timeout,
             template: tokio::sync::Mutex::default(),
         };

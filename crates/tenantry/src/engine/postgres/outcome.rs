@@ -1,7 +1,10 @@
 //! How a statement has ended: whether the server is done with it, and what its error says of the scope and the connection.
 
 use super::wire::Wire;
-use crate::error::{Error, ErrorKind};
+use crate::{
+    engine::ends_the_connection,
+    error::{Error, ErrorKind},
+};
 
 /// How the statement that enters a scope fails if its schema does not come first.
 const DIVISION_BY_ZERO: &str = "22012";
@@ -53,9 +56,7 @@ pub(super) fn at_rest<T>(result: &Result<T, sqlx::Error>) -> bool {
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-        }
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| ends_the_connection(&code)),
         _ => false,
     }
 }

@@ -70,11 +70,10 @@ impl<T> Stream for Heard<'_, T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = ready!(self.items.poll_next_unpin(context));
-        let item = item.map(|item| item.map_err(|error| explain(self.items.wire.as_deref_mut(), error)));
         match &item {
             Some(item) => self.failed |= !at_rest(item),
             None => *self.busy = self.failed,
         }
-        Poll::Ready(item)
+        Poll::Ready(item.map(|item| item.map_err(|error| explain(self.items.wire.as_deref_mut(), error))))
     }
 }

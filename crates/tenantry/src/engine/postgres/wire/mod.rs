@@ -27,7 +27,10 @@ use std::{
 };
 
 use futures_util::{Stream as Items, StreamExt as _, stream::BoxStream};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{
+    ConnectOptions as _,
+    postgres::{PgConnectOptions, PgConnection, PgSslMode},
+};
 
 pub(in crate::engine::postgres) use self::{local::LocalSocket, orders::Orders};
 
@@ -38,7 +41,7 @@ use self::{
     session::Session,
     start::{SECRET, Start},
 };
-use super::{connect::in_time, scram::new_password};
+use super::scram::new_password;
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -64,8 +67,14 @@ impl Wire {
 
     /// Whether the server has gone, or said that it goes; looks what has come since somebody waited last.
     pub(in crate::engine::postgres) fn is_lost(&mut self) -> bool {
-        self.0.listen(&mut Context::from_waker(Waker::noop()));
-        self.orders().is_lost()
+        // However much this task has done in one go: a look is no work that others would wait for.
+        let look = tokio::task::unconstrained(poll_fn(|context| {
+            self.0.listen(context);
+            Poll::Ready(())
+        }));
+        let looked = pin!(look).poll(&mut Context::from_waker(Waker::noop()));
+        debug_assert!(looked.is_ready(), "a look waits for nothing");
+        self.0.is_lost()
     }
 
     /// What the driver has said last, and did not wait for, goes to the server.
@@ -88,7 +97,7 @@ pub(in crate::engine::postgres) async fn connect(
     let server = server::connect(&options, certificates).await?;
     let secret = new_password().map_err(sqlx::Error::from)?;
     let way = options.socket(local.dir()).port(PORT).ssl_mode(PgSslMode::Disable).options([(SECRET, secret.as_str())]);
-    let mut opening = pin!(in_time(&way));
+    let mut opening = pin!(way.connect());
     let driver = tokio::select! {
         driver = local.driver() => driver?,
         // It waits for an answer to its first words, which nobody can have given.

@@ -15,6 +15,8 @@ use crate::{
 pub(in crate::engine::postgres) struct Orders {
     before: Before,
     tenant: Option<TenantId>,
+    /// The words are in a scope, or their statements have other names at the server.
+    scoped: bool,
     /// The words are an app's, not the engine's.
     apps: bool,
     /// How the scope of the last flush failed, if it did and nobody has asked yet.
@@ -49,6 +51,7 @@ impl Orders {
     /// Each flush from now on is a transaction in this scope.
     pub(in crate::engine::postgres) fn each_in(&mut self, scope: &Arc<PgScope>, read_only: bool) {
         self.before = Before::Scope(Arc::clone(scope), read_only);
+        self.scoped = true;
         self.tenant = scope.schema_of;
         self.failure = None;
         self.refused = false;
@@ -58,6 +61,7 @@ impl Orders {
     /// The next flush begins a transaction in this scope.
     pub(in crate::engine::postgres) fn begin_with_next(&mut self, scope: &Arc<PgScope>, begin: Begin) {
         self.before = Before::Begin(Arc::clone(scope), begin);
+        self.scoped = !scope.is_own();
         self.tenant = scope.schema_of;
         self.failure = None;
     }
@@ -65,12 +69,14 @@ impl Orders {
     /// A transaction of that tenant was begun by the engine's own words.
     pub(in crate::engine::postgres) fn has_begun(&mut self, scope: &PgScope) {
         self.before = Before::Nothing;
+        self.scoped = !scope.is_own();
         self.tenant = scope.schema_of;
         self.failure = None;
     }
 
     /// What comes next is in no scope. `true`: a transaction was ordered, and nothing of it was sent.
     pub(in crate::engine::postgres) fn end(&mut self) -> bool {
+        self.scoped = false;
         self.tenant = None;
         self.failure = None;
         matches!(std::mem::take(&mut self.before), Before::Begin(..))
@@ -82,12 +88,8 @@ impl Orders {
     }
 
     /// Whether what comes next is in a scope, or its statements have other names at the server.
-    pub(in crate::engine::postgres) fn are_around(&self) -> bool {
-        match &self.before {
-            Before::Nothing => self.tenant.is_some(),
-            Before::Scope(..) => true,
-            Before::Begin(scope, _) => !scope.is_own(),
-        }
+    pub(in crate::engine::postgres) const fn are_around(&self) -> bool {
+        self.scoped
     }
 
     /// Whose the words are that come next.

@@ -33,24 +33,32 @@ impl<D: Stream, S: Stream> Pump<D, S> {
         self.try_to(|sides, session| sides.turn(session, context));
     }
 
-    /// Takes what has come from the server, and no more.
+    /// Takes what has come from the server, to its end if that has come, and nothing of the driver's.
     pub(super) fn listen(&mut self, context: &mut Context<'_>) {
-        self.try_to(|sides, session| match sides.hear_server(session, context)? {
-            Poll::Ready(0) => Ok(ControlFlow::Break(())),
-            _ => Ok(ControlFlow::Continue(())),
+        self.try_to(|sides, session| {
+            loop {
+                match sides.hear_server(session, context)? {
+                    Poll::Ready(0) => return Ok(ControlFlow::Break(())),
+                    Poll::Ready(_) => {}
+                    Poll::Pending => return Ok(ControlFlow::Continue(())),
+                }
+            }
         });
     }
 
+    /// Whether a side has gone, or the server has said that it goes.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.sides.is_none() || self.session.orders.is_lost()
+    }
+
     fn try_to(&mut self, act: impl FnOnce(&mut Sides<D, S>, &mut Session) -> io::Result<ControlFlow<()>>) {
-        let Some(sides) = &mut self.sides else { return };
-        match act(sides, &mut self.session) {
-            Ok(ControlFlow::Continue(())) => return,
+        // Taken out: after a panic nobody knows how far the session has come, and both sides hear that it is over.
+        let Some(mut sides) = self.sides.take() else { return };
+        match act(&mut sides, &mut self.session) {
+            Ok(ControlFlow::Continue(())) => self.sides = Some(sides),
             Ok(ControlFlow::Break(())) => {}
             Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "a wire has ended"),
         }
-        self.session.orders.lose();
-        // Both sides hear of it.
-        self.sides = None;
     }
 }
 
