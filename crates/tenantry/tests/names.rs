@@ -180,11 +180,10 @@ async fn keys_that_differ_in_their_last_byte_or_look_alike_are_two_tenants() {
     }
     let mut files = place.tenant_files();
     files.retain(|f| f.extension().is_some_and(|e| e == "db"));
-    assert_eq!(files.len(), physical.len());
-    for (id, key) in physical {
-        let named_by_id = files.iter().any(|f| f.to_string_lossy().contains(&id.as_uuid().as_simple().to_string()));
-        assert!(named_by_id && !files.iter().any(|f| f.to_string_lossy().ends_with(&format!("{key}.db"))));
-    }
+    // By the id alone: two keys that a file system takes for one are still two files.
+    let mut named_by_id: Vec<_> = physical.keys().map(|id| format!("t_{}.db", id.as_uuid().as_simple())).collect();
+    named_by_id.sort();
+    assert_eq!(files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect::<Vec<_>>(), named_by_id);
 }
 
 proptest! {
