@@ -29,8 +29,6 @@ async fn sqlite_the_budget_is_never_exceeded_and_the_longest_unused_goes_first()
     for n in 0..20 {
         tenants.push(place.tenant(&format!("t{n}")).await);
     }
-    // The feed closes idle connections of tenants that changed; it has heard of all of them after this.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
     for round in 0..3 {
         for (n, db) in tenants.iter().enumerate() {
             user_add(db, &format!("{round}-{n}")).await;
@@ -43,6 +41,18 @@ async fn sqlite_the_budget_is_never_exceeded_and_the_longest_unused_goes_first()
     for db in tenants.iter().skip(16) {
         assert_eq!(users(db).await.len(), 3);
     }
+    assert_eq!(stats(&place).opened, opened);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant() {
+    let place = limited(4, 4, 5.0).await;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    let opened = stats(&place).opened;
+    // The feed has told of its creation after this.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(users(&acme).await, ["ann"]);
     assert_eq!(stats(&place).opened, opened);
 }
 

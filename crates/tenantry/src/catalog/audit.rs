@@ -42,6 +42,15 @@ pub(super) struct Entry<'a> {
     pub(super) is_of_all: bool,
 }
 
+/// A tenant that is there from now on. A creation that failed is told under the same name.
+pub(super) const CREATE: &str = "tenant.create";
+
+/// A tenant that has just come to be was served by nobody before: what a connection knows of it is not out of date. Its
+/// first ones would be opened twice.
+fn outdated(action: &str, tenant: Option<TenantId>) -> Option<TenantId> {
+    tenant.filter(|_| action != CREATE)
+}
+
 /// Stands in the log of changes for every name.
 const OF_ALL: &str = "*";
 
@@ -65,7 +74,7 @@ pub(super) async fn record(tx: &CatalogTx, actor: &str, entry: Entry<'_>) -> Res
     audit::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
     tx.announce(Change {
         epoch: u64::try_from(epoch).unwrap_or(0),
-        tenant: entry.tenant,
+        outdates: outdated(entry.action, entry.tenant),
         names,
         is_of_all: entry.is_of_all,
     });
@@ -88,7 +97,7 @@ pub(super) async fn changes_since(connection: &DatabaseConnection, epoch: u64) -
 fn change_of(row: audit::Model) -> Change {
     Change {
         epoch: u64::try_from(row.epoch).unwrap_or(0),
-        tenant: row.tenant_id.and_then(|id| id.parse().ok()),
+        outdates: outdated(&row.action, row.tenant_id.and_then(|id| id.parse().ok())),
         names: row.names.split(' ').filter_map(Name::from_log).collect(),
         is_of_all: row.names.split(' ').any(|name| name == OF_ALL),
     }

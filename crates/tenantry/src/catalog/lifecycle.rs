@@ -203,7 +203,7 @@ impl Catalog {
                 let id = operation.tenant;
                 let mut row = tenant_row(tx, id).await?.into_active_model();
                 row.version = Set(version);
-                me.transition_in_tx(tx, row, Transition::Activate, "tenant.create").await
+                me.transition_in_tx(tx, row, Transition::Activate, audit::CREATE).await
             })
         })
         .await
@@ -229,7 +229,7 @@ impl Catalog {
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
                 journal::end(tx, &operation, "undone", Some(why.clone())).await?;
-                me.remove_in_tx(tx, operation.tenant, "tenant.create", "failed", why, false).await
+                me.remove_in_tx(tx, operation.tenant, audit::CREATE, "failed", why, false).await
             })
         })
         .await

@@ -44,7 +44,8 @@ pub(crate) const QUARANTINE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) epoch: u64,
-    pub(crate) tenant: Option<TenantId>,
+    /// Whose connections from before it are of no use any more.
+    pub(crate) outdates: Option<TenantId>,
     pub(crate) names: Vec<Name>,
     /// It may concern every name there is.
     pub(crate) is_of_all: bool,
@@ -86,7 +87,7 @@ impl Catalog {
         &self.0.freshness
     }
 
-    /// Reads what other processes changed since the last call.
+    /// Reads what was changed since the last call, by this process too.
     pub(crate) async fn changes_read(&self) -> Result<Vec<Change>> {
         self.0.store.check_in_place()?;
         let mut all = Vec::new();

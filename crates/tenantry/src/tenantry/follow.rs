@@ -29,7 +29,7 @@ impl Tenantry {
     async fn follow_once(&self) {
         match self.0.catalog.changes_read().await {
             Ok(changes) => {
-                for tenant in changes.iter().filter_map(|c| c.tenant) {
+                for tenant in changes.iter().filter_map(|c| c.outdates) {
                     for server in self.0.servers.all_open() {
                         server.pool.retire_tenant(tenant);
                     }
