@@ -5,6 +5,7 @@
 
 mod support;
 
+use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Postgres, postgres::PgTypeInfo};
 use support::{APP_PASSWORD, Installation, Kind, NewWay, SHARED, TENANT, limits, number, open, texts};
 use tenantry::{MigrateOptions, Migrations, TenantDb};
@@ -16,6 +17,7 @@ on_every_postgres! {
     a_type_that_comes_later_is_noticed_by_a_tenants_first_statement,
     a_write_that_is_not_kept_prepared_is_done_although_the_driver_looks_a_type_up_meanwhile,
     a_read_that_is_not_kept_prepared_is_answered_although_the_driver_looks_a_type_up_meanwhile,
+    a_transaction_of_statements_that_are_not_kept_prepared_goes_on_although_the_driver_looks_a_type_up_meanwhile,
 }
 
 /// What `#[derive(sqlx::Type)]` writes.
@@ -95,6 +97,22 @@ async fn a_read_that_is_not_kept_prepared_is_answered_although_the_driver_looks_
     assert_eq!(read.fetch_all(db.postgres().unwrap()).await.unwrap(), [Mood::Glad]);
 }
 
+async fn a_transaction_of_statements_that_are_not_kept_prepared_goes_on_although_the_driver_looks_a_type_up_meanwhile(
+    kind: Kind,
+) {
+    let (_place, db) = one_glad_person(kind).await;
+    let mut tx = db.begin().await.unwrap();
+    sqlx::query("INSERT INTO people (feels) VALUES ('sad')").execute(tx.postgres().unwrap()).await.unwrap();
+    let write = "UPDATE people SET feels = 'sad' WHERE id > $1 AND feels = 'glad' RETURNING feels";
+    let write = sqlx::query_scalar::<_, Mood>(write).bind(0_i64).persistent(false);
+    assert_eq!(write.fetch_all(tx.postgres().unwrap()).await.unwrap(), [Mood::Sad]);
+    // Its own fault is one to the end.
+    let inner = sqlx::query("SELECT feels / $1 FROM people").bind(0_i64).persistent(false);
+    assert!(inner.fetch_all(tx.postgres().unwrap()).await.is_err());
+    assert!(tx.commit().await.is_err());
+    assert_eq!(texts(&db, "SELECT feels::text FROM people").await.unwrap(), ["glad"]);
+}
+
 async fn three_tenants(place: &Installation) -> [TenantDb; 3] {
     [place.tenant("acme").await, place.tenant("globex").await, place.tenant("third").await]
 }
@@ -138,6 +156,7 @@ async fn behind_a_pooler(kind: Kind) {
     let place = Installation::by_another_way(kind, database, limits(4, 2), way).await;
     let tenants = three_tenants(&place).await;
     migrated(&place).await;
+    columns_are_read_in_transactions(&tenants).await;
     for db in &tenants {
         // Of its type the driver hears with the columns of the result, and looks for it in between.
         let read = sqlx::query_scalar::<_, Mood>("SELECT feels FROM people WHERE id > $1").bind(0_i64);
@@ -147,6 +166,20 @@ async fn behind_a_pooler(kind: Kind) {
     texts_of_enums_are_the_tenants_own(&place, &tenants).await;
     at_once(&tenants).await;
     drop(place);
+}
+
+/// Nothing tells the driver of the type before its first statement has come back.
+async fn columns_are_read_in_transactions(tenants: &[TenantDb; 3]) {
+    let read = || sqlx::query_scalar::<_, Mood>("SELECT feels FROM people WHERE id > $1").bind(0_i64);
+    let write =
+        || sqlx::query_scalar::<_, Mood>("UPDATE people SET feels = 'sad' WHERE id > $1 RETURNING feels").bind(0_i64);
+    for db in tenants.iter().cycle().take(9) {
+        let mut tx = db.begin().await.unwrap();
+        let streamed: Vec<_> = read().fetch(tx.postgres().unwrap()).try_collect().await.unwrap();
+        assert_eq!(streamed, read().fetch_all(tx.postgres().unwrap()).await.unwrap());
+        assert_eq!(write().fetch_all(tx.postgres().unwrap()).await.unwrap(), []);
+        tx.commit().await.unwrap();
+    }
 }
 
 /// Many clients: whose transaction comes next on the one connection of the server is chance.

@@ -88,10 +88,21 @@ pub(crate) trait Driver: Sized + Send + Sync + 'static {
         streaming: bool,
     ) -> BoxFuture<'l, SqlxResult<Leave>>;
 
-    /// What has to be done before a statement of that text, inside of its transaction.
-    fn before(link: &mut Self::Link, text: SqlText) -> BoxFuture<'_, SqlxResult<()>>;
+    /// What has to be done before a statement of a transaction. `true`: if it fails, [`Driver::is_undone`] may make it good
+    /// to run it again; if it does not, [`Driver::behind`] is called.
+    fn before<'l>(
+        link: &'l mut Self::Link,
+        statement: &Statement<Self::Database>,
+        text: SqlText,
+    ) -> BoxFuture<'l, SqlxResult<bool>>;
 
-    /// A copy of a one-shot statement for [`Driver::again`], where the engine may need it.
+    /// What has to be done behind a statement that went well, if [`Driver::before`] said so.
+    fn behind(link: &mut Self::Link, sql: SqlStr) -> BoxFuture<'_, SqlxResult<()>>;
+
+    /// Whether a statement of a transaction failed without having done anything, and that was undone: it is run again.
+    fn is_undone<'l>(link: &'l mut Self::Link, error: &sqlx::Error) -> BoxFuture<'l, SqlxResult<bool>>;
+
+    /// A copy of a statement for a second try, where the engine may need it.
     fn spare(statement: &Statement<Self::Database>) -> Option<Statement<Self::Database>>;
 
     /// Whether a statement failed because what was prepared for it does not fit the tables any more. `kept`: the driver has

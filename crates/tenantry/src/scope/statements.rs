@@ -270,16 +270,35 @@ impl<S: Subject> Tx<S> {
         };
         let link = link_of::<D>(turn.start(text)?)?;
         let kept = text.is_kept(statement.persistent);
-        let result = match D::before(link, text).await {
-            Ok(()) => run(link, statement, text).await,
-            Err(error) => Err(error),
-        };
+        let result = Self::step::<D, _>(link, statement, text, run).await;
         let is_stale = result.as_ref().err().is_some_and(|error| D::is_stale(link, error, kept));
         if is_stale {
             // Here it cannot be run again: the transaction has failed. The next one prepares anew.
             turn.reset_behind();
         }
         turn.over(result).await
+    }
+
+    /// A second try, if there is one, is part of the first.
+    async fn step<D: Driver, T>(
+        link: &mut D::Link,
+        statement: Statement<D::Database>,
+        text: SqlText,
+        run: impl Run<D, T>,
+    ) -> SqlxResult<T> {
+        if !D::before(link, &statement, text).await? {
+            return run(link, statement, text).await;
+        }
+        let (sql, spare) = (statement.sql.clone(), D::spare(&statement));
+        let mut result = run(link, statement, text).await;
+        if let (Err(error), Some(spare)) = (&result, spare)
+            && D::is_undone(link, error).await?
+        {
+            result = run(link, spare, text).await;
+        }
+        let value = result?;
+        D::behind(link, sql).await?;
+        Ok(value)
     }
 
     pub(crate) async fn fetch_all<D: Driver>(&self, statement: Statement<D::Database>) -> SqlxResult<Vec<Row<D>>> {
@@ -305,8 +324,10 @@ impl<S: Subject> Tx<S> {
             let (mut failure, kept) = (None, text.is_kept(statement.persistent));
             let is_stale = {
                 let link = link_of::<D>(turn.start(text)?)?;
-                D::before(link, text).await?;
-                let mut rows = D::stream(link, statement, text);
+                let mut rows = match D::before(link, &statement, text).await? {
+                    true => tried::<D>(link, statement, text),
+                    false => D::stream(link, statement, text),
+                };
                 while let Some(item) = rows.next().await {
                     match item {
                         Ok(item) => yield item,
@@ -340,6 +361,36 @@ impl<S: Subject> Tx<S> {
     pub(crate) async fn describe<D: Driver>(&self, sql: SqlStr) -> SqlxResult<Describe<D::Database>> {
         self.next::<D, _>(Statement::to_prepare(sql), |link, s, _| D::describe(link, s.sql)).await
     }
+}
+
+/// The rows of a statement that may be run again, as long as it has given none.
+fn tried<D: Driver>(link: &mut D::Link, statement: Statement<D::Database>, text: SqlText) -> BoxStream<'_, Item<D>> {
+    async_stream::try_stream! {
+        let (sql, mut spare) = (statement.sql.clone(), D::spare(&statement));
+        let mut next = Some(statement);
+        while let Some(statement) = next.take() {
+            let mut failure = None;
+            let mut rows = D::stream(link, statement, text);
+            while let Some(item) = rows.next().await {
+                match item {
+                    Ok(item) => {
+                        spare = None;
+                        yield item;
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            drop(rows);
+            if let Some(error) = failure {
+                next = spare.take();
+                if next.is_none() || !D::is_undone(link, &error).await? {
+                    Err(error)?;
+                }
+            }
+        }
+        D::behind(link, sql).await?;
+    }
+    .boxed()
 }
 
 /// A turn that a stream may be dropped in.

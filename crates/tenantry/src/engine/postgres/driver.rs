@@ -18,6 +18,10 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
+/// The server has no such statement. The driver looked a type up between preparing one without a name and using it, and the
+/// server has forgotten the statement over that; now the driver knows the type.
+const FORGOTTEN: &str = "26000";
+
 /// See [`Driver`].
 pub(crate) struct PgDriver;
 
@@ -118,8 +122,31 @@ impl Driver for PgDriver {
         .boxed()
     }
 
-    fn before(_: &mut PgLink, _: SqlText) -> BoxFuture<'_, SqlxResult<()>> {
-        async { Ok(()) }.boxed()
+    fn before<'l>(
+        link: &'l mut PgLink,
+        statement: &Statement<Postgres>,
+        text: SqlText,
+    ) -> BoxFuture<'l, SqlxResult<bool>> {
+        let is_unnamed = statement.arguments.is_some() && !text.is_kept(statement.persistent);
+        if !is_unnamed || link.knows_types_of(statement.sql.as_str()) {
+            return ready(Ok(false)).boxed();
+        }
+        async { link.try_begin().await.map(|()| true) }.boxed()
+    }
+
+    fn behind(link: &mut PgLink, sql: SqlStr) -> BoxFuture<'_, SqlxResult<()>> {
+        async move { link.try_keep(sql.as_str()).await }.boxed()
+    }
+
+    fn is_undone<'l>(link: &'l mut PgLink, error: &sqlx::Error) -> BoxFuture<'l, SqlxResult<bool>> {
+        let is_forgotten = error.as_database_error().and_then(|e| e.code()).as_deref() == Some(FORGOTTEN);
+        async move {
+            if is_forgotten {
+                link.try_undo().await?;
+            }
+            Ok(is_forgotten)
+        }
+        .boxed()
     }
 
     fn spare(statement: &Statement<Postgres>) -> Option<Statement<Postgres>> {
@@ -131,7 +158,7 @@ impl Driver for PgDriver {
         let error = error.downcast_ref::<PgDatabaseError>();
         match error.code() {
             "0A000" => error.routine() == Some("RevalidateCachedQuery"),
-            "26000" => kept,
+            FORGOTTEN => kept,
             // A type of the same name in another tenant's schema: the driver knows types by their names.
             "42804" | "42846" | "42883" => link.suspect_types(),
             // Or of one that is not there any more.
@@ -154,9 +181,7 @@ impl Driver for PgDriver {
                 text::learn_that_it_writes(statement.sql.as_str());
                 Some(Again { text: SqlText { reads_only: false, ..text }, on: On::Same })
             }
-            // The driver looked a type up between preparing a statement without a name and using it, and the server has
-            // forgotten the statement over that. Now the driver knows the type.
-            "26000" => Some(Again { text, on: On::Same }),
+            FORGOTTEN => Some(Again { text, on: On::Same }),
             _ => None,
         }
     }

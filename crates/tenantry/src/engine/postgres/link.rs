@@ -4,7 +4,8 @@ mod line;
 mod settle;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -30,6 +31,13 @@ use crate::{
 /// After so many tenants of schema isolation a connection is closed: the server's side of it grows with each. All that one
 /// login serves at a time fit in; closed before that, a connection would never know them all.
 const MOST_SCHEMAS: usize = 600;
+
+/// Of how many texts a connection remembers that the driver knows their types.
+const MOST_TEXTS: usize = 4_096;
+
+fn hash(sql: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(sql)
+}
 
 /// Counts what was served, over all connections.
 static SERVED: AtomicU64 = AtomicU64::new(0);
@@ -57,6 +65,8 @@ pub(crate) struct PgLink {
     tenants: HashMap<TenantId, u64>,
     /// The last of them.
     tenant: Option<TenantId>,
+    /// Hashes of texts of whose columns and parameters the driver knows the types.
+    types_of: HashSet<u64>,
     /// One that it has met with its last statement, and when: served, if its scope was entered.
     met: Option<(TenantId, u64)>,
 }
@@ -76,6 +86,7 @@ impl PgLink {
             pooled,
             tenants: HashMap::new(),
             tenant: None,
+            types_of: HashSet::new(),
             met: None,
         }
     }
@@ -332,6 +343,29 @@ impl PgLink {
 
     pub(crate) async fn savepoint_rollback(&mut self, depth: usize) -> Done {
         self.speak(AssertSqlSafe(format!("ROLLBACK TO tenantry_{depth}; RELEASE tenantry_{depth}"))).await
+    }
+
+    /// Whether the driver will look no type up for this text.
+    pub(super) fn knows_types_of(&self, sql: &str) -> bool {
+        self.types_of.contains(&hash(sql))
+    }
+
+    /// What comes next may fail because the driver looks a type up.
+    pub(super) async fn try_begin(&mut self) -> Done {
+        self.speak("SAVEPOINT tenantry_try").await
+    }
+
+    pub(super) async fn try_undo(&mut self) -> Done {
+        self.speak("ROLLBACK TO tenantry_try").await
+    }
+
+    /// It went well, and the driver knows all types that the text needs.
+    pub(super) async fn try_keep(&mut self, sql: &str) -> Done {
+        if self.types_of.len() >= MOST_TEXTS {
+            self.types_of.clear();
+        }
+        self.types_of.insert(hash(sql));
+        self.speak("RELEASE tenantry_try").await
     }
 
     pub(super) async fn close(self) {

@@ -47,8 +47,20 @@ impl Driver for SqliteDriver {
         .boxed()
     }
 
-    fn before(link: &mut SqliteLink, text: SqlText) -> BoxFuture<'_, SqlxResult<()>> {
-        link.newest_shape(text).boxed()
+    fn before<'l>(link: &'l mut SqliteLink, _: &Statement<Sqlite>, text: SqlText) -> BoxFuture<'l, SqlxResult<bool>> {
+        async move {
+            link.newest_shape(text).await?;
+            Ok(false)
+        }
+        .boxed()
+    }
+
+    fn behind(_: &mut SqliteLink, _: SqlStr) -> BoxFuture<'_, SqlxResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn is_undone<'l>(_: &'l mut SqliteLink, _: &sqlx::Error) -> BoxFuture<'l, SqlxResult<bool>> {
+        async { Ok(false) }.boxed()
     }
 
     fn spare(_: &Statement<Sqlite>) -> Option<Statement<Sqlite>> {

@@ -99,6 +99,7 @@ impl PgLink {
 
     /// The driver's prepared statements, and what it knows of types: both may be those of another tenant's tables.
     pub(in crate::engine::postgres) async fn forget_statements(&mut self) -> bool {
+        self.types_of.clear();
         if let Some(wire) = &mut self.wire {
             if self.busy {
                 return false;
