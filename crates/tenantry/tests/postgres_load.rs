@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{FutureExt, StreamExt};
 use sqlx::{AssertSqlSafe, PgConnection};
 use support::{Installation, Kind, TENANT, limits, number, run, soak, texts, user_add, users};
 use tenantry::{Config, Error, Isolation, NewTenant, PoolLimits, PoolStats, TenantDb, Tenantry};
@@ -249,6 +251,45 @@ async fn postgres_hundreds_of_tenants_never_exceed_max_connections() {
     assert!((10..=37).contains(&most), "{most} connections at once");
     assert!(!server.log().contains("too many clients"), "{}", server.log());
     assert!(stats(&place).timed_out == 0 && stats(&place).open <= 20, "{:?}", stats(&place));
+}
+
+/// Creates them, four at a time, and serves each.
+async fn come(place: &Installation, tenants: Range<usize>) {
+    let create = |n| place.tenancy.tenant_create(NewTenant::new(&format!("t{n}")).unwrap());
+    futures_util::stream::iter(tenants.clone())
+        .for_each_concurrent(4, |n| create(n).map(|tenant| drop(tenant.unwrap())))
+        .await;
+    for n in tenants {
+        let db = place.tenancy.tenant(&format!("t{n}")).await.unwrap();
+        user_add(&db, &format!("canary-{n}")).await;
+        assert_eq!(users(&db).await, [format!("canary-{n}")]);
+    }
+}
+
+async fn go(place: &Installation, tenants: Range<usize>) {
+    let tenancy = &place.tenancy;
+    let purge = |n: usize| async move {
+        let key = format!("t{n}");
+        tenancy.tenant_delete(&key).await.unwrap();
+        tenancy.tenant_purge(&key).await.unwrap();
+    };
+    futures_util::stream::iter(tenants).for_each_concurrent(4, purge).await;
+}
+
+/// A login has at most five hundred tenants at a time, but others come for those that go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_a_connection_that_has_served_six_hundred_schemas_is_closed_and_nobody_notices() {
+    let place = Installation::on_with(Kind::PostgresSchema, limits(1, 1), TENANT).await;
+    come(&place, 0..450).await;
+    go(&place, 0..150).await;
+    come(&place, 450..599).await;
+    assert_eq!((stats(&place).opened, stats(&place).worn), (1, 0), "{:?}", stats(&place));
+    come(&place, 599..605).await;
+    assert_eq!((stats(&place).opened, stats(&place).worn), (2, 1), "{:?}", stats(&place));
+    for n in [150, 449, 604] {
+        let db = place.tenancy.tenant(&format!("t{n}")).await.unwrap();
+        assert_eq!(users(&db).await, [format!("canary-{n}")]);
+    }
 }
 
 async fn at_once(db: &TenantDb, count: usize) {
