@@ -45,18 +45,6 @@ async fn sqlite_the_budget_is_never_exceeded_and_the_longest_unused_goes_first()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant() {
-    let place = limited(4, 4, 5.0).await;
-    let acme = place.tenant("acme").await;
-    user_add(&acme, "ann").await;
-    let opened = stats(&place).opened;
-    // The feed has told of its creation after this.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!(users(&acme).await, ["ann"]);
-    assert_eq!(stats(&place).opened, opened);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_a_hundred_first_requests_open_no_more_than_a_tenants_share() {
     let place = limited(16, 3, 5.0).await;
     let acme = place.tenant("acme").await;

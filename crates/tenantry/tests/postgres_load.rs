@@ -25,7 +25,6 @@ on_every_postgres! {
     who_takes_everything_waits_behind_himself,
     an_abandoned_query_is_gone_within_a_second,
     a_hundred_first_requests_open_no_more_than_a_tenants_share,
-    what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant,
     a_suspended_tenant_runs_no_statement_any_more,
 }
 
@@ -117,17 +116,6 @@ async fn an_abandoned_query_is_gone_within_a_second(kind: Kind) {
         assert_eq!(running(&mut raw, &mark).await, 0, "{how}: it runs on");
     }
     assert_eq!(stats(&place).closed_unproven, 0);
-}
-
-async fn what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant(kind: Kind) {
-    let place = Installation::on_with(kind, limits(4, 4), TENANT).await;
-    let acme = place.tenant("acme").await;
-    user_add(&acme, "ann").await;
-    let opened = stats(&place).opened;
-    // The feed has told of its creation after this.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!(users(&acme).await, ["ann"]);
-    assert_eq!(stats(&place).opened, opened);
 }
 
 async fn a_hundred_first_requests_open_no_more_than_a_tenants_share(kind: Kind) {

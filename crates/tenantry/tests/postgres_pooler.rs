@@ -27,9 +27,11 @@ use std::{
 
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
-use support::{APP_PASSWORD, Installation, Kind, NewWay, limits, number, run, run_raw, soak, texts, user_add, users};
+use support::{
+    APP_PASSWORD, Installation, Kind, NewWay, limits, number, run, run_raw, settled, soak, texts, user_add, users,
+};
 use tenantry::{Error, TenantDb};
-use tenantry_testbed::{PgBouncer, Postgres};
+use tenantry_testbed::{PgBouncer, Postgres, Proxy};
 
 /// An installation whose apps come through a pooler. It goes first, and its connections with it.
 struct Pooled {
@@ -154,6 +156,48 @@ async fn what_a_pooler_could_not_take_back_is_refused(kind: Kind) {
     assert!(Error::from(prepared.map(drop).unwrap_err()).is_refused());
     user_add(&acme, "ann").await;
     assert_eq!(users(&acme).await, ["ann"]);
+}
+
+/// As docs/postgres.md says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_statement_behind_a_pooler_costs_four_round_trips() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let server = Postgres::shared().unwrap();
+        let database = server.database().unwrap();
+        let bouncer = PgBouncer::before(&server, database.name(), &[]).unwrap();
+        let proxy = Proxy::before(bouncer.port()).unwrap();
+        let [way_in, counted] = [bouncer.port(), proxy.port()].map(|port| format!(":{port}/"));
+        let way = |login: &str, database: &str| NewWay {
+            url: bouncer.url(login, APP_PASSWORD, database).replace(&way_in, &counted),
+            pooler: true,
+        };
+        let place = Installation::by_another_way(kind, database, limits(1, 1), way).await;
+        let acme = place.tenant("acme").await;
+        for round in 0..3 {
+            for what in ["read", "write", "transaction"] {
+                let before = proxy.trips();
+                match what {
+                    "read" => drop(users(&acme).await),
+                    "write" => drop(run(&acme, "UPDATE users SET username = username").await.unwrap()),
+                    _ => {
+                        let mut tx = acme.begin().await.unwrap();
+                        let read = sqlx::query("SELECT username FROM users");
+                        read.fetch_all(tx.postgres().unwrap()).await.unwrap();
+                        tx.commit().await.unwrap();
+                    }
+                }
+                // A read is answered before its transaction is ended.
+                settled(&place).await;
+                // In a transaction a text stands behind a savepoint the first time.
+                assert!(round == 0 || proxy.trips() - before == 4, "{kind:?}, {what}: {}", proxy.trips() - before);
+            }
+        }
+        proxy.answers_only(3);
+        let read = tokio::time::timeout(Duration::from_secs(20), users(&acme)).await;
+        assert!(read.is_ok(), "{kind:?}: a read waits for the end of its transaction");
+        proxy.answers_only(usize::MAX);
+        drop(place);
+    }
 }
 
 /// The driver counts the statements that it prepares by name, from one on each connection; the pooler mixes these.

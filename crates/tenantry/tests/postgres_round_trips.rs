@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use counted::counted;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
-use support::{Installation, Kind};
+use support::{Installation, Kind, settled};
 use tenantry::TenantDb;
 use tenantry_testbed::Proxy;
 
@@ -99,10 +99,11 @@ async fn the_beginning_of_a_transaction_goes_along_with_its_first_statement() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_wire_a_warm_read_costs_two_round_trips() {
+async fn without_the_wire_a_warm_read_costs_two_round_trips_and_a_write_three() {
     for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
         let (place, tenants, wire) = counted(kind, false).await;
         costs(&place, &tenants, &wire, What::Read, 2).await;
+        costs(&place, &tenants, &wire, What::Write, 3).await;
     }
 }
 
@@ -122,11 +123,4 @@ async fn a_tenants_first_statement_on_a_warm_connection_costs_one_round_trip_too
     let done = sqlx::query("UPDATE users SET username = $1 WHERE username = $1").bind("ann").execute(writer);
     let done = tokio::time::timeout(Duration::from_secs(20), done).await.unwrap().unwrap();
     assert_eq!(done.rows_affected(), 0);
-}
-
-/// What is done behind an answer is over: the connection is back.
-async fn settled(place: &Installation) {
-    while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open || stats.open == 0) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

@@ -97,10 +97,14 @@ pub(crate) trait Driver: Sized + Send + Sync + 'static {
     ) -> BoxFuture<'l, SqlxResult<bool>>;
 
     /// What has to be done behind a statement that went well, if [`Driver::before`] said so.
-    fn behind(link: &mut Self::Link, sql: SqlStr) -> BoxFuture<'_, SqlxResult<()>>;
+    fn behind(_: &mut Self::Link, _: SqlStr) -> BoxFuture<'_, SqlxResult<()>> {
+        Box::pin(ready(Ok(())))
+    }
 
     /// Whether a statement of a transaction failed without having done anything, and that was undone: it is run again.
-    fn is_undone<'l>(link: &'l mut Self::Link, error: &sqlx::Error) -> BoxFuture<'l, SqlxResult<bool>>;
+    fn is_undone<'l>(_: &'l mut Self::Link, _: &sqlx::Error) -> BoxFuture<'l, SqlxResult<bool>> {
+        Box::pin(ready(Ok(false)))
+    }
 
     /// A copy of a statement for a second try, where the engine may need it.
     fn spare(statement: &Statement<Self::Database>) -> Option<Statement<Self::Database>>;

@@ -1,6 +1,6 @@
 //! One tenant's rows in another tenant's answer: never.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tenantry::{Error, TenantFilter};
 
@@ -196,6 +196,17 @@ pub async fn each_visits_every_served_tenant_once(place: Installation) {
     assert_eq!(keys, ["t0", "t1", "t2", "t4", "t5", "t6"]);
     let failed: Vec<_> = visited.iter().filter(|(_, r)| r.is_err()).map(|(key, _)| key.as_str()).collect();
     assert_eq!(failed, ["t5"], "one that fails does not stop the others");
+}
+
+pub async fn what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant(place: Installation) {
+    let opened = || place.tenancy.stats().remove(0).1.opened;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    let before = opened();
+    // The feed has told of its creation after this.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(users(&acme).await, ["ann"]);
+    assert_eq!(opened(), before);
 }
 
 pub async fn a_place_that_has_vanished_is_an_error_and_never_another_table(place: Installation) {

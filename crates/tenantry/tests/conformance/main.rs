@@ -43,6 +43,7 @@ macro_rules! conformance {
                     an_app_cannot_change_the_schema,
                     the_client_text_of_an_error_names_no_value_and_no_table,
                     each_visits_every_served_tenant_once,
+                    what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant,
                     a_place_that_has_vanished_is_an_error_and_never_another_table;
                 statements:
                     a_write_is_durable_when_it_is_answered,

@@ -126,6 +126,13 @@ pub struct NewWay {
     pub pooler: bool,
 }
 
+/// What is done behind an answer is over: the connection is back.
+pub async fn settled(place: &Installation) {
+    while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open || stats.open == 0) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 /// The password of the operator's login in [`Installation::by_another_way`].
 pub const APP_PASSWORD: &str = "app-password";
 

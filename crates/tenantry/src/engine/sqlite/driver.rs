@@ -55,14 +55,6 @@ impl Driver for SqliteDriver {
         .boxed()
     }
 
-    fn behind(_: &mut SqliteLink, _: SqlStr) -> BoxFuture<'_, SqlxResult<()>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn is_undone<'l>(_: &'l mut SqliteLink, _: &sqlx::Error) -> BoxFuture<'l, SqlxResult<bool>> {
-        async { Ok(false) }.boxed()
-    }
-
     fn spare(_: &Statement<Sqlite>) -> Option<Statement<Sqlite>> {
         None
     }
