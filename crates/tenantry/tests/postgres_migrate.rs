@@ -52,6 +52,10 @@ async fn in_row_isolation_postgres_refuses_what_no_wall_would_hold_and_says_wher
         ),
         ("CREATE EXTENSION citext", ["0002_next.sql:1", "migrations/shared"]),
         ("SELECT 1;\nSET ROLE admin", ["0002_next.sql:2", "`SET`"]),
+        (
+            "SELECT set_config('search_path', 'tenant', false); CREATE TABLE leak (a int)",
+            ["0002_next.sql:1", "`set_config`"],
+        ),
         ("CREATE TABL x ()", ["0002_next.sql:1", "syntax error"]),
     ] {
         let next = release(&place, &[("0002_next.sql", file)], &[]).await;

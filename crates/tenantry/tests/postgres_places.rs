@@ -17,7 +17,7 @@ use tenantry_testbed::Postgres;
 
 /// What a tenant has, with its own names taken out.
 fn form_of(place: &Installation, db: &TenantDb) -> String {
-    let (schema, role, owner) = (place.schema_of(db), place.role_of(db), format!("{}owner", place.mark()));
+    let (schema, role, owner) = (place.schema_of(db), place.role_of(db), place.owner_of(db));
     let columns =
         "SELECT c.relname, c.relkind, c.relpersistence, pg_get_userbyid(c.relowner), c.relacl::text, a.attname,
             format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid)
@@ -115,7 +115,7 @@ async fn a_schema_with_thousands_of_tables_is_purged() {
     let place = Installation::at(Kind::PostgresSchema, Some(database), |c| c, support::TENANT, |s| s).await;
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
     user_add(&globex, "gus").await;
-    let (schema, owner) = (place.schema_of(&acme), format!("{}owner", place.mark()));
+    let (schema, owner) = (place.schema_of(&acme), place.owner_of(&acme));
     for _ in 0..50 {
         let text = format!(
             "DO $$ BEGIN FOR n IN 1..50 LOOP

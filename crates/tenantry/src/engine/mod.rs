@@ -158,6 +158,10 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Applies one file and writes its ledger row, in one transaction where the engine can. Applied already: nothing.
     fn apply<'a>(&'a self, target: &'a Target, script: &'a Script, patience: Patience) -> BoxFuture<'a, Result<()>>;
 
+    /// Brings what a program of an older version has made to the form of this one; nothing where it has that already. May be
+    /// run again.
+    fn renew<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<()>>;
+
     /// Writes a file's ledger row without running it.
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>>;
 

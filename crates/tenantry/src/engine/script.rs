@@ -41,10 +41,13 @@ pub(crate) struct Ledger {
     pub(crate) applied: Vec<Applied>,
     /// The form of the shared tables that it shows, where it shows them.
     pub(crate) shared_form: Option<String>,
+    /// A program of an older version has made the target, and [`Engine::renew`](super::Engine::renew) brings it to the form
+    /// of this one.
+    pub(crate) is_old: bool,
 }
 
 impl From<Vec<Applied>> for Ledger {
     fn from(applied: Vec<Applied>) -> Self {
-        Self { applied, shared_form: None }
+        Self { applied, shared_form: None, is_old: false }
     }
 }

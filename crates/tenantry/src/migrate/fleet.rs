@@ -77,7 +77,7 @@ impl Fleet {
         for mut job in jobs {
             job.refresh |= shared_changes && job.shows_shared;
             let has_stragglers = !job.data.is_empty() && job.stragglers().next().is_some();
-            if job.pending.is_empty() && !job.refresh && !has_stragglers && job.broken.is_none() {
+            if job.pending.is_empty() && !job.refresh && !job.is_old && !has_stragglers && job.broken.is_none() {
                 self.note(&job, job.version, None, &[]).await?;
                 report.up_to_date += 1;
             } else {
@@ -163,6 +163,13 @@ impl Fleet {
         let error = job.broken.clone();
         let mut report = TargetReport { target: job.name.clone(), version: job.version, applied: 0, error };
         let mut left = Left::default();
+        if job.is_old && report.error.is_none() {
+            let renewed = async {
+                job.engine.renew(&job.target).await?;
+                self.failpoints.hit("migrate.renewed").await
+            };
+            report.error = renewed.await.err().map(|error| full_text(&error));
+        }
         if let (true, Some(tenant)) = (job.refresh, &job.tenant) {
             let refreshed = job.engine.shared_refresh(Some(&tenant.placement())).await;
             report.error = refreshed.err().map(|error| full_text(&error));

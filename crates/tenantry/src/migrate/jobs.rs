@@ -28,6 +28,8 @@ pub(super) struct Job {
     pub(super) shows_shared: bool,
     /// That form is an older one.
     pub(super) refresh: bool,
+    /// A program of an older version has made it, and it is brought to the form of this one first of all.
+    pub(super) is_old: bool,
     /// Data files that every tenant of tables in common has to have by now.
     pub(super) data: Vec<Arc<Script>>,
     /// Why it is not known what was applied to it: the tenant's place is not there any more.
@@ -47,6 +49,7 @@ impl Job {
             pending: Vec::new(),
             shows_shared: false,
             refresh: false,
+            is_old: false,
             data: Vec::new(),
             broken: Some(why),
         }
@@ -168,6 +171,7 @@ impl Fleet {
             pending,
             shows_shared,
             refresh,
+            is_old: ledger.is_old,
             data,
             broken: None,
         })

@@ -247,6 +247,15 @@ impl Installation {
         if self.kind == Kind::PostgresRow { self.login("row") } else { format!("{}{}", self.mark(), physical(db)) }
     }
 
+    /// The role that owns a tenant's tables on a server.
+    pub fn owner_of(&self, db: &TenantDb) -> String {
+        match self.kind {
+            Kind::PostgresRow => format!("{}rows_owner", self.mark()),
+            Kind::PostgresSchema => format!("{}o_{}", self.mark(), physical(db).trim_start_matches("t_")),
+            _ => format!("{}owner", self.mark()),
+        }
+    }
+
     /// A login that the engine has made for itself on the server: `row`, `s0` or `shared`.
     pub fn login(&self, what: &str) -> String {
         format!("{}on_local_{what}", self.mark())

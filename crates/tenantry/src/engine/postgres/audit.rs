@@ -2,7 +2,7 @@
 
 use sqlx::{Row, postgres::PgConnection};
 
-use super::{control::Control, names::Names, rules, scope::path, site::Site};
+use super::{control::Control, layout, names::Names, rules, scope::path, site::Site};
 use crate::{
     engine::{Finding, Placement},
     error::Result,
@@ -16,7 +16,8 @@ pub(super) async fn tenant_places(admin: &mut PgConnection, names: &Names) -> Re
     let rows = sqlx::query(
         "SELECT nspname::text AS name FROM pg_namespace WHERE starts_with(nspname, 't_') AND length(nspname) = 34
          UNION SELECT substr(datname, length($1) + 1) FROM pg_database WHERE starts_with(datname, $1 || 't_')
-         UNION SELECT substr(rolname, length($1) + 1) FROM pg_roles WHERE starts_with(rolname, $1 || 't_')",
+         UNION SELECT substr(rolname, length($1) + 1) FROM pg_roles WHERE starts_with(rolname, $1 || 't_')
+         UNION SELECT 't_' || substr(rolname, length($1 || 'o_') + 1) FROM pg_roles WHERE starts_with(rolname, $1 || 'o_')",
     )
     .bind(prefix)
     .fetch_all(admin)
@@ -82,8 +83,10 @@ impl Roles {
 
 async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of: &str) -> Result<Vec<Finding>> {
     let Some(rules) = site.rules() else { return Ok(Vec::new()) };
+    let is_old = layout::is_old(connection, names, site).await?;
     sqlx::Executor::execute(&mut *connection, "BEGIN").await?;
-    let subject = site.subject(names)?;
+    // One finding for what an older version has made, and not one for each table.
+    let subject = if is_old { site.subject_of(names.owner())? } else { site.subject(names)? };
     let found = async {
         let mut found = rules::breaches(connection, rules, &subject.as_ref()).await?;
         found.extend(rules::unvalidated(connection, &subject.as_ref()).await?);
@@ -91,7 +94,12 @@ async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of:
     }
     .await;
     sqlx::Executor::execute(&mut *connection, "ROLLBACK").await?;
-    Ok(found?.into_iter().map(|breach| finding(breach, of, &site.schema)).collect())
+    let old = is_old.then(|| Finding {
+        code: "old_owner",
+        what: format!("{of}: schema {} belongs to {}, as an older version has made it", site.schema, names.owner()),
+        repair: "tenantry migrate up".into(),
+    });
+    Ok(old.into_iter().chain(found?.into_iter().map(|breach| finding(breach, of, &site.schema))).collect())
 }
 
 /// One tenant's own place; what row isolation's tenants have in common is looked at with the server.

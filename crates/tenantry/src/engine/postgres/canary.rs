@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     control::Control,
+    layout,
     names::{Names, TENANT, literal, quoted},
     rules,
     site::Site,
@@ -55,7 +56,8 @@ pub(super) async fn prepare(
 
 /// Made and walled as a file of migrations is, but written into no ledger.
 async fn make(connection: &mut PgConnection, names: &Names, site: &Site, definition: &str) -> Result<()> {
-    let (schema, owner) = (quoted(&site.schema), quoted(&names.owner()));
+    let owner = layout::owner_of(connection, &site.schema).await?;
+    let (schema, owner) = (quoted(&site.schema), quoted(&owner));
     let text = format!(
         "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL search_path = {schema}; SET LOCAL ROLE {owner}; {definition}"
     );

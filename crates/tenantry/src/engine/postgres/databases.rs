@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
-use sqlx::{AssertSqlSafe, Connection as _, Executor, postgres::PgConnection};
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     connect::Door,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Raised when what the engine puts into a tenant's database changes.
-const TEMPLATE_FORM: u8 = 1;
+const TEMPLATE_FORM: u8 = 2;
 
 /// How often a database is copied again while somebody, such as a vacuum, looks at the template.
 const TRIES: usize = 20;
@@ -60,10 +60,10 @@ pub(super) async fn create(
     let site = Site::tenant(&door.names, placement);
     // What an attempt of an older program has made lacks more than the files behind the template.
     let applied = ledger::read(&mut own.connection, ledger::OWN).await?;
-    for script in first.iter().filter(|s| !applied.iter().any(|a| a.version == s.version)).chain(rest) {
-        scripts::apply(&mut own.connection, &door.names, &site, script).await?;
-    }
     own.close().await;
+    for script in first.iter().filter(|s| !applied.iter().any(|a| a.version == s.version)).chain(rest) {
+        scripts::apply(door, &site, script).await?;
+    }
     Ok(())
 }
 
@@ -218,7 +218,7 @@ async fn template_fill(door: &Door, home: &Home, database: &str, scripts: &[Arc<
         let names = &door.names;
         let (owner, shared_owner) = (quoted(&names.owner()), quoted(&names.shared_owner()));
         let text = format!(
-            "{}
+            "{} {}
              CREATE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$ SELECT NULL::uuid $$;
              CREATE SCHEMA {TENANT} AUTHORIZATION {owner};
              CREATE SCHEMA {SHARED} AUTHORIZATION {shared_owner};
@@ -227,21 +227,22 @@ async fn template_fill(door: &Door, home: &Home, database: &str, scripts: &[Arc<
              REVOKE ALL ON DATABASE {} FROM PUBLIC;
              {}",
             server::ENGINE_SCHEMA,
+            ledger::SCHEMA,
             quoted(database),
             server::NO_LARGE_OBJECTS
         );
         connection.execute(AssertSqlSafe(text)).await?;
-        shared::import(connection, home, Some(&names.base())).await?;
-        let site = Site::template(names);
-        for script in scripts {
-            scripts::apply(connection, names, &site, script).await?;
-        }
-        Ok(())
+        shared::import(connection, home, Some(&names.base())).await
     }
     .await;
     // Nobody may be in it when it is copied.
-    drop(fresh.connection.close().await);
-    filled
+    fresh.close().await;
+    filled?;
+    let site = Site::template(&door.names, database);
+    for script in scripts {
+        scripts::apply(door, &site, script).await?;
+    }
+    Ok(())
 }
 
 async fn publish(admin: &mut PgConnection, half: &str, name: &str) -> Result<()> {

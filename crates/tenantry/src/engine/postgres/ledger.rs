@@ -1,4 +1,8 @@
 //! What was applied where: one table a database, a name for each target in it.
+//!
+//! The session that runs a file may neither read nor write that table. What the file's slot works on is written down before
+//! (`tenantry.work`), by the administrator; the functions of [`SCHEMA`] know the slot by the session's user, so they are
+//! bound to its target and to the files that it was given.
 
 use sqlx::{Row, postgres::PgConnection};
 
@@ -16,6 +20,45 @@ pub(super) const OWN: &str = "tenant";
 
 /// The version of a tenant of row isolation that was purged: a mark against whoever still has its data files to run.
 pub(super) const GONE: i64 = -1;
+
+/// The table, and what a slot's session may ask and say of its own work.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS tenantry.migrations (
+    target text NOT NULL,
+    version bigint NOT NULL,
+    kind text NOT NULL,
+    description text NOT NULL,
+    checksum bytea NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (target, version)
+);
+CREATE TABLE IF NOT EXISTS tenantry.work (
+    slot name NOT NULL,
+    target text NOT NULL,
+    version bigint NOT NULL,
+    kind text NOT NULL,
+    description text NOT NULL,
+    checksum bytea NOT NULL,
+    PRIMARY KEY (slot, version)
+);
+REVOKE ALL ON tenantry.migrations, tenantry.work FROM PUBLIC;
+CREATE OR REPLACE FUNCTION tenantry.missing() RETURNS SETOF bigint
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $missing$
+    SELECT w.version FROM tenantry.work w
+     WHERE w.slot = session_user
+       AND NOT EXISTS (SELECT FROM tenantry.migrations m WHERE m.target = w.target AND m.version = w.version)
+    UNION ALL
+    SELECT m.version FROM tenantry.migrations m
+     WHERE m.version = -1 AND m.target IN (SELECT w.target FROM tenantry.work w WHERE w.slot = session_user)
+    $missing$;
+CREATE OR REPLACE FUNCTION tenantry.applied(file bigint) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $applied$
+    INSERT INTO tenantry.migrations (target, version, kind, description, checksum)
+    SELECT w.target, w.version, w.kind, w.description, w.checksum
+      FROM tenantry.work w WHERE w.slot = session_user AND w.version = file
+    ON CONFLICT DO NOTHING
+    $applied$;
+";
 
 const fn word(kind: ScriptKind) -> &'static str {
     match kind {
@@ -56,21 +99,70 @@ pub(super) async fn has(connection: &mut PgConnection, target: &str, version: i6
     Ok(sqlx::query_scalar(query).bind(target).bind(version).fetch_one(connection).await?)
 }
 
+/// Says what a slot is going to work on.
+pub(super) async fn assign(connection: &mut PgConnection, slot: &str, target: &str, scripts: &[&Script]) -> Result<()> {
+    let columns = Columns::of(scripts);
+    sqlx::query(
+        "WITH former AS (DELETE FROM tenantry.work WHERE slot = $1 AND NOT version = ANY ($3))
+         INSERT INTO tenantry.work (slot, target, version, kind, description, checksum)
+         SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::bytea[])
+         ON CONFLICT (slot, version) DO UPDATE
+            SET target = EXCLUDED.target, kind = EXCLUDED.kind, description = EXCLUDED.description,
+                checksum = EXCLUDED.checksum",
+    )
+    .bind(slot)
+    .bind(target)
+    .bind(columns.versions)
+    .bind(columns.kinds)
+    .bind(columns.descriptions)
+    .bind(columns.checksums)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Which of its files a slot has still to apply; [`GONE`] among them once its target is purged.
+pub(super) async fn missing(slot: &mut PgConnection) -> Result<Vec<i64>> {
+    Ok(sqlx::query_scalar("SELECT * FROM tenantry.missing()").fetch_all(slot).await?)
+}
+
+/// Writes one of a slot's files down as applied.
+pub(super) async fn applied_by_slot(slot: &mut PgConnection, version: i64) -> Result<()> {
+    sqlx::query("SELECT tenantry.applied($1)").bind(version).execute(slot).await?;
+    Ok(())
+}
+
+/// What stands of files in the ledger.
+struct Columns<'s> {
+    versions: Vec<i64>,
+    kinds: Vec<&'static str>,
+    descriptions: Vec<&'s str>,
+    checksums: Vec<&'s [u8]>,
+}
+
+impl<'s> Columns<'s> {
+    fn of(scripts: &[&'s Script]) -> Self {
+        Self {
+            versions: scripts.iter().map(|s| s.version).collect(),
+            kinds: scripts.iter().map(|s| word(s.kind)).collect(),
+            descriptions: scripts.iter().map(|s| s.description.as_str()).collect(),
+            checksums: scripts.iter().map(|s| s.checksum.as_slice()).collect(),
+        }
+    }
+}
+
 /// Writes files down as applied; those that are written down already stay as they are.
 pub(super) async fn write(connection: &mut PgConnection, target: &str, scripts: &[&Script]) -> Result<()> {
-    let versions: Vec<i64> = scripts.iter().map(|s| s.version).collect();
-    let kinds: Vec<&str> = scripts.iter().map(|s| word(s.kind)).collect();
-    let descriptions: Vec<&str> = scripts.iter().map(|s| s.description.as_str()).collect();
-    let checksums: Vec<&[u8]> = scripts.iter().map(|s| s.checksum.as_slice()).collect();
+    let columns = Columns::of(scripts);
     sqlx::query(
         "INSERT INTO tenantry.migrations (target, version, kind, description, checksum)
          SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bytea[]) ON CONFLICT DO NOTHING",
     )
     .bind(target)
-    .bind(versions)
-    .bind(kinds)
-    .bind(descriptions)
-    .bind(checksums)
+    .bind(columns.versions)
+    .bind(columns.kinds)
+    .bind(columns.descriptions)
+    .bind(columns.checksums)
     .execute(connection)
     .await?;
     Ok(())

@@ -19,6 +19,8 @@ mod connect;
 mod control;
 mod databases;
 mod driver;
+mod extend;
+mod layout;
 mod ledger;
 pub(crate) mod lex;
 mod link;
@@ -35,6 +37,7 @@ mod scripts;
 mod server;
 mod shared;
 mod site;
+mod slots;
 pub(crate) mod statements;
 mod text;
 mod tries;
@@ -175,18 +178,12 @@ impl PostgresEngine {
             let home = self.home().await?;
             return databases::create(&self.door, &home, placement, scripts, password.as_deref()).await;
         }
-        let mut admin = self.control.admin().await?;
-        match placement.isolation {
-            Isolation::Row => rows::create(&mut admin, names, placement, scripts).await?,
-            _ => {
-                let login = names.schemas_login(placement.login.unwrap_or(0));
-                let secret = self.password.as_ref().map(|p| scram::secret(&scram::password_of(p.expose(), &login)));
-                let secret = secret.transpose()?;
-                schemas::create(&mut admin, names, placement, scripts, secret.as_deref()).await?;
-            }
+        if placement.isolation == Isolation::Row {
+            return rows::create(&self.door, placement, scripts).await;
         }
-        admin.done();
-        Ok(())
+        let login = names.schemas_login(placement.login.unwrap_or(0));
+        let secret = self.password.as_ref().map(|p| scram::secret(&scram::password_of(p.expose(), &login)));
+        schemas::create(&self.door, placement, scripts, secret.transpose()?.as_deref()).await
     }
 
     async fn remove(&self, placement: &Placement) -> Result<()> {
@@ -204,7 +201,7 @@ impl PostgresEngine {
         let names = &self.door.names;
         let mut admin = self.control.admin().await?;
         match placement.isolation {
-            Isolation::Row => rows::remove(&mut admin, names, placement).await?,
+            Isolation::Row => rows::remove(&mut admin, placement).await?,
             Isolation::Schema => schemas::remove(&mut admin, names, &placement.physical).await?,
             Isolation::Database => databases::remove(&mut admin, names, &placement.physical).await?,
         }
@@ -246,7 +243,7 @@ impl PostgresEngine {
             let applied = ledger::read(&mut own.connection, &site.target).await?;
             let shared_form = shared::form(&mut own.connection).await?;
             own.close().await;
-            return Ok(Ledger { applied, shared_form });
+            return Ok(Ledger { applied, shared_form, is_old: false });
         }
         let mut admin = self.control.admin().await?;
         let in_rows = matches!(target, Target::Tenant(at) if at.isolation == Isolation::Row);
@@ -255,17 +252,28 @@ impl PostgresEngine {
         } else {
             ledger::read(&mut admin, &site.target).await?
         };
+        let is_old = layout::is_old(&mut admin, &self.door.names, &site).await?;
         admin.done();
-        Ok(applied.into())
+        Ok(Ledger { applied, shared_form: None, is_old })
     }
 
     async fn apply_to(&self, target: &Target, script: &Script, patience: Patience) -> Result<()> {
-        // A connection of its own: a file may leave anything behind.
-        let mut own = self.control.admin_of(self.database_of(target).as_deref()).await?;
-        let (connection, site) = (&mut own.connection, self.site(target));
-        let applied = scripts::apply_with(connection, &self.door.names, &site, script, patience).await;
-        own.close().await;
-        applied
+        scripts::apply_with(&self.door, &self.site(target), script, patience).await
+    }
+
+    async fn renew_target(&self, target: &Target) -> Result<()> {
+        let (site, tries) = (self.site(target), Tries::begin());
+        loop {
+            let mut admin = self.control.admin().await?;
+            match layout::renew(&mut admin, &self.door.names, &site).await {
+                Ok(()) => {
+                    admin.done();
+                    return Ok(());
+                }
+                Err(error) if tries.again(&error).await => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn stamp_on(&self, target: &Target, script: &Script) -> Result<()> {
@@ -404,6 +412,10 @@ impl Engine for PostgresEngine {
 
     fn apply<'a>(&'a self, target: &'a Target, script: &'a Script, patience: Patience) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.apply_to(target, script, patience))
+    }
+
+    fn renew<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.renew_target(target))
     }
 
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {

@@ -39,9 +39,36 @@ impl Names {
         format!("tn_{}_", self.mark)
     }
 
-    /// Owns every table, and signs in nowhere.
+    /// Owns what is in tenants' own databases, and signs in nowhere. In a server's main database it owns only what a program
+    /// of an older version has made there.
     pub(super) fn owner(&self) -> String {
         format!("tn_{}_owner", self.mark)
+    }
+
+    /// Owns the tables that tenants of row isolation have in common.
+    pub(super) fn rows_owner(&self) -> String {
+        format!("tn_{}_rows_owner", self.mark)
+    }
+
+    /// Owns the tables of one tenant of schema isolation: an owner of several schemas could reach all of them from a file
+    /// for one.
+    pub(super) fn owner_of_tenant(&self, physical: &str) -> String {
+        format!("{}{}", self.owners(), physical.strip_prefix("t_").unwrap_or(physical))
+    }
+
+    /// The beginning of the names of these owners.
+    pub(super) fn owners(&self) -> String {
+        format!("tn_{}_o_", self.mark)
+    }
+
+    /// What all owners of tenants' tables have in common: they may refer to the shared tables.
+    pub(super) fn authors(&self) -> String {
+        format!("tn_{}_authors", self.mark)
+    }
+
+    /// The login of one session at a time that runs files of migrations.
+    pub(super) fn slot(&self, number: u32) -> String {
+        self.of_server(&format!("m{number}"))
     }
 
     /// Owns the shared tables: another one, so that a file of tenants' tables changes none of the shared ones, nor the other

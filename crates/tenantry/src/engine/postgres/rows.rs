@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
-    ledger,
-    names::{Names, TENANT, literal, quoted},
+    connect::Door,
+    layout, ledger,
+    names::{TENANT, literal, quoted},
     scope::path,
     scripts,
     site::Site,
@@ -18,29 +19,26 @@ use crate::{
 };
 
 /// The tables are made with the first tenant; what is the tenant's own are its rows.
-pub(super) async fn create(
-    connection: &mut PgConnection,
-    names: &Names,
-    placement: &Placement,
-    scripts: &[Arc<Script>],
-) -> Result<()> {
+pub(super) async fn create(door: &Door, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
     let tries = Tries::begin();
-    while let Err(error) = make_tables(connection, names, scripts).await {
+    while let Err(error) = make_tables(door, scripts).await {
         // Another first tenant is being made.
         if !tries.again(&error).await {
             return Err(error);
         }
     }
-    let own = Site::tenant(names, placement);
+    let own = Site::tenant(&door.names, placement);
     for script in scripts.iter().filter(|s| s.kind == ScriptKind::Data) {
-        scripts::apply(connection, names, &own, script).await?;
+        scripts::apply(door, &own, script).await?;
     }
     Ok(())
 }
 
-async fn make_tables(connection: &mut PgConnection, names: &Names, scripts: &[Arc<Script>]) -> Result<()> {
-    let site = Site::rows(names);
-    let applied = ledger::read(connection, &site.target).await?;
+async fn make_tables(door: &Door, scripts: &[Arc<Script>]) -> Result<()> {
+    let site = Site::rows(&door.names);
+    let mut admin = door.control.admin().await?;
+    let applied = ledger::read(&mut admin, &site.target).await?;
+    admin.done();
     let is_missing = |s: &Script| s.kind == ScriptKind::Schema && !applied.iter().any(|a| a.version == s.version);
     let Some(first) = scripts.iter().find(|s| is_missing(s)) else { return Ok(()) };
     if !applied.is_empty() {
@@ -54,30 +52,16 @@ async fn make_tables(connection: &mut PgConnection, names: &Names, scripts: &[Ar
     // All in one transaction, or a second first tenant would meet half of them.
     let cut = scripts.iter().position(|s| s.no_transaction).unwrap_or(scripts.len());
     let (whole, rest) = scripts.split_at(cut);
-    connection.execute("BEGIN").await?;
-    let made = make_tables_in_tx(connection, names, &site, whole).await;
-    connection.execute(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    made?;
+    let of = |kind| whole.iter().map(AsRef::as_ref).filter(|s: &&Script| s.kind == kind).collect::<Vec<_>>();
+    // What changes data has nobody's rows to change yet: it counts as applied.
+    scripts::apply_together(door, &site, &of(ScriptKind::Schema), &of(ScriptKind::Data)).await?;
     for script in rest {
         match script.kind {
-            ScriptKind::Schema => scripts::apply(connection, names, &site, script).await?,
-            ScriptKind::Data => ledger::write(connection, &site.target, &[script]).await?,
+            ScriptKind::Schema => scripts::apply(door, &site, script).await?,
+            ScriptKind::Data => scripts::apply_together(door, &site, &[], &[script]).await?,
         }
     }
     Ok(())
-}
-
-/// What changes data has nobody's rows to change yet: it counts as applied.
-async fn make_tables_in_tx(
-    connection: &mut PgConnection,
-    names: &Names,
-    site: &Site,
-    scripts: &[Arc<Script>],
-) -> Result<()> {
-    let of = |kind| scripts.iter().map(AsRef::as_ref).filter(|s: &&Script| s.kind == kind).collect::<Vec<_>>();
-    scripts::lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
-    scripts::in_tx(connection, names, site, &of(ScriptKind::Schema)).await?;
-    ledger::write(connection, &site.target, &of(ScriptKind::Data)).await
 }
 
 /// How often rows are deleted that triggers have written meanwhile.
@@ -85,14 +69,14 @@ const MOST_ROUNDS: usize = 10;
 
 /// Deletes a tenant's rows in one statement over all tables, so that references between them, in circles too, are looked
 /// at only when all are gone.
-pub(super) async fn remove(connection: &mut PgConnection, names: &Names, placement: &Placement) -> Result<()> {
+pub(super) async fn remove(connection: &mut PgConnection, placement: &Placement) -> Result<()> {
     connection.execute("BEGIN").await?;
-    let removed = remove_in_tx(connection, names, placement).await;
+    let removed = remove_in_tx(connection, placement).await;
     connection.execute(if removed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     removed
 }
 
-async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &Placement) -> Result<()> {
+async fn remove_in_tx(connection: &mut PgConnection, placement: &Placement) -> Result<()> {
     // First of all: a data file that runs for it would fill tables that this knows nothing of.
     scripts::lock(connection, &placement.physical, "pg_try_advisory_xact_lock").await?;
     ledger::bury(connection, &placement.physical).await?;
@@ -106,19 +90,20 @@ async fn remove_in_tx(connection: &mut PgConnection, names: &Names, placement: &
     if tables.is_empty() {
         return Ok(());
     }
-    delete(connection, names, placement, &tables).await?;
+    delete(connection, placement, &tables).await?;
     require_none(connection, placement, &tables).await
 }
 
-async fn delete(connection: &mut PgConnection, names: &Names, placement: &Placement, tables: &[String]) -> Result<()> {
+async fn delete(connection: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<()> {
     let id = placement.id;
     connection.execute(WITHOUT_TRIGGERS).await?;
+    let owner = layout::owner_of(connection, TENANT).await?;
     // As the owner, who is bound by the walls too: it could delete no other tenant's rows.
     let scope = format!(
         "SET LOCAL lock_timeout = '{}'; SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{id}'; SET LOCAL ROLE {}",
         scripts::DATA_LOCK_TIMEOUT,
         path(TENANT),
-        quoted(&names.owner())
+        quoted(&owner)
     );
     connection.execute(AssertSqlSafe(scope)).await?;
     let deletes: Vec<String> = tables

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
-    ledger,
+    connect::Door,
+    layout, ledger,
     names::{Names, literal, quoted},
     rights, scripts, server,
     site::Site,
@@ -21,30 +22,25 @@ const DROPPED_AT_ONCE: i64 = 50;
 /// How many roles hang on one login: it reads all its memberships again after each change of one.
 pub(super) const TENANTS_PER_LOGIN: u32 = 500;
 
-/// Role, schema and all files that come before the first data file are one transaction.
+/// Role, owner and schema first, which the session that runs the files could not make. Then all files that come before the
+/// first data file, in one transaction. What fails leaves a place without tables, which the creation's undo removes.
 pub(super) async fn create(
-    connection: &mut PgConnection,
-    names: &Names,
+    door: &Door,
     placement: &Placement,
     scripts: &[Arc<Script>],
     secret: Option<&str>,
 ) -> Result<()> {
-    let site = Site::tenant(names, placement);
+    let site = Site::tenant(&door.names, placement);
+    let mut admin = door.control.admin().await?;
+    make(&mut admin, &door.names, placement, secret).await?;
+    admin.done();
     let in_one = |s: &Arc<Script>| s.kind == ScriptKind::Schema && !s.no_transaction;
     let cut = scripts.iter().position(|s| !in_one(s)).unwrap_or(scripts.len());
     let (first, rest) = scripts.split_at(cut);
-    connection.execute("BEGIN").await?;
-    let made = async {
-        make(connection, names, placement, secret).await?;
-        scripts::lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
-        let first: Vec<&Script> = first.iter().map(AsRef::as_ref).collect();
-        scripts::in_tx(connection, names, &site, &first).await
-    }
-    .await;
-    connection.execute(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    made?;
+    let first: Vec<&Script> = first.iter().map(AsRef::as_ref).collect();
+    scripts::apply_together(door, &site, &first, &[]).await?;
     for script in rest {
-        scripts::apply(connection, names, &site, script).await?;
+        scripts::apply(door, &site, script).await?;
     }
     Ok(())
 }
@@ -55,8 +51,10 @@ async fn make(connection: &mut PgConnection, names: &Names, placement: &Placemen
     if number > 0 {
         login_make(connection, &login, secret).await?;
     }
-    let role = names.of_tenant(&placement.physical);
-    let (role, schema, owner) = (quoted(&role), quoted(&placement.physical), quoted(&names.owner()));
+    let (role, owner) = (names.of_tenant(&placement.physical), names.owner_of_tenant(&placement.physical));
+    let defaults = layout::default_privileges(&placement.physical, &owner, &role);
+    let make_owner = server::owner_make(names, &owner);
+    let (role, schema, owner) = (quoted(&role), quoted(&placement.physical), quoted(&owner));
     let (login, reader) = (quoted(&login), quoted(&names.reader()));
     // Each may be there already, from an attempt of an older form; all of it is one text, one round trip.
     let text = format!(
@@ -64,11 +62,10 @@ async fn make(connection: &mut PgConnection, names: &Names, placement: &Placemen
              IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role} NOLOGIN; END IF;
              GRANT {role} TO {login};
              GRANT {reader} TO {role};
+             {make_owner}
              CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner};
              GRANT USAGE ON SCHEMA {schema} TO {role};
-             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema}
-                 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
-             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT USAGE ON SEQUENCES TO {role};
+             {defaults}
          END $do$"
     );
     connection.execute(AssertSqlSafe(text)).await?;
@@ -132,6 +129,7 @@ async fn drop_all(connection: &mut PgConnection, names: &Names, physical: &str) 
     }
     connection.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(physical)))).await?;
     role_remove(connection, &names.of_tenant(physical)).await?;
+    role_remove(connection, &names.owner_of_tenant(physical)).await?;
     ledger::forget(connection, physical).await
 }
 

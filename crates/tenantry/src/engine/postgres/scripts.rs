@@ -3,13 +3,15 @@
 use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
 
 use super::{
-    ledger, link,
+    connect::Door,
+    extend, layout, ledger, link,
     names::{Names, literal, quoted},
-    prelude, rights,
+    prelude,
     rules::{self, Breach, Rules},
     scope::path,
     server,
     site::{Site, SiteKind},
+    slots,
     statements::{self, Statement},
     text,
     tries::Tries,
@@ -29,75 +31,104 @@ pub(super) const DATA_LOCK_TIMEOUT: &str = "10s";
 const PLAIN_LOCK_TIMEOUT: &str = "60s";
 
 /// Applies one file and writes it down, in one transaction unless it asks for none. Applied already: nothing.
-pub(super) async fn apply(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
-    apply_with(connection, names, site, script, Patience::Long).await
+pub(super) async fn apply(door: &Door, site: &Site, script: &Script) -> Result<()> {
+    apply_with(door, site, script, Patience::Long).await
 }
 
-pub(super) async fn apply_with(
-    connection: &mut PgConnection,
-    names: &Names,
-    site: &Site,
-    script: &Script,
-    patience: Patience,
-) -> Result<()> {
+pub(super) async fn apply_with(door: &Door, site: &Site, script: &Script, patience: Patience) -> Result<()> {
+    if site.kind == SiteKind::Shared && extend::is_of_extensions(script) {
+        return extend::apply(door, site, script, patience).await;
+    }
+    let role = match script.kind {
+        ScriptKind::Schema => site.owner(&door.names),
+        ScriptKind::Data => site.role.clone(),
+    };
+    let mut slot = slots::open(door, site, &role, &[script]).await?;
+    let connection = &mut slot.connection;
     let tries = Tries::begin();
-    loop {
+    let applied = loop {
         let tried = if script.no_transaction {
-            apply_plain(connection, names, site, script).await
+            apply_plain(connection, &door.names, site, script).await
         } else {
-            apply_in_tx(connection, names, site, script, patience).await
+            apply_in_tx(connection, &door.names, site, &[script], &[], patience).await
         };
         match tried {
             Err(error) if patience == Patience::Long && tries.again(&error).await => {}
-            done => return done,
+            done => break done,
         }
+    };
+    slot.close().await;
+    applied
+}
+
+/// Applies files of the schema in one transaction, and writes down `counted` without running them.
+pub(super) async fn apply_together(door: &Door, site: &Site, files: &[&Script], counted: &[&Script]) -> Result<()> {
+    let all: Vec<&Script> = files.iter().chain(counted).copied().collect();
+    if all.is_empty() {
+        return Ok(());
     }
+    let mut slot = slots::open(door, site, &site.owner(&door.names), &all).await?;
+    let applied = apply_in_tx(&mut slot.connection, &door.names, site, files, counted, Patience::None).await;
+    slot.close().await;
+    applied
 }
 
 async fn apply_in_tx(
-    connection: &mut PgConnection,
+    slot: &mut PgConnection,
     names: &Names,
     site: &Site,
-    script: &Script,
+    files: &[&Script],
+    counted: &[&Script],
     patience: Patience,
 ) -> Result<()> {
-    let lock_timeout = match (script.kind, patience) {
-        (ScriptKind::Data, Patience::Long) => DATA_LOCK_TIMEOUT,
+    let lock_timeout = match (files, patience) {
+        ([script], Patience::Long) if script.kind == ScriptKind::Data => DATA_LOCK_TIMEOUT,
         _ => LOCK_TIMEOUT,
     };
-    connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{lock_timeout}'"))).await?;
+    // What is read after the lock was taken must be what its last holder has left.
+    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{lock_timeout}'");
+    slot.execute(AssertSqlSafe(begin)).await?;
     let applied = async {
-        lock(connection, &site.target, "pg_try_advisory_xact_lock").await?;
-        require_there(connection, site).await?;
-        in_tx(connection, names, site, &[script]).await
+        lock(slot, &site.target, "pg_try_advisory_xact_lock").await?;
+        require_there(slot, site).await?;
+        in_tx(slot, names, site, files, counted).await
     }
     .await;
-    connection.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    slot.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     applied
 }
 
 /// The files in the transaction that is open, under the lock of its target.
-pub(super) async fn in_tx(
-    connection: &mut PgConnection,
+async fn in_tx(
+    slot: &mut PgConnection,
     names: &Names,
     site: &Site,
-    scripts: &[&Script],
+    files: &[&Script],
+    counted: &[&Script],
 ) -> Result<()> {
-    let mut done = Vec::new();
-    for script in scripts {
-        if ledger::has(connection, &site.target, script.version).await? {
-            continue;
-        }
+    let missing = ledger::missing(slot).await?;
+    if missing.contains(&ledger::GONE) {
+        return Err(no_place(site));
+    }
+    let is_missing = |script: &&&Script| missing.contains(&script.version);
+    let (mut done, mut changed) = (Vec::new(), Vec::new());
+    for script in files.iter().filter(is_missing) {
         match script.kind {
-            ScriptKind::Schema => run_schema(connection, names, site, script).await?,
-            ScriptKind::Data => run_data(connection, site, script).await?,
+            ScriptKind::Schema => {
+                run_schema(slot, names, site, script).await?;
+                changed.push(*script);
+            }
+            ScriptKind::Data => run_data(slot, site, script).await?,
         }
         done.push(*script);
     }
-    if done.iter().any(|script| script.kind == ScriptKind::Schema) {
-        secure(connection, names, site, &done).await?;
+    if !changed.is_empty() {
+        secure(slot, names, site, &changed).await?;
     }
-    ledger::write(connection, &site.target, &done).await
+    for script in done.iter().chain(counted.iter().filter(is_missing)) {
+        ledger::applied_by_slot(slot, script.version).await?;
+    }
+    Ok(())
 }
 
 /// Two runners never work on one target. A lock is tried for and never waited for: CREATE INDEX CONCURRENTLY waits for
@@ -113,61 +144,68 @@ pub(super) async fn lock(connection: &mut PgConnection, target: &str, how: &str)
 
 /// A purge takes the same lock: under it the tenant is there to the end, or is not there any more. What needs no table
 /// would otherwise be written down for one that is gone.
-async fn require_there(connection: &mut PgConnection, site: &Site) -> Result<()> {
-    let is_there = match site.kind {
-        SiteKind::Schema => {
-            let query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
-            sqlx::query_scalar(query).bind(&site.schema).fetch_one(connection).await?
-        }
-        SiteKind::Rows if site.tenant.is_some() => !ledger::has(connection, &site.target, ledger::GONE).await?,
-        // A database that is there is the tenant's, and the tables that tenants have in common are nobody's to purge.
-        SiteKind::Rows | SiteKind::Shared | SiteKind::Database => true,
-    };
-    if is_there {
+async fn require_there(slot: &mut PgConnection, site: &Site) -> Result<()> {
+    let query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+    if sqlx::query_scalar(query).bind(&site.schema).fetch_one(slot).await? {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::NotFound, format!("there is no place `{}` any more", site.target))
-        .help("`tenantry tenant list` shows who is there, `tenantry doctor` what is amiss"))
+    match site.kind {
+        SiteKind::Schema => Err(no_place(site)),
+        SiteKind::Rows | SiteKind::Shared | SiteKind::Database => Err(layout::is_gone(&site.schema)),
+    }
 }
 
-async fn run_schema(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+fn no_place(site: &Site) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no place `{}` any more", site.target))
+        .help("`tenantry tenant list` shows who is there, `tenantry doctor` what is amiss")
+}
+
+async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
     let statements = statements_of(site, script)?;
+    layout::require_new(slot, names, site, script).await?;
     let settings = format!(
         "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL search_path = {}; SET LOCAL row_security = off; \
          SET LOCAL ROLE {}",
         path(&site.schema),
         quoted(&site.owner(names))
     );
-    connection.execute(AssertSqlSafe(settings)).await?;
+    slot.execute(AssertSqlSafe(settings)).await?;
     if site.kind == SiteKind::Rows && may_check_rows(script) {
         // Under FORCE the owner sees no row, and would call a violated key valid.
         let all = statements.iter().any(runs_code);
-        prelude::unforce(connection, &site.schema, script.sql.as_str(), all).await?;
+        prelude::unforce(slot, &site.schema, script.sql.as_str(), all).await?;
     }
     for statement in &statements {
-        if is_extension(statement) {
-            // Only the administrator may; its objects belong to the shared tables.
-            connection.execute("SET LOCAL ROLE NONE").await?;
-            run(connection, script, statement).await?;
-            connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&site.owner(names))))).await?;
-        } else if site.kind == SiteKind::Rows && makes_routine(statement) {
+        if site.kind == SiteKind::Rows && makes_routine(statement) {
             // Its body is looked at as if it were run, which reads nothing.
-            connection.execute("SET LOCAL row_security = on").await?;
-            run(connection, script, statement).await?;
-            connection.execute("SET LOCAL row_security = off").await?;
+            slot.execute("SET LOCAL row_security = on").await?;
+            run(slot, script, statement).await?;
+            slot.execute("SET LOCAL row_security = off").await?;
         } else if site.kind != SiteKind::Shared && runs_code(statement) {
-            let before = rows_changed(connection, &site.schema).await?;
-            run(connection, script, statement).await?;
-            if rows_changed(connection, &site.schema).await? != before {
+            let before = rows_changed(slot, &site.schema).await?;
+            run(slot, script, statement).await?;
+            if rows_changed(slot, &site.schema).await? != before {
                 return Err(changes_rows(script, statement));
             }
         } else {
-            run(connection, script, statement).await?;
+            run(slot, script, statement).await?;
         }
     }
-    connection.execute("SET LOCAL ROLE NONE").await?;
+    leave(slot, script).await
+}
+
+/// What a file has deferred runs with its rights and not with those of what comes after it, and what it has set ends with
+/// it.
+async fn leave(slot: &mut PgConnection, script: &Script) -> Result<()> {
+    let end = "SET CONSTRAINTS ALL IMMEDIATE";
+    let ended = slot.execute(end).await;
+    ended.map_err(|cause| at(script, 1, "what the file has deferred fails".into()).caused_by(cause))?;
+    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))).await?;
     Ok(())
 }
+
+/// By other settings the server would read the engine's own texts in another way, or print expressions otherwise.
+const LEFT: &str = "RESET ALL; SET standard_conforming_strings = on; SET quote_all_identifiers = off";
 
 /// How many rows of a schema's tables this transaction has changed, as the server counts. Of a block or a function the words do
 /// not tell: without a scope and without walls it would change those of all tenants.
@@ -187,32 +225,30 @@ fn changes_rows(script: &Script, statement: &Statement<'_>) -> Error {
 }
 
 /// Changes of data run once per tenant, with no more rights than its requests have.
-async fn run_data(connection: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
+async fn run_data(slot: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
     let Some(tenant) = &site.tenant else {
         return Err(Error::new(ErrorKind::Internal, "a data file is run for no tenant"));
     };
-    rights::grant_to_myself(connection, &site.role).await?;
     let settings = format!(
         "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
         path(&site.schema),
         quoted(&site.role)
     );
-    connection.execute(AssertSqlSafe(settings)).await?;
+    slot.execute(AssertSqlSafe(settings)).await?;
     for statement in statements::split(script.sql.as_str())? {
         require_allowed(script, &statement)?;
-        run(connection, script, &statement).await?;
+        run(slot, script, &statement).await?;
     }
-    connection.execute("SET LOCAL ROLE NONE; SET LOCAL tenantry.tenant = ''").await?;
-    Ok(())
+    leave(slot, script).await
 }
 
 fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<Statement<'s>>> {
     let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, 1, e.to_string()))?;
     for statement in &statements {
         require_allowed(script, statement)?;
-        if is_extension(statement) && site.kind != SiteKind::Shared {
+        if extend::is_of_extension(statement) {
             return Err(at(script, statement.line, "CREATE EXTENSION belongs to the shared tables".into())
-                .help("move the statement to a file in migrations/shared"));
+                .help("move the statement to a file of its own in migrations/shared"));
         }
         if site.kind != SiteKind::Shared && changes_data(statement) {
             return Err(changes_rows(script, statement));
@@ -221,8 +257,15 @@ fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<Statement<'s
     Ok(statements)
 }
 
-/// What would end the transaction or leave the scope is refused in a migration as it is in a request.
-fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<()> {
+/// What would end the transaction or leave the scope is refused in a migration as it is in a request, and so is the
+/// function by which SET is said without its word.
+pub(super) fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<()> {
+    let tokens: Vec<_> = super::lex::Lexer::new(statement.text).flatten().collect();
+    let sets = |two: &[super::lex::Token<'_>]| two[0].name().as_deref() == Some("set_config") && two[1].is_mark("(");
+    if tokens.windows(2).any(sets) {
+        return Err(at(script, statement.line, "`set_config` cannot be called in a file".into())
+            .help("a file is run with the settings of its target: leave the statement out"));
+    }
     text::read(statement.text).map(drop).map_err(|refused| {
         let help = refused.help_text().unwrap_or_default().to_owned();
         at(script, statement.line, refused.to_string()).help(help)
@@ -232,10 +275,6 @@ fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<()> {
 fn first_words(statement: &Statement<'_>) -> Vec<String> {
     let tokens = super::lex::Lexer::new(statement.text).take(4).flatten();
     tokens.map(|token| token.text.to_ascii_lowercase()).collect()
-}
-
-fn is_extension(statement: &Statement<'_>) -> bool {
-    matches!(first_words(statement).as_slice(), [verb, what, ..] if matches!(verb.as_str(), "create" | "alter" | "drop") && what == "extension")
 }
 
 fn makes_routine(statement: &Statement<'_>) -> bool {
@@ -265,7 +304,7 @@ fn runs_code(statement: &Statement<'_>) -> bool {
     matches!(words.first().map(String::as_str), Some("do" | "call" | "select"))
 }
 
-async fn run(connection: &mut PgConnection, script: &Script, statement: &Statement<'_>) -> Result<()> {
+pub(super) async fn run(connection: &mut PgConnection, script: &Script, statement: &Statement<'_>) -> Result<()> {
     let words = link::own(statement.text.to_owned());
     let done = connection.execute(sqlx::raw_sql(words)).await;
     done.map(drop).map_err(|cause| refused_by_server(script, statement, cause))
@@ -289,29 +328,44 @@ fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Er
                  tenant tables: what they store has no wall",
             );
     }
+    if server.is_some_and(|e| e.code() == "42501") {
+        return at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(
+            "a file may change what belongs to its own target only: the tenant's tables in migrations/tenant, the shared \
+             ones in migrations/shared",
+        );
+    }
     let help = hint.unwrap_or_else(|| "mend the file and run `tenantry migrate up --retry-failed`".into());
     at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(help)
 }
 
-fn at(script: &Script, line: usize, what: String) -> Error {
+pub(super) fn at(script: &Script, line: usize, what: String) -> Error {
     Error::new(ErrorKind::Migration, format!("migration {} ({}:{line}): {what}", script.version, script.file))
 }
 
 /// Puts the walls up around what the files have made, and refuses what no wall would hold.
-async fn secure(connection: &mut PgConnection, names: &Names, site: &Site, scripts: &[&Script]) -> Result<()> {
-    connection.execute(AssertSqlSafe(format!("SET LOCAL search_path = {}", path(&site.schema)))).await?;
+async fn secure(slot: &mut PgConnection, names: &Names, site: &Site, scripts: &[&Script]) -> Result<()> {
+    let owner =
+        format!("SET LOCAL search_path = {}; SET LOCAL ROLE {}", path(&site.schema), quoted(&site.owner(names)));
+    slot.execute(AssertSqlSafe(owner)).await?;
     match site.kind {
         SiteKind::Shared => {
-            connection.execute(AssertSqlSafe(server::shared_grants(names))).await?;
+            slot.execute(AssertSqlSafe(server::shared_grants(names))).await?;
         }
-        SiteKind::Rows => {
-            connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
-            rules::protect(connection, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
-            connection.execute("SET LOCAL ROLE NONE").await?;
-        }
+        SiteKind::Rows => rules::protect(slot, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?,
         // What is made in such a schema gets its rights by default privileges.
         SiteKind::Schema | SiteKind::Database => {}
     }
+    slot.execute("SET LOCAL ROLE NONE").await?;
+    verify(slot, names, site, scripts).await
+}
+
+/// Refuses what is unsafe in the schema.
+pub(super) async fn verify(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    scripts: &[&Script],
+) -> Result<()> {
     let Some(rules) = site.rules() else { return Ok(()) };
     let subject = site.subject(names)?;
     let mut breaches = match rules {
@@ -363,21 +417,20 @@ fn line_of(script: &Script, object: &str) -> Option<usize> {
 }
 
 /// `-- no-transaction`: a crash between the statements and the ledger row runs the file again, so it must bear that.
-async fn apply_plain(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
-    let applied = match lock(connection, &site.target, "pg_try_advisory_lock").await {
-        Ok(()) => plain(connection, names, site, script).await,
+async fn apply_plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    let applied = match lock(slot, &site.target, "pg_try_advisory_lock").await {
+        Ok(()) => plain(slot, names, site, script).await,
         Err(error) => Err(error),
     };
-    // Whatever came of it: the connection may be used for something else, and the lock keeps everybody out.
-    connection.execute("RESET ROLE").await?;
-    connection.execute("RESET ALL").await?;
-    connection.execute("SELECT pg_advisory_unlock_all()").await?;
+    // Whatever came of it: it may be tried again, and the lock keeps everybody out until the server has ended the session.
+    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}"))).await?;
+    slot.execute("SELECT pg_advisory_unlock_all()").await?;
     applied
 }
 
-async fn plain(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
-    require_there(connection, site).await?;
-    if ledger::has(connection, &site.target, script.version).await? {
+async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    require_there(slot, site).await?;
+    if !ledger::missing(slot).await?.contains(&script.version) {
         return Ok(());
     }
     if script.kind == ScriptKind::Data {
@@ -390,24 +443,25 @@ async fn plain(connection: &mut PgConnection, names: &Names, site: &Site, script
              VALUE only; the rest belongs into a file of its own",
         ));
     }
-    prelude::drop_invalid_indexes(connection, &site.schema, script.sql.as_str()).await?;
+    layout::require_new(slot, names, site, script).await?;
     let settings = format!(
         "SET lock_timeout = '{PLAIN_LOCK_TIMEOUT}'; SET search_path = {}; SET row_security = off; SET ROLE {}",
         path(&site.schema),
         quoted(&site.owner(names))
     );
-    connection.execute(AssertSqlSafe(settings)).await?;
+    slot.execute(AssertSqlSafe(settings)).await?;
+    prelude::drop_invalid_indexes(slot, &site.schema, script.sql.as_str()).await?;
     for statement in &statements {
-        run(connection, script, statement).await?;
+        run(slot, script, statement).await?;
     }
-    connection.execute("RESET ROLE").await?;
-    connection.execute("BEGIN").await?;
+    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}"))).await?;
+    slot.execute("BEGIN").await?;
     let secured = async {
-        secure(connection, names, site, &[script]).await?;
-        ledger::write(connection, &site.target, &[script]).await
+        secure(slot, names, site, &[script]).await?;
+        ledger::applied_by_slot(slot, script.version).await
     }
     .await;
-    connection.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    slot.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     secured
 }
 

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
+    layout, ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
     rights::{self, Rights, grant_to_myself},
     rules, scram,
@@ -19,22 +20,13 @@ pub(super) const LOCK: &str = "pg_advisory_xact_lock(7463205553)";
 /// The oldest server whose column lists of ON DELETE SET NULL and views of the caller's rights the engine needs.
 const OLDEST: i32 = 150_000;
 
-/// What every database of ours holds.
+/// What every database of ours holds, beside [`ledger::SCHEMA`].
 pub(super) const ENGINE_SCHEMA: &str = "
 CREATE SCHEMA IF NOT EXISTS tenantry;
 REVOKE ALL ON SCHEMA tenantry FROM PUBLIC;
 GRANT USAGE ON SCHEMA tenantry TO PUBLIC;
-CREATE TABLE IF NOT EXISTS tenantry.migrations (
-    target text NOT NULL,
-    version bigint NOT NULL,
-    kind text NOT NULL,
-    description text NOT NULL,
-    checksum bytea NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (target, version)
-);
 CREATE TABLE IF NOT EXISTS tenantry.place (one boolean PRIMARY KEY DEFAULT true CHECK (one), owner uuid NOT NULL);
-REVOKE ALL ON tenantry.migrations, tenantry.place FROM PUBLIC;
+REVOKE ALL ON tenantry.place FROM PUBLIC;
 DO $public$ BEGIN
     IF to_regnamespace('public') IS NOT NULL THEN REVOKE CREATE ON SCHEMA public FROM PUBLIC; END IF;
 END $public$;
@@ -75,10 +67,11 @@ async fn prepare_in_tx(
     password: Option<&str>,
 ) -> Result<()> {
     admin.execute(AssertSqlSafe(format!("SELECT {LOCK}"))).await?;
-    role(admin, &names.owner(), "NOLOGIN NOINHERIT", None).await?;
-    grant_to_myself(admin, &names.owner()).await?;
-    role(admin, &names.shared_owner(), "NOLOGIN NOINHERIT", None).await?;
-    grant_to_myself(admin, &names.shared_owner()).await?;
+    for owner in [names.owner(), names.shared_owner(), names.authors()] {
+        role(admin, &owner, "NOLOGIN NOINHERIT", None).await?;
+        grant_to_myself(admin, &owner).await?;
+    }
+    admin.execute(AssertSqlSafe(format!("DO $do$ BEGIN {} END $do$", owner_make(names, &names.rows_owner())))).await?;
     for login in [names.rows_login(), names.schemas_login(0), names.shared_login(), names.reader()] {
         let own = |secret: &str| {
             let is_apps = login == names.rows_login();
@@ -87,9 +80,32 @@ async fn prepare_in_tx(
         let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
         login_make(admin, names, &login, secret.as_deref()).await?;
     }
-    admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {TENANT_OF_SCOPE}"))).await.map(drop)?;
+    admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}", ledger::SCHEMA))).await?;
     require_own(admin, installation).await?;
     grants(admin, names).await
+}
+
+/// Statements of a DO block that make the owner of one target, unless it is there.
+pub(super) fn owner_make(names: &Names, owner: &str) -> String {
+    format!(
+        "IF to_regrole('{role}') IS NULL THEN
+             CREATE ROLE {role} NOLOGIN INHERIT;
+             GRANT {authors} TO {role};
+         END IF;
+         {member}",
+        role = quoted(owner),
+        authors = quoted(&names.authors()),
+        member = rights::membership(owner)
+    )
+}
+
+/// The ledger of a tenant's own database may be of an older form.
+pub(super) async fn ledger_renew(own: &mut PgConnection) -> Result<()> {
+    let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL";
+    if !sqlx::query_scalar::<_, bool>(query).fetch_one(&mut *own).await? {
+        own.execute(ledger::SCHEMA).await?;
+    }
+    Ok(())
 }
 
 /// A login of ours; one that the operator has made is left as it is, and checked at every connect.
@@ -142,7 +158,7 @@ async fn require_own(admin: &mut PgConnection, installation: TenantId) -> Result
 /// membership would make the server read that of the role anew in each transaction: it keeps that of the last role only. By
 /// the rights that are named [`former_logins`] finds who had them.
 async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
-    let (owner, reader) = (quoted(&names.owner()), quoted(&names.reader()));
+    let (owner, reader) = (quoted(&names.rows_owner()), quoted(&names.reader()));
     let (rows, shared) = (quoted(&names.rows_login()), quoted(&names.shared_login()));
     let (schemas, shared_owner) = (quoted(&names.schemas_login(0)), quoted(&names.shared_owner()));
     let text = format!(
@@ -177,8 +193,10 @@ END $lo$";
 /// to the new ones.
 async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let prefix = literal(&names.prefix());
-    let ours = [names.owner(), names.shared_owner(), names.rows_login(), names.shared_login(), names.reader()];
-    let ours = ours.map(|name| literal(&name)).join(", ");
+    let owners = [names.owner(), names.rows_owner(), names.shared_owner(), names.authors()];
+    let logins = [names.rows_login(), names.shared_login(), names.reader()];
+    let ours: Vec<String> = owners.iter().chain(&logins).map(|name| literal(name)).collect();
+    let ours = ours.join(", ");
     let text = format!(
         "DO $$ DECLARE place text; former text; BEGIN
              FOR place, former IN SELECT DISTINCT n.nspname, r.rolname
@@ -193,21 +211,32 @@ async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
          END $$"
     );
     admin.execute(AssertSqlSafe(text)).await?;
-    let site = Site::rows(names);
-    admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
+    let (site, owner) = (Site::rows(names), layout::owner_of(admin, TENANT).await?);
+    admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&owner)))).await?;
     rules::protect(admin, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
     admin.execute("SET LOCAL ROLE NONE").await?;
     Ok(())
 }
 
-/// What the logins may do with the shared tables, said again after each file.
+/// What may be done with the shared tables, said again after each file: for all of them that the current role may speak for.
 pub(super) fn shared_grants(names: &Names) -> String {
     let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_login()), quoted(&names.shared_login()));
-    let owner = quoted(&names.owner());
+    let (owner, authors) = (quoted(&names.owner()), quoted(&names.authors()));
     format!(
-        "GRANT SELECT ON ALL TABLES IN SCHEMA {SHARED} TO {reader}, {rows};
-         GRANT SELECT, REFERENCES ON ALL TABLES IN SCHEMA {SHARED} TO {owner};
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SHARED} TO {shared};
-         GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SHARED} TO {shared}"
+        "DO $grants$ DECLARE thing record; BEGIN
+             FOR thing IN SELECT c.relkind, quote_ident(c.relname) AS name
+                   FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
+                  WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{SHARED}'::regnamespace
+                    AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+                    AND pg_has_role(c.relowner, 'USAGE') LOOP
+                 IF thing.relkind = 'S' THEN
+                     EXECUTE 'GRANT USAGE ON SEQUENCE {SHARED}.' || thing.name || ' TO {shared}';
+                 ELSE
+                     EXECUTE 'GRANT SELECT ON {SHARED}.' || thing.name || ' TO {reader}, {rows}';
+                     EXECUTE 'GRANT SELECT, REFERENCES ON {SHARED}.' || thing.name || ' TO {owner}, {authors}';
+                     EXECUTE 'GRANT SELECT, INSERT, UPDATE, DELETE ON {SHARED}.' || thing.name || ' TO {shared}';
+                 END IF;
+             END LOOP;
+         END $grants$"
     )
 }

@@ -30,6 +30,8 @@ pub(super) struct Site {
     /// The tenant that data files are run for.
     pub(super) tenant: Option<String>,
     pub(super) kind: SiteKind,
+    /// The database, where it is not the server's main one.
+    pub(super) database: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,7 @@ impl Site {
             role: names.shared_login(),
             tenant: None,
             kind: SiteKind::Shared,
+            database: None,
         }
     }
 
@@ -58,17 +61,19 @@ impl Site {
             role: names.rows_login(),
             tenant: None,
             kind: SiteKind::Rows,
+            database: None,
         }
     }
 
     /// The template of tenants' own databases.
-    pub(super) fn template(names: &Names) -> Self {
+    pub(super) fn template(names: &Names, database: &str) -> Self {
         Self {
             target: ledger::OWN.into(),
             schema: TENANT.into(),
             role: names.reader(),
             tenant: None,
             kind: SiteKind::Database,
+            database: Some(database.to_owned()),
         }
     }
 
@@ -83,6 +88,7 @@ impl Site {
                 schema: physical,
                 tenant: Some(id),
                 kind: SiteKind::Schema,
+                database: None,
             },
             Isolation::Database => Self {
                 role: names.of_tenant(&physical),
@@ -90,6 +96,7 @@ impl Site {
                 schema: TENANT.into(),
                 tenant: Some(id),
                 kind: SiteKind::Database,
+                database: Some(names.of_tenant(&physical)),
             },
         }
     }
@@ -104,13 +111,24 @@ impl Site {
 
     /// Who owns what a file makes here.
     pub(super) fn owner(&self, names: &Names) -> String {
-        if self.kind == SiteKind::Shared { names.shared_owner() } else { names.owner() }
+        match self.kind {
+            SiteKind::Shared => names.shared_owner(),
+            SiteKind::Rows => names.rows_owner(),
+            SiteKind::Schema => names.owner_of_tenant(&self.schema),
+            // Nobody gets from one database into another, so one owner will do for all.
+            SiteKind::Database => names.owner(),
+        }
     }
 
     pub(super) fn subject(&self, names: &Names) -> Result<Subject> {
+        self.subject_of(self.owner(names))
+    }
+
+    /// As it is under another owner.
+    pub(super) fn subject_of(&self, owner: String) -> Result<Subject> {
         Ok(Subject {
             schema: Ident::new(self.schema.as_str())?,
-            owner: Ident::new(self.owner(names))?,
+            owner: Ident::new(owner)?,
             role: Ident::new(self.role.as_str())?,
         })
     }

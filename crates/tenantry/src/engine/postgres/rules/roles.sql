@@ -8,7 +8,8 @@ SELECT code, what, repair FROM (
          pg_catalog.format('ALTER ROLE %I NO%s', ours.name, word) AS repair
     FROM ours, LATERAL (VALUES (rolsuper, 'SUPERUSER'), (rolbypassrls, 'BYPASSRLS'), (rolcreaterole, 'CREATEROLE'),
            (rolcreatedb, 'CREATEDB'), (rolreplication, 'REPLICATION'), (rolcanlogin AND rolinherit, 'INHERIT'),
-           (rolcanlogin AND name = '{owner}', 'LOGIN')) attribute(there, word)
+           (rolcanlogin AND (name IN ('{owner}', '{prefix}rows_owner', '{prefix}shared_owner', '{prefix}authors')
+                             OR pg_catalog.starts_with(name, '{prefix}o_')), 'LOGIN')) attribute(there, word)
    WHERE there
   UNION ALL
   SELECT 'role_setting', pg_catalog.format('role %s starts with %s', ours.name, setting),
@@ -25,5 +26,11 @@ SELECT code, what, repair FROM (
                                 AND pg_catalog.starts_with(other.rolname::text, '{tenants}')
                             OR NOT ours.rolcanlogin AND pg_catalog.starts_with(ours.name, '{tenants}')
                                 AND pg_catalog.starts_with(other.rolname::text, '{prefix}')
-                                AND other.rolname LIKE '%\_reader')
+                                AND other.rolname LIKE '%\_reader'
+                            -- An owner of tenants' tables may refer to the shared tables, and a slot that runs a file is
+                            -- a member of what the file's target belongs to.
+                            OR NOT ours.rolcanlogin AND other.rolname = '{prefix}authors'
+                                AND (pg_catalog.starts_with(ours.name, '{prefix}o_') OR ours.name = '{prefix}rows_owner')
+                            OR ours.rolcanlogin AND ours.name ~ '^{prefix}on_.*_m[0-9]+$'
+                                AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity s WHERE s.usename = ours.rolname))
 ) finding ORDER BY code, what

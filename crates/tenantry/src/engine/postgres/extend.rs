@@ -1,0 +1,162 @@
+//! Files of extensions: what needs more than the owner of the shared tables has.
+//!
+//! An extension's script runs with the administrator's rights, so such a file runs on the administrator's session. It
+//! therefore holds nothing else, and only these forms of it: nothing in it can name anything of a tenant's.
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::{
+    connect::Door,
+    ledger,
+    lex::{Kind, Lexer, Token},
+    names::SHARED,
+    scope::path,
+    scripts::{self, at, run},
+    server,
+    site::Site,
+    statements::{self, Statement},
+    tries::Tries,
+};
+use crate::{
+    engine::{Patience, Script},
+    error::Result,
+};
+
+/// Whether a statement makes, changes or drops an extension.
+pub(super) fn is_of_extension(statement: &Statement<'_>) -> bool {
+    match &Lexer::new(statement.text).take(3).flatten().collect::<Vec<_>>()[..] {
+        [verb, what, ..] if verb.is_any(&["create", "alter", "drop"]) => what.is("extension"),
+        [verb, on, what] if verb.is("comment") && on.is("on") => what.is("extension"),
+        _ => false,
+    }
+}
+
+/// Whether a file has such a statement.
+pub(super) fn is_of_extensions(script: &Script) -> bool {
+    statements::split(script.sql.as_str()).is_ok_and(|all| all.iter().any(is_of_extension))
+}
+
+pub(super) async fn apply(door: &Door, site: &Site, script: &Script, patience: Patience) -> Result<()> {
+    let statements = statements_of(script)?;
+    let tries = Tries::begin();
+    loop {
+        // A connection of its own: an extension's script may leave anything behind.
+        let mut own = door.control.admin_of(None).await?;
+        let tried = apply_in_tx(&mut own.connection, door, site, script, &statements).await;
+        own.close().await;
+        match tried {
+            Err(error) if patience == Patience::Long && tries.again(&error).await => {}
+            done => return done,
+        }
+    }
+}
+
+async fn apply_in_tx(
+    admin: &mut PgConnection,
+    door: &Door,
+    site: &Site,
+    script: &Script,
+    statements: &[Statement<'_>],
+) -> Result<()> {
+    let settings = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{}'; SET LOCAL search_path = {}",
+        scripts::LOCK_TIMEOUT,
+        path(SHARED)
+    );
+    admin.execute(AssertSqlSafe(settings)).await?;
+    let applied = async {
+        scripts::lock(admin, &site.target, "pg_try_advisory_xact_lock").await?;
+        if ledger::has(admin, &site.target, script.version).await? {
+            return Ok(());
+        }
+        for statement in statements {
+            run(admin, script, statement).await?;
+        }
+        admin.execute(AssertSqlSafe(server::shared_grants(&door.names))).await?;
+        scripts::verify(admin, &door.names, site, &[script]).await?;
+        ledger::write(admin, &site.target, &[script]).await
+    }
+    .await;
+    admin.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    applied
+}
+
+fn statements_of(script: &Script) -> Result<Vec<Statement<'_>>> {
+    let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, 1, e.to_string()))?;
+    for statement in &statements {
+        let tokens: Vec<Token<'_>> = Lexer::new(statement.text).flatten().collect();
+        if !is_of_extension(statement) {
+            return Err(at(script, statement.line, "a file of extensions holds nothing else".into()).help(
+                "move the statements of extensions to a file of their own in migrations/shared, before this one",
+            ));
+        }
+        if !is_allowed(&tokens) {
+            return Err(at(
+                script,
+                statement.line,
+                "this form of the statement is not for a file of migrations".into(),
+            )
+            .help(
+                "write CREATE EXTENSION [IF NOT EXISTS] name [SCHEMA shared] [VERSION 'v'] [CASCADE], ALTER EXTENSION \
+                     name UPDATE [TO 'v'], DROP EXTENSION [IF EXISTS] name, or COMMENT ON EXTENSION name IS '...'",
+            ));
+        }
+    }
+    Ok(statements)
+}
+
+/// The forms that are written above, and no other.
+fn is_allowed(statement: &[Token<'_>]) -> bool {
+    let [verb, ..] = statement else { return false };
+    let rest = |from: usize| statement.get(from..).unwrap_or_default();
+    if verb.is("create") {
+        let rest = without(rest(2), &["if", "not", "exists"]);
+        rest.split_first().is_some_and(|(name, options)| name.name().is_some() && are_options(options))
+    } else if verb.is("alter") {
+        match rest(2) {
+            [name, update] => name.name().is_some() && update.is("update"),
+            [name, update, to, version] => {
+                name.name().is_some() && update.is("update") && to.is("to") && is_version(version)
+            }
+            _ => false,
+        }
+    } else if verb.is("drop") {
+        let names = without(rest(2), &["if", "exists"]);
+        let names = match names {
+            [rest @ .., last] if last.is("restrict") => rest,
+            all => all,
+        };
+        !names.is_empty()
+            && names.iter().all(|token| token.name().is_some() && !token.is("cascade") || token.is_mark(","))
+    } else {
+        matches!(rest(3), [name, is, text] if name.name().is_some() && is.is("is")
+            && (text.kind == Kind::Text || text.is("null")))
+    }
+}
+
+fn is_version(token: &Token<'_>) -> bool {
+    token.kind == Kind::Text || token.name().is_some()
+}
+
+/// `[WITH] [SCHEMA shared] [VERSION v] [CASCADE]`, in any order.
+fn are_options(mut options: &[Token<'_>]) -> bool {
+    if let [with, rest @ ..] = options
+        && with.is("with")
+    {
+        options = rest;
+    }
+    loop {
+        options = match options {
+            [] => return true,
+            [schema, name, rest @ ..] if schema.is("schema") && name.name().as_deref() == Some(SHARED) => rest,
+            [version, value, rest @ ..] if version.is("version") && is_version(value) => rest,
+            [cascade, rest @ ..] if cascade.is("cascade") => rest,
+            _ => return false,
+        };
+    }
+}
+
+fn without<'a, 'b>(tokens: &'b [Token<'a>], words: &[&str]) -> &'b [Token<'a>] {
+    let begins = tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| token.is(word));
+    if begins { &tokens[words.len()..] } else { tokens }
+}

@@ -1,0 +1,202 @@
+//! [`Slot`]: a session on which files of one target run, by a login that has no rights of its own.
+//!
+//! A file is text that somebody wrote, and may hold a block or a function that does anything. On the administrator's
+//! session `RESET ROLE` would make it the administrator. So it runs on a session of a login of its own, a *slot*, which
+//! inherits nothing and is a member of one role: the owner of the one target, or the role that its data files have, and
+//! that for this one run. Whatever the file says, the server refuses what that role may not do.
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor, postgres::PgConnection};
+
+use super::{
+    connect::{Door, in_time},
+    control::Admin,
+    ledger,
+    names::{literal, quoted},
+    rights, scram, server,
+    site::Site,
+};
+use crate::{
+    engine::Script,
+    error::{Error, ErrorKind, Result},
+};
+
+/// How many files may run at once on one server, over all processes.
+const MOST: u32 = 64;
+
+/// How long the session of a program that was killed may take to end, in milliseconds.
+const END_OF_FORMER_MS: u32 = 5_000;
+
+/// A leased slot with its session. Dropped before [`Slot::close`] it ends with its connections, and what it was granted
+/// goes before its next use.
+pub(super) struct Slot<'d> {
+    /// Holds the lease, which is a lock of its session.
+    admin: Admin<'d>,
+    pub(super) connection: PgConnection,
+    login: String,
+    role: String,
+    database: Option<String>,
+}
+
+/// Opens a session that may become `role` and nothing else, and may write `scripts` down as applied to the site.
+pub(super) async fn open<'d>(door: &'d Door, site: &Site, role: &str, scripts: &[&Script]) -> Result<Slot<'d>> {
+    let mut admin = door.control.admin().await?;
+    let login = lease(&mut admin, door).await?;
+    sweep(&mut admin, &login).await?;
+    match &site.database {
+        None => ledger::assign(&mut admin, &login, &site.target, scripts).await?,
+        Some(database) => {
+            let mut own = in_time(&door.control.options().clone().database(database)).await?;
+            server::ledger_renew(&mut own).await?;
+            ledger::assign(&mut own, &login, &site.target, scripts).await?;
+            own.close().await?;
+        }
+    }
+    grant(&mut admin, &login, role, site.database.as_deref()).await?;
+    let connection = connect(&mut admin, door, &login, site.database.as_deref()).await?;
+    Ok(Slot { admin, connection, login, role: role.to_owned(), database: site.database.clone() })
+}
+
+/// The password of a slot follows from that of the server's other logins, which the operator may have changed since the
+/// slot was made.
+async fn connect(admin: &mut PgConnection, door: &Door, login: &str, database: Option<&str>) -> Result<PgConnection> {
+    let mut options = door.control.options().clone().username(login);
+    if let Some(secret) = &door.secret {
+        options = options.password(&scram::password_of(secret.expose(), login));
+    }
+    if let Some(database) = database {
+        options = options.database(database);
+    }
+    let connected = match in_time(&options).await {
+        Err(error) if has_wrong_password(&error) => {
+            admin.execute(AssertSqlSafe(format!("ALTER ROLE {}{}", quoted(login), password(door, login)?))).await?;
+            in_time(&options).await
+        }
+        connected => connected,
+    };
+    connected.map_err(|cause| {
+        Error::new(ErrorKind::DatabaseBusy, format!("no session for migrations could be opened as `{login}`"))
+            .caused_by(cause)
+            .help("let that login sign in from here, in pg_hba.conf, as the server's other logins of tenantry do")
+    })
+}
+
+fn has_wrong_password(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|e| e.code()).as_deref() == Some("28P01")
+}
+
+fn password(door: &Door, login: &str) -> Result<String> {
+    let secret = door.secret.as_ref().map(|p| scram::secret(&scram::password_of(p.expose(), login))).transpose()?;
+    Ok(secret.map(|s| format!(" PASSWORD {}", literal(&s))).unwrap_or_default())
+}
+
+/// The first slot that nobody has; made with its first use.
+async fn lease(admin: &mut PgConnection, door: &Door) -> Result<String> {
+    for number in 0..MOST {
+        let login = door.names.slot(number);
+        let query = "SELECT pg_try_advisory_lock(hashtextextended('tenantry slot ' || $1, 0)), to_regrole(quote_ident($1)) IS NULL";
+        let (got, missing): (bool, bool) = sqlx::query_as(query).bind(&login).fetch_one(&mut *admin).await?;
+        if got {
+            if missing {
+                make(admin, door, &login).await?;
+            }
+            return Ok(login);
+        }
+    }
+    Err(Error::new(ErrorKind::OperationRunning, format!("{MOST} files of migrations run on this server already"))
+        .help("run the command again when they have ended: tenantry migrate status"))
+}
+
+async fn make(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()> {
+    let password = password(door, login)?;
+    let text = format!(
+        "DO $do$ BEGIN
+             PERFORM {lock};
+             CREATE ROLE {name} LOGIN NOINHERIT{password};
+             {member}
+             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {name}', current_database());
+         END $do$",
+        lock = server::LOCK,
+        name = quoted(login),
+        // Or a session that was left could not be ended.
+        member = rights::membership(login)
+    );
+    admin.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+/// Ends what the slot's last user has left, and takes back what that one was granted.
+async fn sweep(admin: &mut PgConnection, login: &str) -> Result<()> {
+    let by_grantor = if rights::memberships_inherit(admin) { "' GRANTED BY ' || held.grantor" } else { "''" };
+    let text = format!(
+        "DO $do$ DECLARE held record; BEGIN
+             PERFORM pg_terminate_backend(pid, {END_OF_FORMER_MS}) FROM pg_stat_activity WHERE usename = {login};
+             PERFORM pg_stat_clear_snapshot();
+             IF EXISTS (SELECT FROM pg_stat_activity WHERE usename = {login}) THEN
+                 RAISE lock_not_available USING MESSAGE = 'the last session of ' || {login} || ' has not ended';
+             END IF;
+             FOR held IN SELECT quote_ident(r.rolname) AS role, quote_ident(g.rolname) AS grantor
+                   FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles g ON g.oid = m.grantor
+                  WHERE m.member = to_regrole({name}) LOOP
+                 EXECUTE 'REVOKE ' || held.role || ' FROM {quoted}' || {by_grantor};
+             END LOOP;
+             FOR held IN SELECT quote_ident(b.datname) AS database
+                   FROM pg_shdepend d JOIN pg_database b ON b.oid = d.objid
+                  WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole({name})
+                    AND d.classid = 'pg_database'::regclass AND b.datname <> current_database() LOOP
+                 PERFORM {lock};
+                 EXECUTE 'REVOKE ALL ON DATABASE ' || held.database || ' FROM {quoted}';
+             END LOOP;
+         END $do$",
+        login = literal(login),
+        name = literal(&quoted(login)),
+        quoted = quoted(login),
+        lock = server::LOCK
+    );
+    admin.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+async fn grant(admin: &mut PgConnection, login: &str, role: &str, database: Option<&str>) -> Result<()> {
+    let how = if rights::memberships_inherit(admin) { " WITH INHERIT FALSE, SET TRUE" } else { "" };
+    let mut text = format!("GRANT {} TO {}{how}", quoted(role), quoted(login));
+    if let Some(database) = database {
+        // Two that change the rights on one database at once fail.
+        let connect =
+            format!("; SELECT {}; GRANT CONNECT ON DATABASE {} TO {}", server::LOCK, quoted(database), quoted(login));
+        text.push_str(&connect);
+    }
+    admin.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+impl Slot<'_> {
+    /// Takes back what was granted, and ends the session. Where that fails it is ended all the same, and the next user of the
+    /// slot sweeps.
+    pub(super) async fn close(self) {
+        let Self { mut admin, connection, login, role, database } = self;
+        let mut text = format!("REVOKE {} FROM {}", quoted(&role), quoted(&login));
+        if let Some(database) = database {
+            let connect = format!(
+                "; SELECT {}; REVOKE CONNECT ON DATABASE {} FROM {}",
+                server::LOCK,
+                quoted(&database),
+                quoted(&login)
+            );
+            text.push_str(&connect);
+        }
+        let revoked = admin.execute(AssertSqlSafe(text)).await;
+        if let Err(error) = connection.close().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a session of migrations did not close cleanly");
+        }
+        let unlocked = admin.execute("SELECT pg_advisory_unlock_all()").await;
+        match revoked.and(unlocked) {
+            Ok(_) => admin.done(),
+            // Dropped, the administrator's connection is closed, and the lease ends with it.
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                login,
+                "what a session of migrations was granted stays until the slot's next use"
+            ),
+        }
+    }
+}

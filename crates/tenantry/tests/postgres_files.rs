@@ -1,0 +1,422 @@
+//! A file of migrations on PostgreSQL reaches its own target and nothing else, because the server refuses the rest.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use sqlx::{Connection, Executor};
+use support::{Installation, Kind, SHARED, TENANT, open, run, user_add, users};
+use tenantry::{DoctorOptions, FleetReport, Isolation, MigrateOptions, Migrations, NewTenant, TenantDb, Tenantry};
+
+/// An installation with tenants of every isolation on one server, and what they are called.
+struct Mixed {
+    place: Installation,
+    tenants: Vec<TenantDb>,
+}
+
+const MEMBERS: [(&str, Isolation); 4] =
+    [("r1", Isolation::Row), ("r2", Isolation::Row), ("s1", Isolation::Schema), ("s2", Isolation::Schema)];
+
+impl Mixed {
+    async fn new() -> Self {
+        let place = Installation::on(Kind::PostgresRow).await;
+        let mut tenants = Vec::new();
+        for (key, isolation) in MEMBERS {
+            place.tenancy.tenant_create(NewTenant::new(key).unwrap().isolation(isolation)).await.unwrap();
+            let db = place.tenancy.tenant(key).await.unwrap();
+            user_add(&db, &format!("user of {key}")).await;
+            tenants.push(db);
+        }
+        Self { place, tenants }
+    }
+
+    fn sql(&self, text: &str) -> String {
+        self.place.database.as_ref().unwrap().sql(text).unwrap()
+    }
+
+    fn schema_of(&self, key: &str) -> String {
+        let db = self.tenants.iter().find(|db| db.tenant().key.as_str() == key).unwrap();
+        match db.tenant().isolation {
+            Isolation::Schema => format!("t_{}", db.tenant().id.as_uuid().as_simple()),
+            _ => "tenant".into(),
+        }
+    }
+
+    async fn release(&self, tenant: &[(&str, &str)], shared: &[(&str, &str)]) -> Tenantry {
+        let tenant = TENANT.iter().chain(tenant).copied();
+        let migrations = Migrations::embedded(tenant, SHARED.iter().chain(shared).copied()).unwrap();
+        open(self.place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap()
+    }
+
+    /// Everything by which tenants are kept apart, as the server has it.
+    fn walls(&self) -> BTreeSet<String> {
+        walls(&self.place, |text| self.sql(text))
+    }
+
+    /// Every tenant still has its row, and no other's.
+    async fn is_whole(&self) {
+        for db in &self.tenants {
+            assert_eq!(users(db).await, [format!("user of {}", db.tenant().key)]);
+        }
+    }
+}
+
+fn walls(place: &Installation, sql: impl Fn(&str) -> String) -> BTreeSet<String> {
+    // That a tenant was purged is written down for ever, a canary's end too.
+    sql(&WALLS.replace("{mark}", &place.mark()))
+        .lines()
+        .filter(|l| !l.ends_with(" -1 gone"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn require_same(before: &BTreeSet<String>, after: &BTreeSet<String>, why: &str) {
+    let changed: Vec<_> = before.symmetric_difference(after).collect();
+    assert!(changed.is_empty(), "{why}: {changed:#?}");
+}
+
+const WALLS: &str = "
+SELECT line FROM (
+  SELECT concat_ws(' ', c.oid::regclass, c.relkind, c.relowner::regrole, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
+                   c.relhasrules, c.relhastriggers) AS line
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  UNION ALL SELECT concat_ws(' ', polrelid::regclass, polname, polpermissive, polroles, polqual, polwithcheck) FROM pg_policy
+  UNION ALL SELECT concat_ws(' ', oid::regprocedure, proowner::regrole, proacl, prosecdef, provolatile, md5(prosrc))
+    FROM pg_proc WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+  UNION ALL SELECT concat_ws(' ', stxname, stxowner::regrole) FROM pg_statistic_ext
+  UNION ALL SELECT concat_ws(' ', oid::regtype, typowner::regrole) FROM pg_type
+   WHERE typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)
+  UNION ALL SELECT concat_ws(' ', nspname, nspowner::regrole, nspacl) FROM pg_namespace WHERE nspname !~ '^pg_'
+  UNION ALL SELECT concat_ws(' ', defaclrole::regrole, defaclnamespace, defaclobjtype, defaclacl) FROM pg_default_acl
+  UNION ALL SELECT concat_ws(' ', roleid::regrole, member::regrole, admin_option) FROM pg_auth_members
+   WHERE starts_with(pg_get_userbyid(member), '{mark}') OR starts_with(pg_get_userbyid(roleid), '{mark}')
+  UNION ALL SELECT concat_ws(' ', setrole::regrole, setdatabase, setconfig) FROM pg_db_role_setting
+   WHERE starts_with(pg_get_userbyid(setrole), '{mark}')
+  UNION ALL SELECT concat_ws(' ', target, version, kind) FROM tenantry.migrations
+  UNION ALL SELECT owner::text FROM tenantry.place) wall(line)";
+
+fn only(key: &str) -> MigrateOptions {
+    MigrateOptions::new().only(key).unwrap()
+}
+
+fn first_error(report: &FleetReport) -> String {
+    report.targets.iter().find_map(|t| t.error.clone()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_does_nothing_to_another_targets_objects() {
+    let mixed = Mixed::new().await;
+    let (other, mark) = (mixed.schema_of("s2"), mixed.place.mark());
+    let before = mixed.walls();
+    let verbs = [
+        "DROP TABLE {}.users CASCADE",
+        "ALTER TABLE {}.users DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE {}.users ADD COLUMN x int",
+        "CREATE POLICY p ON {}.users USING (true)",
+        "CREATE TABLE {}.planted (id int)",
+        "CREATE INDEX planted ON {}.users (username)",
+        "CREATE TRIGGER t BEFORE INSERT ON {}.users FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "GRANT SELECT ON {}.users TO PUBLIC",
+        "ALTER TABLE {}.users SET SCHEMA shared",
+        "DROP SCHEMA {} CASCADE",
+        "ALTER TABLE {}.users OWNER TO CURRENT_USER",
+        "TRUNCATE {}.users CASCADE",
+        "LOCK TABLE {}.users",
+        "UPDATE {}.users SET username = 'x'",
+    ];
+    let mut attempts: Vec<String> = Vec::new();
+    for schema in ["tenant", &other] {
+        for verb in verbs {
+            let verb = verb.replace("{}", schema);
+            attempts.push(format!("DO $do$ BEGIN EXECUTE $text${verb}$text$; END $do$"));
+            attempts.push(verb);
+        }
+    }
+    attempts.extend(
+        [
+            "DROP TABLE shared.plans CASCADE",
+            "INSERT INTO shared.plans (name) VALUES ('x')",
+            "ALTER TABLE shared.plans ADD COLUMN x int",
+            "DELETE FROM tenantry.migrations",
+            "INSERT INTO tenantry.work SELECT session_user, 'rows', 9, 'schema', '', ''",
+            "UPDATE tenantry.place SET owner = gen_random_uuid()",
+            "CREATE OR REPLACE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
+        ]
+        .map(|text| format!("DO $do$ BEGIN EXECUTE $text${text}$text$; END $do$")),
+    );
+    attempts.push(format!(
+        "DO $$ BEGIN EXECUTE 'SET ROLE {mark}rows_owner'; ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY; END $$"
+    ));
+    for file in attempts {
+        let next = mixed.release(&[("0002_next.sql", &file)], &[]).await;
+        let report = next.migrations().up(&only("s1"), |_| ()).await.unwrap();
+        assert_eq!(report.failed, 1, "{file}: {report:?}");
+        assert!(first_error(&report).contains("0002_next.sql"), "{file}: {report:?}");
+        require_same(&before, &mixed.walls(), &file);
+    }
+    mixed.is_whole().await;
+}
+
+/// By these a block would become somebody else, or reach what an owner of several targets has.
+fn escapes(mixed: &Mixed) -> Vec<String> {
+    let (other, mark) = (mixed.schema_of("s2"), mixed.place.mark());
+    let id = other.trim_start_matches("t_");
+    let at = "ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY";
+    let at_other = format!("DROP TABLE {other}.users CASCADE");
+    vec![
+        format!("DO $$ BEGIN RESET ROLE; {at}; END $$"),
+        format!("DO $$ BEGIN EXECUTE 'RESET ROLE'; {at}; END $$"),
+        format!("DO $$ BEGIN SET LOCAL ROLE NONE; {at_other}; END $$"),
+        "DO $$ BEGIN RESET ROLE; DELETE FROM tenantry.migrations; END $$".into(),
+        format!("DO $$ BEGIN SET ROLE {mark}o_{id}; {at_other}; END $$"),
+        format!("DO $$ BEGIN RESET ROLE; SET ROLE {mark}o_{id}; {at_other}; END $$"),
+        format!("DO $$ BEGIN SET ROLE {mark}owner; {at}; END $$"),
+        format!("DO $$ BEGIN SET ROLE {mark}shared_owner; DROP TABLE shared.plans CASCADE; END $$"),
+        format!("DO $$ BEGIN SET SESSION AUTHORIZATION DEFAULT; {at}; END $$"),
+        format!("DO $$ BEGIN PERFORM set_config('role', 'none', true); {at}; END $$"),
+        format!("DO $$ BEGIN PERFORM set_config('session_authorization', 'admin', true); {at}; END $$"),
+        "DO $$ BEGIN PERFORM set_config('search_path', 'tenant', false); ALTER TABLE users DISABLE ROW LEVEL SECURITY; END $$"
+            .into(),
+        "DO $$ BEGIN PERFORM set_config('search_path', 'tenant', false); CREATE TABLE leak (a int); END $$".into(),
+        format!("DO $$ BEGIN RESET ROLE; ALTER TABLE users OWNER TO {mark}rows_owner; END $$"),
+        format!("DO $$ BEGIN ALTER TABLE users OWNER TO {mark}rows_owner; END $$"),
+        format!("DO $$ BEGIN EXECUTE 'DROP OWNED BY {mark}owner CASCADE'; {at}; END $$"),
+        format!("DO $$ BEGIN EXECUTE 'DROP OWNED BY {mark}rows_owner CASCADE'; END $$"),
+        format!("DO $$ BEGIN EXECUTE 'REASSIGN OWNED BY {mark}rows_owner TO CURRENT_USER'; END $$"),
+        "DO $$ BEGIN RESET ROLE; CREATE ROLE planted SUPERUSER; END $$".into(),
+        format!("DO $$ BEGIN RESET ROLE; GRANT {mark}rows_owner TO {mark}on_local_row; END $$"),
+        "DO $$ BEGIN RESET ROLE; COPY (SELECT 1) TO PROGRAM 'true'; END $$".into(),
+        "DO $$ BEGIN RESET ROLE; CREATE TEMP TABLE users AS SELECT 1; END $$".into(),
+        "DO $$ BEGIN RESET ROLE; PERFORM tenantry.applied(99); PERFORM * FROM tenantry.migrations; END $$".into(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_in_a_file_on_postgres_cannot_become_anybody_else() {
+    let mixed = Mixed::new().await;
+    let before = mixed.walls();
+    for file in escapes(&mixed) {
+        for name in ["0002_next.sql", "0002_next.data.sql"] {
+            let next = mixed.release(&[(name, &file)], &[]).await;
+            let report = next.migrations().up(&only("s1"), |_| ()).await.unwrap();
+            assert_eq!(report.failed, 1, "{name}: {file}: {report:?}");
+            require_same(&before, &mixed.walls(), &format!("{name}: {file}"));
+        }
+    }
+    mixed.is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_created_on_postgres_reaches_no_more_with_its_files_than_one_that_is_migrated() {
+    let mixed = Mixed::new().await;
+    let before = mixed.walls();
+    for (key, file) in ["s3", "s4", "s5"].into_iter().zip([
+        "ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY",
+        "DO $$ BEGIN RESET ROLE; ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY; END $$",
+        "DO $$ BEGIN PERFORM set_config('search_path', 'tenant', false); CREATE TABLE leak (a int); END $$",
+    ]) {
+        let next = mixed.release(&[("0002_next.sql", file)], &[]).await;
+        let new = NewTenant::new(key).unwrap().isolation(Isolation::Schema);
+        let error = next.tenant_create(new).await.unwrap_err();
+        assert!(error.is_migration() && error.to_string().contains("0002_next.sql:1"), "{error}");
+        require_same(&before, &mixed.walls(), &format!("{file}: what was begun is undone"));
+        // Its canaries are tenants that are made with the same files.
+        let report = next.doctor(DoctorOptions::new()).await.unwrap();
+        assert!(!report.findings.is_empty());
+        require_same(&before, &mixed.walls(), &format!("{file}: doctor changes nothing"));
+    }
+    mixed.is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_for_a_tenants_own_database_on_postgres_reaches_nothing_but_its_tables() {
+    let place = Installation::on(Kind::PostgresDatabase).await;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    let before = walls(&place, |text| place.sql_at(&acme, text));
+    for file in [
+        "DO $$ BEGIN RESET ROLE; DELETE FROM tenantry.migrations; END $$",
+        "DO $$ BEGIN RESET ROLE; UPDATE tenantry.place SET owner = gen_random_uuid(); END $$",
+        "DO $$ BEGIN RESET ROLE; CREATE ROLE planted SUPERUSER; END $$",
+        "DO $$ BEGIN RESET ROLE; DROP TABLE users CASCADE; END $$",
+        "CREATE OR REPLACE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
+        "DROP FOREIGN TABLE shared.plans",
+    ] {
+        let migrations =
+            Migrations::embedded(TENANT.iter().copied().chain([("0002_next.sql", file)]), SHARED.iter().copied());
+        let next =
+            open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations.unwrap()).open().await.unwrap();
+        let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        assert_eq!(report.failed, 1, "{file}: {report:?}");
+        require_same(&before, &walls(&place, |text| place.sql_at(&acme, text)), file);
+    }
+    assert_eq!(users(&acme).await, ["ann"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_a_member_of_an_owner_on_postgres_once_a_run_has_ended() {
+    let mixed = Mixed::new().await;
+    let next = mixed.release(&[("0002_age.sql", "ALTER TABLE users ADD COLUMN age int")], &[]).await;
+    assert_eq!(next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap().failed, 0);
+    let slots = format!("SELECT oid FROM pg_roles WHERE rolname ~ '^{}on_local_m[0-9]+$'", mixed.place.mark());
+    assert_ne!(mixed.sql(&format!("SELECT count(*) FROM ({slots}) s")), "0");
+    assert_eq!(mixed.sql(&format!("SELECT count(*) FROM pg_auth_members WHERE member IN ({slots})")), "0");
+    let rights = format!(
+        "SELECT count(*) FROM pg_shdepend WHERE refobjid IN ({slots}) AND NOT (classid = 'pg_database'::regclass AND deptype = 'a')"
+    );
+    assert_eq!(mixed.sql(&rights), "0", "a slot has the right to connect and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_runner_was_granted_on_postgres_is_gone_before_the_slots_next_use() {
+    let mixed = Mixed::new().await;
+    let (slot, mark) = (format!("{}on_local_m0", mixed.place.mark()), mixed.place.mark());
+    let id = mixed.schema_of("s2").trim_start_matches("t_").to_owned();
+    mixed.sql(&format!("GRANT {mark}o_{id}, {mark}rows_owner TO {slot}"));
+    // A session that the runner has left behind, in a transaction.
+    mixed.sql(&format!("ALTER ROLE {slot} PASSWORD 'left-behind'"));
+    let url = mixed
+        .place
+        .database
+        .as_ref()
+        .unwrap()
+        .tcp_url()
+        .replace("admin:admin-password@", &format!("{slot}:left-behind@"));
+    let mut left = sqlx::PgConnection::connect(&url).await.unwrap();
+    left.execute("BEGIN; SELECT pg_sleep(0)").await.unwrap();
+    let file = format!("DO $$ BEGIN SET ROLE {mark}o_{id}; DROP TABLE {}.users CASCADE; END $$", mixed.schema_of("s2"));
+    let next = mixed.release(&[("0002_next.sql", &file)], &[]).await;
+    let report = next.migrations().up(&only("s1"), |_| ()).await.unwrap();
+    assert!(first_error(&report).contains("permission denied to set role"), "{report:?}");
+    left.execute("SELECT 1").await.expect_err("its session was ended");
+    let members = format!(
+        "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = '{slot}'"
+    );
+    assert_eq!(mixed.sql(&members), "0");
+    mixed.is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_extensions_on_postgres_holds_nothing_else_and_no_other_form() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    place.tenant("acme").await;
+    let refused = [
+        "CREATE EXTENSION citext; CREATE TABLE words (word citext)",
+        "CREATE EXTENSION citext SCHEMA tenant",
+        "CREATE EXTENSION citext SCHEMA public",
+        "DROP EXTENSION IF EXISTS citext CASCADE",
+        "ALTER EXTENSION plpgsql ADD FUNCTION tenantry.tenant()",
+        "ALTER EXTENSION plpgsql SET SCHEMA shared",
+        "ALTER EXTENSION citext OWNER TO CURRENT_USER",
+        "DO $$ BEGIN CREATE EXTENSION citext; END $$",
+    ];
+    let now = || walls(&place, |text| place.database.as_ref().unwrap().sql(text).unwrap());
+    let before = now();
+    for file in refused {
+        let shared = SHARED.iter().copied().chain([("0002_next.sql", file)]);
+        let migrations = Migrations::embedded(TENANT.iter().copied(), shared).unwrap();
+        let next = open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+        let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        assert_eq!(report.failed, 1, "{file}: {report:?}");
+        assert!(first_error(&report).contains("0002_next.sql:"), "{file}: {report:?}");
+        require_same(&before, &now(), file);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_gone_on_postgres_is_told_as_such() {
+    for kind in [Kind::PostgresRow, Kind::PostgresDatabase] {
+        let place = Installation::on(kind).await;
+        let acme = place.tenant("acme").await;
+        let files = TENANT.iter().copied().chain([("0002_age.sql", "ALTER TABLE users ADD COLUMN age int")]);
+        let migrations = Migrations::embedded(files, SHARED.iter().copied()).unwrap();
+        let next = open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+        place.sql_at(&acme, "ALTER SCHEMA tenant RENAME TO gone");
+        let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        assert!(first_error(&report).contains("the schema `tenant` is gone"), "{kind:?}: {report:?}");
+        assert_eq!(place.sql_at(&acme, "SELECT count(*) FROM pg_class WHERE relname = 'age'"), "0");
+    }
+}
+
+/// As a version has made it in which one owner had everything.
+fn make_old(mixed: &Mixed) {
+    let mark = mixed.place.mark();
+    for schema in ["tenant", &mixed.schema_of("s1"), &mixed.schema_of("s2")] {
+        let text = format!(
+            "DO $do$ DECLARE t text; BEGIN
+                 FOR t IN SELECT format('ALTER %s {schema}.%I OWNER TO {mark}owner',
+                                        CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relname)
+                            FROM pg_class c WHERE relnamespace = '{schema}'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
+                             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'i'
+                                                AND refclassid = 'pg_class'::regclass) LOOP
+                     EXECUTE t;
+                 END LOOP;
+                 FOR t IN SELECT format('ALTER ROUTINE %s OWNER TO {mark}owner', oid::regprocedure)
+                            FROM pg_proc WHERE pronamespace = '{schema}'::regnamespace LOOP
+                     EXECUTE t;
+                 END LOOP;
+                 FOR t IN SELECT format('ALTER TYPE %s OWNER TO {mark}owner', oid::regtype)
+                            FROM pg_type WHERE typnamespace = '{schema}'::regnamespace AND typtype IN ('d', 'e') LOOP
+                     EXECUTE t;
+                 END LOOP;
+                 FOR t IN SELECT format('ALTER STATISTICS {schema}.%I OWNER TO {mark}owner', stxname)
+                            FROM pg_statistic_ext WHERE stxnamespace = '{schema}'::regnamespace LOOP
+                     EXECUTE t;
+                 END LOOP;
+                 ALTER SCHEMA {schema} OWNER TO {mark}owner;
+             END $do$"
+        );
+        mixed.sql(&text);
+    }
+    for key in ["s1", "s2"] {
+        let (schema, id) = (mixed.schema_of(key), mixed.schema_of(key).trim_start_matches("t_").to_owned());
+        mixed.sql(&format!(
+            "DROP OWNED BY {mark}o_{id}; DROP ROLE {mark}o_{id};
+             ALTER DEFAULT PRIVILEGES FOR ROLE {mark}owner IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {mark}{schema};
+             ALTER DEFAULT PRIVILEGES FOR ROLE {mark}owner IN SCHEMA {schema} GRANT USAGE ON SEQUENCES TO {mark}{schema}"
+        ));
+    }
+}
+
+const THINGS: (&str, &str) = (
+    "0002_things.sql",
+    "CREATE TYPE mood AS ENUM ('glad', 'sad');
+     CREATE DOMAIN short AS text CHECK (length(VALUE) < 9);
+     CREATE FUNCTION twice(n bigint) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 2 * n';
+     CREATE VIEW names WITH (security_invoker = true) AS SELECT username FROM users;
+     CREATE SEQUENCE tickets;
+     CREATE STATISTICS both_columns ON id, username FROM users;",
+);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_version_made_on_postgres_is_served_and_gets_its_own_owners_by_migrate_up() {
+    let mixed = Mixed::new().await;
+    let things = mixed.release(&[THINGS], &[]).await;
+    assert_eq!(things.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap().failed, 0);
+    let new = mixed.walls();
+    make_old(&mixed);
+    let next = mixed.release(&[THINGS], &[]).await;
+    assert_ne!(mixed.walls(), new, "it was made old");
+    mixed.is_whole().await;
+    let report = next.doctor(DoctorOptions::new()).await.unwrap();
+    let old: Vec<_> = report.findings.iter().filter(|f| f.code == "old_owner").collect();
+    assert_eq!((old.len(), report.findings.len()), (3, 3), "{report:#?}");
+    assert!(old.iter().all(|f| f.repair == "tenantry migrate up"));
+    // Nothing but `migrate up` changes owners, and until then a file has nothing to do with the old ones.
+    next.tenant_create(NewTenant::new("s3").unwrap().isolation(Isolation::Schema)).await.unwrap();
+    next.tenant_create(NewTenant::new("r3").unwrap().isolation(Isolation::Row)).await.unwrap();
+    let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    assert_eq!((report.failed, report.targets.len()), (0, 3), "{report:?}");
+    for key in ["s3", "r3"] {
+        next.tenant_delete(key).await.unwrap();
+        next.tenant_purge(key).await.unwrap();
+    }
+    require_same(&new, &mixed.walls(), "it is as if it had been made so");
+    let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    assert_eq!(report.targets.len(), 0, "there is nothing left to do");
+    mixed.is_whole().await;
+    run(&mixed.tenants[2], "INSERT INTO users (username) VALUES ('later')").await.unwrap();
+}
