@@ -65,7 +65,14 @@ impl Mixed {
 
 fn walls(place: &Installation, sql: impl Fn(&str) -> String) -> BTreeSet<String> {
     // That a tenant was purged is written down for ever, a canary's end too.
-    sql(&WALLS.replace("{mark}", &place.mark()))
+    // In what order rights were given says nothing.
+    let text = ["c.relacl", "proacl", "nspacl", "defaclacl"].into_iter().fold(WALLS.to_owned(), |text, acl| {
+        text.replace(
+            &format!("{{sorted {acl}}}"),
+            &format!("(SELECT array_agg(a::text ORDER BY a::text) FROM unnest({acl}) a)"),
+        )
+    });
+    sql(&text.replace("{mark}", &place.mark()))
         .lines()
         .filter(|l| !l.ends_with(" -1 gone"))
         .map(str::to_owned)
@@ -79,18 +86,18 @@ fn require_same(before: &BTreeSet<String>, after: &BTreeSet<String>, why: &str) 
 
 const WALLS: &str = "
 SELECT line FROM (
-  SELECT concat_ws(' ', c.oid::regclass, c.relkind, c.relowner::regrole, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
+  SELECT concat_ws(' ', c.oid::regclass, c.relkind, c.relowner::regrole, {sorted c.relacl}, c.relrowsecurity, c.relforcerowsecurity,
                    c.relhasrules, c.relhastriggers) AS line
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
   UNION ALL SELECT concat_ws(' ', polrelid::regclass, polname, polpermissive, polroles, polqual, polwithcheck) FROM pg_policy
-  UNION ALL SELECT concat_ws(' ', oid::regprocedure, proowner::regrole, proacl, prosecdef, provolatile, md5(prosrc))
+  UNION ALL SELECT concat_ws(' ', oid::regprocedure, proowner::regrole, {sorted proacl}, prosecdef, provolatile, md5(prosrc))
     FROM pg_proc WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
   UNION ALL SELECT concat_ws(' ', stxname, stxowner::regrole) FROM pg_statistic_ext
   UNION ALL SELECT concat_ws(' ', oid::regtype, typowner::regrole) FROM pg_type
    WHERE typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)
-  UNION ALL SELECT concat_ws(' ', nspname, nspowner::regrole, nspacl) FROM pg_namespace WHERE nspname !~ '^pg_'
-  UNION ALL SELECT concat_ws(' ', defaclrole::regrole, defaclnamespace, defaclobjtype, defaclacl) FROM pg_default_acl
+  UNION ALL SELECT concat_ws(' ', nspname, nspowner::regrole, {sorted nspacl}) FROM pg_namespace WHERE nspname !~ '^pg_'
+  UNION ALL SELECT concat_ws(' ', defaclrole::regrole, defaclnamespace, defaclobjtype, {sorted defaclacl}) FROM pg_default_acl
   UNION ALL SELECT concat_ws(' ', roleid::regrole, member::regrole, admin_option) FROM pg_auth_members
    WHERE starts_with(pg_get_userbyid(member), '{mark}') OR starts_with(pg_get_userbyid(roleid), '{mark}')
   UNION ALL SELECT concat_ws(' ', setrole::regrole, setdatabase, setconfig) FROM pg_db_role_setting
@@ -371,6 +378,11 @@ fn make_old(mixed: &Mixed) {
         );
         mixed.sql(&text);
     }
+    // Nor did it have what comes with the owners.
+    mixed.sql(&format!(
+        "DROP FUNCTION tenantry.missing, tenantry.applied; DROP TABLE tenantry.work;
+         DROP OWNED BY {mark}rows_owner, {mark}authors; DROP ROLE {mark}rows_owner"
+    ));
     for key in ["s1", "s2"] {
         let (schema, id) = (mixed.schema_of(key), mixed.schema_of(key).trim_start_matches("t_").to_owned());
         mixed.sql(&format!(
@@ -379,6 +391,7 @@ fn make_old(mixed: &Mixed) {
              ALTER DEFAULT PRIVILEGES FOR ROLE {mark}owner IN SCHEMA {schema} GRANT USAGE ON SEQUENCES TO {mark}{schema}"
         ));
     }
+    mixed.sql(&format!("DROP ROLE {mark}authors"));
 }
 
 const THINGS: (&str, &str) = (

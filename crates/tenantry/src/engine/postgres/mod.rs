@@ -91,6 +91,8 @@ pub(crate) struct PostgresEngine {
     /// Where the shared tables are at home, if that is another server.
     home: Option<HomeServer>,
     statement_timeout: Duration,
+    /// Set once the server is known to have all that this version needs.
+    renewed: tokio::sync::OnceCell<()>,
 }
 
 /// Another server of the installation, where the shared tables are at home.
@@ -133,6 +135,7 @@ impl PostgresEngine {
             password,
             home,
             statement_timeout: spec.statement_timeout,
+            renewed: tokio::sync::OnceCell::new(),
         })
     }
 
@@ -172,6 +175,7 @@ impl PostgresEngine {
     }
 
     async fn create(&self, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
+        self.require_renewed().await?;
         let names = &self.door.names;
         if placement.isolation == Isolation::Database {
             let password = self.password_of(placement)?;
@@ -207,6 +211,18 @@ impl PostgresEngine {
         }
         admin.done();
         Ok(())
+    }
+
+    /// An older version may have prepared the server. Asked once, before anything is made or migrated.
+    async fn require_renewed(&self) -> Result<()> {
+        let renew = || async {
+            let mut admin = self.control.admin().await?;
+            let password = self.password.as_ref().map(Secret::expose);
+            server::renew(&mut admin, &self.door.names, self.installation, password).await?;
+            admin.done();
+            Ok(())
+        };
+        self.renewed.get_or_try_init(renew).await.map(|&()| ())
     }
 
     async fn prepare_server(&self) -> Result<Option<u32>> {
@@ -258,10 +274,12 @@ impl PostgresEngine {
     }
 
     async fn apply_to(&self, target: &Target, script: &Script, patience: Patience) -> Result<()> {
+        self.require_renewed().await?;
         scripts::apply_with(&self.door, &self.site(target), script, patience).await
     }
 
     async fn renew_target(&self, target: &Target) -> Result<()> {
+        self.require_renewed().await?;
         let (site, tries) = (self.site(target), Tries::begin());
         loop {
             let mut admin = self.control.admin().await?;

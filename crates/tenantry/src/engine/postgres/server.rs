@@ -45,10 +45,37 @@ pub(super) async fn prepare(
     require_version(admin)?;
     Rights::of(admin).await?.require_for_server()?;
     admin.execute("BEGIN").await?;
+    let prepared = async {
+        prepare_in_tx(admin, names, installation, password).await?;
+        former_logins(admin, names).await
+    }
+    .await;
+    let end = if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    admin.execute(end).await?;
+    prepared
+}
+
+/// Adds what a server lacks that a program of an older version has prepared. It adds only: no table is changed or locked, and
+/// that program goes on.
+pub(super) async fn renew(
+    admin: &mut PgConnection,
+    names: &Names,
+    installation: TenantId,
+    password: Option<&str>,
+) -> Result<()> {
+    if is_prepared(admin, names).await? {
+        return Ok(());
+    }
+    admin.execute("BEGIN").await?;
     let prepared = prepare_in_tx(admin, names, installation, password).await;
     let end = if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" };
     admin.execute(end).await?;
     prepared
+}
+
+async fn is_prepared(admin: &mut PgConnection, names: &Names) -> Result<bool> {
+    let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL AND to_regrole($1) IS NOT NULL";
+    Ok(sqlx::query_scalar(query).bind(quoted(&names.authors())).fetch_one(admin).await?)
 }
 
 fn require_version(admin: &PgConnection) -> Result<()> {
@@ -82,7 +109,9 @@ async fn prepare_in_tx(
     }
     admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}", ledger::SCHEMA))).await?;
     require_own(admin, installation).await?;
-    grants(admin, names).await
+    grants(admin, names).await?;
+    admin.execute(AssertSqlSafe(shared_grants(names))).await?;
+    Ok(())
 }
 
 /// Statements of a DO block that make the owner of one target, unless it is there.
@@ -175,7 +204,7 @@ async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
          {NO_LARGE_OBJECTS}"
     );
     admin.execute(AssertSqlSafe(text)).await?;
-    former_logins(admin, names).await
+    Ok(())
 }
 
 /// Large objects are in no schema and under no row security: nobody makes or reads any. Where the administrator may not
