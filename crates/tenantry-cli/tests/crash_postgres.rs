@@ -21,7 +21,7 @@ const MOMENTS: [u64; 6] = [30, 70, 110, 160, 230, 330];
 /// What one tenant has on the server.
 fn place_of(isolation: &str) -> Vec<String> {
     let place: &[&str] = match isolation {
-        "schema" => &["role", "schema"],
+        "schema" => &["owner", "role", "schema"],
         "database" => &["database", "role"],
         _ => &[],
     };
@@ -245,4 +245,41 @@ fn killed_migrations_on_postgres_go_on_and_each_is_applied_once() {
     for isolation in ["row", "schema", "database"] {
         killed_migrations(isolation);
     }
+}
+
+/// As a version has made it in which one owner had all schemas.
+fn make_old(site: &Site) {
+    let text = "DO $do$ DECLARE t text; mark text := (SELECT 'tn_' || right(replace(owner::text, '-', ''), 12) FROM tenantry.place); BEGIN
+        FOR t IN SELECT format('ALTER TABLE %s OWNER TO %I', c.oid::regclass, mark || '_owner')
+                   FROM pg_class c WHERE c.relnamespace::regnamespace::text LIKE 't\\_%' AND c.relkind = 'r' LOOP
+            EXECUTE t;
+        END LOOP;
+        FOR t IN SELECT format('ALTER SCHEMA %I OWNER TO %I', nspname, mark || '_owner')
+                   FROM pg_namespace WHERE nspname LIKE 't\\_%' LOOP
+            EXECUTE t;
+        END LOOP;
+    END $do$";
+    site.database().sql(text).unwrap();
+}
+
+#[test]
+fn a_killed_change_of_owners_on_postgres_goes_on_with_the_next_run() {
+    let site = Site::on_postgres();
+    for key in ["acme", "globex", "initech"] {
+        site.ok(&["tenant", "create", key, "--isolation", "schema"]);
+    }
+    make_old(&site);
+    let up = ["migrate", "up", "--parallel", "1"];
+    let mut kills = 0;
+    while killed_at(&site, "migrate.renewed", &up) {
+        kills += 1;
+        let old = site.json_lines(if kills < 3 { 4 } else { 0 }, &["doctor", "--read-only"]);
+        assert_eq!(old.last().unwrap().to_string().matches("old_owner").count(), 3 - kills, "{old:?}");
+        for key in ["acme", "globex", "initech"] {
+            let rows = site.json(&["sql", key, "-c", "SELECT username FROM users"])["statements"][0]["rows"].clone();
+            assert_eq!(rows, json!([["first"]]), "both forms are served");
+        }
+    }
+    assert_eq!(kills, 3, "each target is changed once");
+    site.ok(&["doctor", "--read-only"]);
 }

@@ -92,6 +92,7 @@ impl Site {
             "WITH mark AS (SELECT 'tn_' || right(replace(owner::text, '-', ''), 12) || '_' AS mark FROM tenantry.place)
              SELECT 'schema' FROM pg_namespace WHERE starts_with(nspname, 't_')
              UNION ALL SELECT 'database' FROM pg_database, mark WHERE starts_with(datname, mark || 't_')
+             UNION ALL SELECT 'owner' FROM pg_roles, mark WHERE starts_with(rolname, mark || 'o_')
              UNION ALL SELECT 'role' FROM pg_roles, mark WHERE starts_with(rolname, mark || 't_')
              UNION ALL SELECT 'half a template' FROM pg_database, mark
                         WHERE starts_with(datname, mark || 'tpl_') AND length(datname) > length(mark || 'tpl_') + 16
