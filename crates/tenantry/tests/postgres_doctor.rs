@@ -59,6 +59,18 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
         ("ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY", "rls_off"),
         ("ALTER TABLE tenant.users NO FORCE ROW LEVEL SECURITY", "rls_off"),
         ("ALTER TABLE tenant.users OWNER TO CURRENT_USER", "wrong_owner"),
+        ("ALTER POLICY \"!tenantry\" ON tenant.users USING (true)", "policy_altered"),
+        (
+            "CREATE POLICY tenantry_isolation ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
+             nullif(current_setting('tenantry.tenant', true), ''))::uuid)",
+            "policy_former",
+        ),
+        ("CREATE POLICY \"!app\" ON tenant.users AS RESTRICTIVE USING (username::int > 0)", "policy_order"),
+        ("ALTER FUNCTION tenantry.may_write() RESET ALL", "tenant_function"),
+        (
+            "CREATE OR REPLACE FUNCTION tenantry.may_write() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'",
+            "tenant_function",
+        ),
     ] {
         let report = with_hole(&place, &database, hole, code).await;
         repaired(&place, &database, &report, code).await;
@@ -67,11 +79,11 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
     }
     for (hole, code, undo) in [
         (
-            "DROP POLICY tenantry_isolation ON tenant.users",
+            "DROP POLICY \"!tenantry\" ON tenant.users",
             "policy_altered",
-            "CREATE POLICY tenantry_isolation ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
+            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), ''))::uuid) WITH CHECK (tenant_id = (SELECT \
-             nullif(current_setting('tenantry.tenant', true), ''))::uuid)",
+             nullif(current_setting('tenantry.tenant', true), ''))::uuid AND (SELECT tenantry.may_write()))",
         ),
         (
             "CREATE VIEW tenant.all_users AS SELECT * FROM tenant.users",

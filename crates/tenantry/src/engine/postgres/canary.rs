@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use super::{
     control::Control,
     names::{Names, TENANT, literal, quoted},
-    rules,
+    rules, server,
     site::Site,
 };
 use crate::{
@@ -56,11 +56,15 @@ pub(super) async fn prepare(
 /// Made and walled as a file of migrations is, but written into no ledger.
 async fn make(connection: &mut PgConnection, names: &Names, site: &Site, definition: &str) -> Result<()> {
     let (schema, owner) = (quoted(&site.schema), quoted(&names.owner()));
+    let is_row = site.rules() == Some(rules::Rules::Row);
+    if is_row {
+        server::require_may_write(connection).await?;
+    }
     let text = format!(
         "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL search_path = {schema}; SET LOCAL ROLE {owner}; {definition}"
     );
     connection.execute(AssertSqlSafe(text)).await?;
-    if site.rules() == Some(rules::Rules::Row) {
+    if is_row {
         rules::protect(connection, &site.subject(names)?.as_ref(), "tenantry\\_canary\\_%").await?;
     }
     connection.execute("COMMIT").await?;

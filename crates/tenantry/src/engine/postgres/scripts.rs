@@ -305,6 +305,7 @@ async fn secure(connection: &mut PgConnection, names: &Names, site: &Site, scrip
             connection.execute(AssertSqlSafe(server::shared_grants(names))).await?;
         }
         SiteKind::Rows => {
+            server::require_may_write(connection).await?;
             connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
             rules::protect(connection, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
             connection.execute("SET LOCAL ROLE NONE").await?;

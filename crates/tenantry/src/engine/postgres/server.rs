@@ -44,6 +44,16 @@ END $public$;
 const TENANT_OF_SCOPE: &str = "CREATE OR REPLACE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL \
                                SAFE AS $$ SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid $$";
 
+/// The policies of row isolation need the function; an installation of an older version has none yet.
+pub(super) async fn require_may_write(admin: &mut PgConnection) -> Result<()> {
+    let query = "SELECT pg_catalog.to_regprocedure('tenantry.may_write()') IS NOT NULL";
+    if sqlx::query_scalar(query).fetch_one(&mut *admin).await? {
+        return Ok(());
+    }
+    admin.execute(AssertSqlSafe(rules::may_write())).await?;
+    Ok(())
+}
+
 pub(super) async fn prepare(
     admin: &mut PgConnection,
     names: &Names,
@@ -87,7 +97,10 @@ async fn prepare_in_tx(
         let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
         login_make(admin, names, &login, secret.as_deref()).await?;
     }
-    admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {TENANT_OF_SCOPE}"))).await.map(drop)?;
+    admin
+        .execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {TENANT_OF_SCOPE}; {}", rules::may_write())))
+        .await
+        .map(drop)?;
     require_own(admin, installation).await?;
     grants(admin, names).await
 }

@@ -18,7 +18,7 @@ mod reasons;
 mod tests;
 mod versions;
 
-pub(crate) use audit::{Roles, audit_database, audit_roles};
+pub(crate) use audit::{Roles, audit_database, audit_roles, may_write};
 pub(crate) use login::{Expect, login_breaches};
 
 /// Whose schema it is.
@@ -79,13 +79,18 @@ const ROW: &str = include_str!("row.sql");
 const SCREEN: &str = include_str!("screen.sql");
 const PENDING: &str = include_str!("pending.sql");
 
+/// The policy that keeps tenants' rows apart. Restrictive policies are evaluated in the order of their names: before it, an
+/// app's policy would see, and could show in an error, the rows of other tenants.
+const POLICY: &str = "!tenantry";
+/// Its name in older versions.
+const FORMER_POLICY: &str = "tenantry_isolation";
 /// The policy's expression as PostgreSQL 15 prints it, so that most need no closer look.
 const PRINTED: &str = concat!(
     "(tenant_id = (( SELECT NULLIF(current_setting('tenantry.tenant'::text, true), ''::text)",
     r#" AS "nullif"))::uuid)"#
 );
 /// What PostgreSQL adds when it prints an expression, and may print otherwise in another version.
-const NOISE: &str = r#"[\s()]|::text| AS "?nullif"?"#;
+const NOISE: &str = r#"[\s()]|::text| AS "?(nullif|may_write)"?"#;
 /// The policy's expression without it.
 const ISOLATION: &str = "tenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
 /// What changes the scope in a function's text. `UPDATE t SET role = ...` has to pass, so a bare `SET role =` counts only
@@ -166,6 +171,8 @@ fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String 
     sql.replace("{noise}", &literal(NOISE))
         .replace("{printed}", &literal(PRINTED))
         .replace("{isolation}", &literal(ISOLATION))
+        .replace("{policy}", POLICY)
+        .replace("{former_policy}", FORMER_POLICY)
         .replace("{scope_words}", &literal(SCOPE_WORDS))
         .replace("{schema}", schema.as_str())
         .replace("{owner}", owner.as_str())

@@ -37,7 +37,12 @@ const REASONS: &[(&str, &str)] = &[
     ("materialized_view", "a materialized view stores the rows of all tenants, and has no row security"),
     ("not_validated", "the foreign key is NOT VALID: older rows may refer to nothing, or to another tenant's"),
     ("policy_altered", "the policy is not as the engine makes it"),
+    ("policy_former", "the policy is that of an older version of tenantry, which an app's policy may come before"),
     ("policy_immutable", "the policy calls an IMMUTABLE function, which is folded into a cached plan"),
+    (
+        "policy_order",
+        "the policy's name sorts before `!tenantry`, so that it would be evaluated on the rows of other tenants; rename it",
+    ),
     ("reaches_other_schema", "it depends on a schema that is neither the tenant's own nor shared"),
     ("reaches_other_tenant", "the function names the schema of another tenant"),
     ("reads_outside", "it reads another schema with its owner's rights"),

@@ -69,17 +69,17 @@ policy AS MATERIALIZED (
          coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
            AND (pg_get_expr(have.polqual, t.oid) = form.printed
                     OR regexp_replace(pg_get_expr(have.polqual, t.oid), '{noise}', '', 'gi') = form.expression)
-           AND (pg_get_expr(have.polwithcheck, t.oid) = form.printed
-                    OR regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.expression), false)
+           AND regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.checked, false)
            AS intact
     FROM tbl t
    CROSS JOIN (VALUES
-           ('tenantry_allow', true, 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-           ('tenantry_isolation', false, '{printed}', '{isolation}',
+           ('tenantry_allow', true, 'true', 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
+           ('{policy}', false, '{printed}', '{isolation}', '{isolation}ANDSELECTtenantry.may_write',
             'AS RESTRICTIVE FOR ALL TO PUBLIC'
             ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
-            ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)')
-         ) form(polname, permissive, printed, expression, command)
+            ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid'
+            ' AND (SELECT tenantry.may_write()))')
+         ) form(polname, permissive, printed, expression, checked, command)
     LEFT JOIN pg_policy have ON have.polrelid = t.oid AND have.polname = form.polname
    WHERE t.tenant IS NOT NULL
 )
@@ -179,6 +179,15 @@ SELECT code, object, detail, correction FROM (
          CASE WHEN there THEN format('DROP POLICY %I ON %I; ', polname, relname) ELSE '' END
          || format('CREATE POLICY %I ON %I %s', polname, relname, command)
     FROM policy WHERE NOT intact
+  UNION ALL
+  SELECT 'policy_former', format('%I.%I', t.relname, q.polname), NULL, format('DROP POLICY %I ON %I', q.polname, t.relname)
+    FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid WHERE q.polname = '{former_policy}'
+  UNION ALL
+  -- Restrictive policies are evaluated in the order of their names, byte by byte.
+  SELECT 'policy_order', format('%I.%I', t.relname, q.polname), NULL,
+         format('ALTER POLICY %I ON %I RENAME TO %I', q.polname, t.relname,
+                'p_' || regexp_replace(q.polname, '\W', '', 'g'))
+    FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid WHERE q.polname < '{policy}'
   UNION ALL
   SELECT 'excess_privilege', format('%I', rel.relname), g.privilege_type || ' to {role}',
          format('REVOKE %s ON %I FROM %I', g.privilege_type, rel.relname, '{role}')

@@ -249,6 +249,16 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "policy_immutable",
     ),
     (
+        "a policy that would be evaluated first",
+        "CREATE POLICY \" early\" ON users AS RESTRICTIVE USING (username::int > 0)",
+        "policy_order",
+    ),
+    (
+        "a policy that would be evaluated first by its second character",
+        "CREATE POLICY \"!Tenantry\" ON users AS RESTRICTIVE USING (username::int > 0)",
+        "policy_order",
+    ),
+    (
         "a trigger function of another schema",
         "CREATE FUNCTION shared.touch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END';
          CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION shared.touch()",
