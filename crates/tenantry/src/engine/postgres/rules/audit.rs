@@ -86,7 +86,11 @@ async fn findings(connection: &mut PgConnection, sql: String) -> sqlx::Result<Ve
         .map(|row| {
             let code: &str = row.try_get("code")?;
             Ok(Finding {
-                code: CODES.iter().copied().find(|known| *known == code).unwrap_or("unsafe"),
+                code: CODES
+                    .iter()
+                    .copied()
+                    .find(|known| *known == code)
+                    .ok_or_else(|| sqlx::Error::Protocol(format!("the audit knows no finding `{code}`")))?,
                 what: row.try_get("what")?,
                 repair: row.try_get("repair")?,
             })
