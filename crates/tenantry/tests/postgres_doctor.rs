@@ -59,6 +59,18 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
         ("ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY", "rls_off"),
         ("ALTER TABLE tenant.users NO FORCE ROW LEVEL SECURITY", "rls_off"),
         ("ALTER TABLE tenant.users OWNER TO CURRENT_USER", "wrong_owner"),
+        ("ALTER POLICY \"!tenantry\" ON tenant.users USING (true)", "policy_altered"),
+        (
+            "CREATE POLICY tenantry_isolation ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
+             nullif(current_setting('tenantry.tenant', true), ''))::uuid)",
+            "policy_former",
+        ),
+        ("CREATE POLICY \"!app\" ON tenant.users AS RESTRICTIVE USING (username::int > 0)", "policy_order"),
+        ("ALTER FUNCTION tenantry.may_write() RESET ALL", "tenant_function"),
+        (
+            "CREATE OR REPLACE FUNCTION tenantry.may_write() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'",
+            "tenant_function",
+        ),
     ] {
         let report = with_hole(&place, &database, hole, code).await;
         repaired(&place, &database, &report, code).await;
@@ -67,11 +79,11 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
     }
     for (hole, code, undo) in [
         (
-            "DROP POLICY tenantry_isolation ON tenant.users",
+            "DROP POLICY \"!tenantry\" ON tenant.users",
             "policy_altered",
-            "CREATE POLICY tenantry_isolation ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
+            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), ''))::uuid) WITH CHECK (tenant_id = (SELECT \
-             nullif(current_setting('tenantry.tenant', true), ''))::uuid)",
+             nullif(current_setting('tenantry.tenant', true), ''))::uuid AND (SELECT tenantry.may_write()))",
         ),
         (
             "CREATE VIEW tenant.all_users AS SELECT * FROM tenant.users",
@@ -96,6 +108,70 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
     }
     let after = examined(&place).await;
     assert!(after.findings.is_empty(), "{:#?}", after.findings);
+}
+
+/// What a superuser makes as the owner of the tables, so that nothing else is wrong with it.
+fn as_owner_of(table: &str, statement: &str) -> String {
+    format!(
+        "DO $as$ BEGIN EXECUTE format('SET LOCAL ROLE %I',
+             (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = '{table}'::regclass));
+         EXECUTE $it${statement}$it$; END $as$"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_and_rights_that_open_the_wall_on_postgres_are_found_and_their_repairs_close_them() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    place.tenant("acme").await;
+    let database = place.database.as_ref().unwrap().name().to_owned();
+    let before = examined(&place).await;
+    assert!(before.findings.is_empty(), "{:#?}", before.findings);
+    for (table, statement, code) in [
+        (
+            "tenant.users",
+            "CREATE FUNCTION tenant.n() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(*) FROM /* x */ tenant.users'",
+            "immutable_reads",
+        ),
+        (
+            "shared.plans",
+            "CREATE FUNCTION shared.z() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET TIME ZONE 1; END'",
+            "function_scope",
+        ),
+        (
+            "tenant.users",
+            "CREATE FUNCTION tenant.l() RETURNS bigint LANGUAGE sql AS 'SELECT lastval()'",
+            "function_scope",
+        ),
+        (
+            "tenant.users",
+            "CREATE FUNCTION tenant.e(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE t; END'",
+            "dynamic_sql",
+        ),
+        (
+            "tenant.users",
+            "CREATE AGGREGATE tenant.pick(text, boolean) (SFUNC = pg_catalog.set_config, STYPE = text)",
+            "expression_scope",
+        ),
+        (
+            "tenant.users",
+            "ALTER TABLE tenant.users ADD COLUMN plan bigint REFERENCES shared.plans (id) ON DELETE CASCADE",
+            "foreign_key_from_shared",
+        ),
+    ] {
+        let report = with_hole(&place, &database, &as_owner_of(table, statement), code).await;
+        repaired(&place, &database, &report, code).await;
+        let after = examined(&place).await;
+        assert!(!codes(&after).contains(&code), "{statement}: {:#?}", after.findings);
+        if code == "immutable_reads" {
+            assert!(after.findings.is_empty(), "{statement}: {:#?}", after.findings);
+        }
+    }
+    let hole = "CREATE EXTENSION isn SCHEMA shared;
+                CREATE FUNCTION shared.sd2() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users';
+                ALTER EXTENSION isn ADD FUNCTION shared.sd2()";
+    let report = with_hole(&place, &database, hole, "extension_member").await;
+    repaired(&place, &database, &report, "extension_member").await;
+    assert!(codes(&examined(&place).await).contains(&"security_definer"), "now it is a function like any other");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,11 +58,12 @@ pub(super) async fn prepare(
 async fn make(connection: &mut PgConnection, names: &Names, site: &Site, definition: &str) -> Result<()> {
     let owner = layout::owner_of(connection, &site.schema).await?;
     let (schema, owner) = (quoted(&site.schema), quoted(&owner));
+    let is_row = site.rules() == Some(rules::Rules::Row);
     let text = format!(
         "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL search_path = {schema}; SET LOCAL ROLE {owner}; {definition}"
     );
     connection.execute(AssertSqlSafe(text)).await?;
-    if site.rules() == Some(rules::Rules::Row) {
+    if is_row {
         rules::protect(connection, &site.subject(names)?.as_ref(), "tenantry\\_canary\\_%").await?;
     }
     connection.execute("COMMIT").await?;

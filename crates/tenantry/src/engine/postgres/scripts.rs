@@ -355,8 +355,10 @@ async fn secure(slot: &mut PgConnection, names: &Names, site: &Site, scripts: &[
         // What is made in such a schema gets its rights by default privileges.
         SiteKind::Schema | SiteKind::Database => {}
     }
-    slot.execute("SET LOCAL ROLE NONE").await?;
-    verify(slot, names, site, scripts).await
+    // As the owner, who may make what the server has to parse for it.
+    verify(slot, names, site, scripts).await?;
+    slot.execute("RESET ROLE").await?;
+    Ok(())
 }
 
 /// Refuses what is unsafe in the schema.

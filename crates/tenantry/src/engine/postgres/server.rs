@@ -74,7 +74,8 @@ pub(super) async fn renew(
 }
 
 async fn is_prepared(admin: &mut PgConnection, names: &Names) -> Result<bool> {
-    let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL AND to_regrole($1) IS NOT NULL";
+    let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL
+                        AND to_regprocedure('tenantry.may_write()') IS NOT NULL AND to_regrole($1) IS NOT NULL";
     Ok(sqlx::query_scalar(query).bind(quoted(&names.authors())).fetch_one(admin).await?)
 }
 
@@ -107,7 +108,8 @@ async fn prepare_in_tx(
         let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
         login_make(admin, names, &login, secret.as_deref()).await?;
     }
-    admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}", ledger::SCHEMA))).await?;
+    let text = format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}; {}", ledger::SCHEMA, rules::may_write());
+    admin.execute(AssertSqlSafe(text)).await?;
     require_own(admin, installation).await?;
     grants(admin, names).await?;
     admin.execute(AssertSqlSafe(shared_grants(names))).await?;

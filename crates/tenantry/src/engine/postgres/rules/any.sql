@@ -6,7 +6,7 @@ WITH own AS MATERIALIZED (
   SELECT n.oid, n.nspowner, n.nspacl, '{owner}'::regrole::oid AS owner, '{role}'::regrole::oid AS role,
          ARRAY[n.oid, 'shared'::regnamespace, 'tenantry'::regnamespace, 'pg_catalog'::regnamespace,
                'information_schema'::regnamespace]::oid[] AS reachable,
-         '%:funcid ' || 'pg_catalog.set_config(text,text,bool)'::regprocedure::oid || ' %' AS set_config
+         n.nspname = 'shared' AS is_shared, substring('{owner}' FROM '^tn_[^_]+_') AS prefix
     FROM pg_namespace n WHERE n.oid = '{schema}'::regnamespace
 ),
 member AS MATERIALIZED (
@@ -23,20 +23,26 @@ rel AS MATERIALIZED (
    WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ),
 fun AS MATERIALIZED (
-  SELECT p.oid, p.proowner, p.prosecdef, p.proleakproof, p.proconfig, p.prolang, s.name, s.body,
-         regexp_replace(s.body, '/\*.*?\*/|--[^\n]*', ' ', 'g') AS bare
+  SELECT p.oid, p.proowner, p.prosecdef, p.proleakproof, p.proconfig, p.prolang, p.prokind, s.name, s.body, of.extension
     FROM member m JOIN pg_proc p ON p.oid = m.objid,
          LATERAL (SELECT replace(p.oid::regprocedure::text, '{schema}.', '') AS name,
-                         CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS body) s
+                         CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS body) s,
+         LATERAL (SELECT (SELECT quote_ident(e.extname) FROM pg_depend i JOIN pg_extension e ON e.oid = i.refobjid
+                           WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'e') AS extension) of
    WHERE m.classid = 'pg_proc'::regclass
-     -- The constructors of a range type belong to the type, and an extension's functions to the extension.
+     -- The constructors of a range type belong to the type, and an extension's functions to the extension: but no superuser
+     -- has made one that runs with its owner's rights, or one that is not a superuser's.
      AND NOT EXISTS (SELECT FROM pg_depend i
-                      WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype IN ('i', 'e'))
+                      WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')
+     AND (of.extension IS NULL OR p.prosecdef OR NOT (SELECT rolsuper FROM pg_roles o WHERE o.oid = p.proowner))
 ),
 acl AS (
   SELECT CASE rel.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END || quote_ident(rel.relname) AS target,
          quote_ident(rel.relname) AS object, '' AS columns, rel.relowner AS holder, g.*
     FROM rel, aclexplode(rel.relacl) g
+   -- An extension opens its own tables to readers.
+   WHERE g.privilege_type <> 'SELECT'
+      OR NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = rel.oid AND e.deptype = 'e')
   UNION ALL
   SELECT quote_ident(rel.relname), format('%I.%I', rel.relname, a.attname), format(' (%I)', a.attname), rel.relowner, g.*
     FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) g
@@ -53,14 +59,13 @@ SELECT code, object, detail, correction FROM (
   UNION ALL
   SELECT finding.code, fun.name, finding.detail, finding.correction
     FROM own, fun JOIN pg_language l ON l.oid = fun.prolang, LATERAL (VALUES
-      ('wrong_owner', CASE WHEN proowner <> own.owner THEN pg_get_userbyid(proowner)::text END,
+      ('extension_member', extension, format('ALTER EXTENSION %s DROP ROUTINE %s', extension, name)),
+      ('wrong_owner', CASE WHEN proowner <> own.owner AND extension IS NULL THEN pg_get_userbyid(proowner)::text END,
        format('ALTER ROUTINE %s OWNER TO {owner}', name)),
       ('security_definer', CASE WHEN prosecdef THEN '' END, format('ALTER ROUTINE %s SECURITY INVOKER', name)),
       ('leakproof_function', CASE WHEN proleakproof THEN '' END, format('ALTER ROUTINE %s NOT LEAKPROOF', name)),
-      ('untrusted_language', CASE WHEN NOT lanpltrusted AND lanname <> 'internal' THEN lanname::text END,
+      ('untrusted_language', CASE WHEN lanname NOT IN ('sql', 'plpgsql') AND prokind <> 'a' THEN lanname::text END,
        format('CREATE FUNCTION %s ... LANGUAGE plpgsql', name)),
-      ('function_scope', coalesce(substring(body FROM '{scope_words}'), substring(bare FROM '{scope_words}')),
-       format('DROP ROUTINE %s', name)),
       ('reaches_other_tenant', substring(replace(body, '{schema}', '') FROM '\mt_[0-9a-f]{32}\M'),
        format('DROP ROUTINE %s', name))
     ) finding(code, detail, correction) WHERE finding.detail IS NOT NULL
@@ -81,31 +86,30 @@ SELECT code, object, detail, correction FROM (
      AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   UNION ALL
   -- Views, materialized views and rules. A rule runs with its owner's rights, and so does a view that is not an invoker.
-  SELECT DISTINCT CASE WHEN kind.sets THEN 'expression_scope' WHEN rel.invoker THEN 'reaches_other_schema'
-                       ELSE 'reads_outside' END,
-         format('%I', rel.relname), CASE WHEN kind.sets THEN 'rule ' || w.rulename ELSE c.oid::regclass::text END,
+  SELECT DISTINCT CASE WHEN rel.invoker THEN 'reaches_other_schema' ELSE 'reads_outside' END,
+         format('%I', rel.relname), c.oid::regclass::text,
          CASE WHEN rel.relkind NOT IN ('v', 'm') THEN format('DROP RULE %I ON %I', w.rulename, rel.relname)
-              WHEN rel.relkind = 'v' AND NOT rel.invoker AND NOT kind.sets
+              WHEN rel.relkind = 'v' AND NOT rel.invoker
                 THEN format('ALTER VIEW %I SET (security_invoker = true)', rel.relname)
               ELSE format('DROP %s %I', rel.word, rel.relname) END
     FROM own, rel JOIN pg_rewrite w ON w.ev_class = rel.oid
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
-    JOIN pg_class c ON c.oid = d.refobjid,
-         LATERAL (SELECT w.ev_action::text LIKE own.set_config OR w.ev_qual::text LIKE own.set_config AS sets) kind
+    JOIN pg_class c ON c.oid = d.refobjid
    WHERE rel.relhasrules
-     AND (kind.sets OR c.relnamespace <> ALL (CASE WHEN rel.invoker THEN own.reachable ELSE ARRAY[own.oid] END))
+     AND c.relnamespace <> ALL (CASE WHEN rel.invoker THEN own.reachable ELSE ARRAY[own.oid] END)
   UNION ALL
-  SELECT CASE k.contype WHEN 'f' THEN 'reaches_other_schema' ELSE 'expression_scope' END,
-         format('%I.%I', rel.relname, k.conname), CASE k.contype WHEN 'f' THEN c.oid::regclass::text END,
-         format('ALTER TABLE %I DROP CONSTRAINT %I', rel.relname, k.conname)
-    FROM own, rel JOIN pg_constraint k ON k.conrelid = rel.oid LEFT JOIN pg_class c ON c.oid = k.confrelid
-   WHERE rel.relkind IN ('r', 'p')
-     AND (c.relnamespace <> ALL (own.reachable) AND k.conparentid = 0 OR k.conbin::text LIKE own.set_config)
-  UNION ALL
-  SELECT 'expression_scope', format('%I', rel.relname), pg_get_expr(e.adbin, e.adrelid),
-         format('ALTER TABLE %I ALTER COLUMN %I DROP DEFAULT', rel.relname,
-                (SELECT attname FROM pg_attribute a WHERE a.attrelid = e.adrelid AND a.attnum = e.adnum))
-    FROM own, rel JOIN pg_attrdef e ON e.adrelid = rel.oid WHERE e.adbin::text LIKE own.set_config
+  -- Other schemas, and changes of shared rows that would go on into the rows of every tenant.
+  SELECT CASE WHEN is_far THEN 'reaches_other_schema' ELSE 'foreign_key_from_shared' END,
+         format('%I.%I', rel.relname, k.conname), c.oid::regclass::text,
+         format('ALTER TABLE %I DROP CONSTRAINT %I', rel.relname, k.conname) || CASE WHEN is_far THEN '' ELSE
+           format(', ADD CONSTRAINT %I %s', k.conname,
+             regexp_replace(pg_get_constraintdef(k.oid), ' ON (UPDATE|DELETE) (CASCADE|SET (NULL|DEFAULT)( \([^)]*\))?)', '', 'g'))
+           END
+    FROM own, rel JOIN pg_constraint k ON k.conrelid = rel.oid JOIN pg_class c ON c.oid = k.confrelid,
+         LATERAL (SELECT c.relnamespace <> ALL (own.reachable) AS is_far) far
+   WHERE rel.relkind IN ('r', 'p') AND k.contype = 'f' AND k.conparentid = 0
+     AND (is_far OR c.relnamespace = 'shared'::regnamespace AND NOT own.is_shared
+                    AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r')))
   UNION ALL
   SELECT CASE WHEN g.tgisinternal THEN 'foreign_key_off' ELSE 'trigger_function' END,
          CASE WHEN g.tgisinternal THEN quote_ident(rel.relname) ELSE format('%I.%I', rel.relname, g.tgname) END,
@@ -114,9 +118,8 @@ SELECT code, object, detail, correction FROM (
               ELSE format('DROP TRIGGER %I ON %I', g.tgname, rel.relname) END
     FROM own, rel JOIN pg_trigger g ON g.tgrelid = rel.oid JOIN pg_proc p ON p.oid = g.tgfoid
    WHERE rel.relhastriggers AND CASE WHEN g.tgisinternal THEN g.tgenabled <> 'O'
-     ELSE p.pronamespace <> ALL (own.reachable) OR g.tgqual::text LIKE own.set_config
-       OR p.pronamespace <> own.oid AND (p.prosecdef OR p.proconfig IS NOT NULL
-            OR coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '{scope_words}') END
+     ELSE p.pronamespace <> ALL (own.reachable)
+       OR p.pronamespace <> own.oid AND (p.prosecdef OR p.proconfig IS NOT NULL) END
   UNION ALL
   -- Reading a parent asks for no right on its children, so both ends have to be here.
   SELECT 'child_elsewhere', format('%I', rel.relname), 'of ' || i.inhparent::regclass,
@@ -156,8 +159,16 @@ SELECT code, object, detail, correction FROM (
          LATERAL (SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END
                     AS name) who
    WHERE acl.grantee NOT IN (own.owner, acl.holder)
-     AND (acl.grantee <> own.role OR acl.is_grantable
-          OR acl.privilege_type IN ('REFERENCES', 'TRIGGER', 'MAINTAIN', 'CREATE'))
+     AND CASE WHEN NOT own.is_shared THEN acl.grantee <> own.role OR acl.is_grantable
+                 OR acl.privilege_type IN ('REFERENCES', 'TRIGGER', 'MAINTAIN', 'CREATE')
+         -- Everybody may name what is in the shared schema. One login writes its tables; roles, not everybody, read them;
+         -- owners of tenants' tables refer to them.
+         ELSE NOT CASE acl.privilege_type
+                WHEN 'USAGE' THEN acl.target = 'SCHEMA {schema}' OR acl.grantee = own.role AND NOT acl.is_grantable
+                WHEN 'SELECT' THEN acl.grantee <> 0 AND NOT acl.is_grantable
+                WHEN 'REFERENCES' THEN starts_with(who.name, own.prefix) AND NOT acl.is_grantable
+                ELSE acl.grantee = own.role AND NOT acl.is_grantable
+                     AND acl.privilege_type IN ('INSERT', 'UPDATE', 'DELETE') END END
   UNION ALL
   SELECT 'default_privileges', 'schema {schema}', format('%s to %s', g.privilege_type, who.name),
          format('ALTER DEFAULT PRIVILEGES FOR ROLE {owner}%s REVOKE ALL ON %s FROM %s',

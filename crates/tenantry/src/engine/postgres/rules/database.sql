@@ -58,6 +58,8 @@ SELECT code, what, repair FROM (
      AND EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) u
                   WHERE u.privilege_type = 'USAGE' AND (u.grantee = 0
                      OR starts_with(pg_get_userbyid(u.grantee)::text, '{prefix}') OR pg_get_userbyid(u.grantee) = '{own}'))
+     -- Looked at by itself, below.
+     AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.may_write()')
      AND NOT EXISTS (SELECT FROM pg_depend e
                       WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
    GROUP BY p.oid, p.proowner
@@ -71,6 +73,17 @@ SELECT code, what, repair FROM (
            (starts_with(pg_get_userbyid(p.proowner)::text, '{prefix}') AND pg_get_userbyid(p.proowner) <> '{owner}',
             'owned by ' || pg_get_userbyid(p.proowner))) v(there, fault)
    WHERE p.oid = to_regprocedure('tenantry.tenant()') AND v.there
+  UNION ALL
+  SELECT 'tenant_function', 'tenantry.may_write() is not as the engine makes it',
+         'ALTER FUNCTION tenantry.may_write() OWNER TO CURRENT_USER; {make_may_write}'
+    FROM pg_proc p
+   WHERE p.oid = to_regprocedure('tenantry.may_write()')
+     AND (p.prosrc <> '{may_write}' OR p.provolatile = 'i' OR NOT p.prosecdef OR p.proleakproof
+          OR p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp']
+          OR starts_with(pg_get_userbyid(p.proowner)::text, '{prefix}'))
+  UNION ALL
+  SELECT 'tenant_function', 'tenantry.may_write() is missing', '{make_may_write}'
+   WHERE to_regprocedure('tenantry.may_write()') IS NULL AND NOT {private}
   UNION ALL
   SELECT 'tenant_function', 'tenantry.tenant() is gone', 'run `tenantry doctor --repair`'
    WHERE to_regprocedure('tenantry.tenant()') IS NULL

@@ -12,13 +12,16 @@ use sqlx::{
 use crate::ident::Ident;
 
 mod audit;
+mod bodies;
+mod immutable;
 mod login;
 mod reasons;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod words;
 
-pub(crate) use audit::{Roles, audit_database, audit_roles};
+pub(crate) use audit::{Roles, audit_database, audit_roles, may_write};
 pub(crate) use login::{Expect, login_breaches};
 
 /// Whose schema it is.
@@ -42,23 +45,10 @@ pub(crate) enum Rules {
     Shared,
 }
 
-/// What holds in the shared schema as it does in a tenant's.
-const SHARED_TOO: &[&str] = &[
-    "child_elsewhere",
-    "expression_scope",
-    "function_scope",
-    "function_search_path",
-    "function_setting",
-    "invalid_index",
-    "leakproof_function",
-    "reaches_other_schema",
-    "reaches_other_tenant",
-    "reads_outside",
-    "security_definer",
-    "trigger_function",
-    "untrusted_language",
-    "wrong_owner",
-];
+/// What does not hold in the shared schema; everything else does there too.
+const NOT_FOR_SHARED: &[&str] = &["extension", "foreign_table", "used_from_outside"];
+/// What does not hold for a tenant's own tables, which nobody else waits for.
+const NOT_FOR_OWN: &[&str] = &[bodies::LOCKS];
 
 /// Something in a schema by which tenants could meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,32 +66,26 @@ pub(crate) const EVERYTHING: &str = "%";
 const PROTECT: &str = include_str!("protect.sql");
 const ANY: &str = include_str!("any.sql");
 const ROW: &str = include_str!("row.sql");
+const EXPRESSIONS: &str = include_str!("expressions.sql");
+/// What the schema's expressions use; asked by the rules and by the screen.
+const USED: &str = include_str!("used.sql");
 const SCREEN: &str = include_str!("screen.sql");
 const PENDING: &str = include_str!("pending.sql");
 
+/// The policy that keeps tenants' rows apart. Restrictive policies are evaluated in the order of their names: before it, an
+/// app's policy would see, and could show in an error, the rows of other tenants.
+const POLICY: &str = "!tenantry";
+/// Its name in older versions.
+const FORMER_POLICY: &str = "tenantry_isolation";
 /// The policy's expression as PostgreSQL 15 prints it, so that most need no closer look.
 const PRINTED: &str = concat!(
     "(tenant_id = (( SELECT NULLIF(current_setting('tenantry.tenant'::text, true), ''::text)",
     r#" AS "nullif"))::uuid)"#
 );
 /// What PostgreSQL adds when it prints an expression, and may print otherwise in another version.
-const NOISE: &str = r#"[\s()]|::text| AS "?nullif"?"#;
+const NOISE: &str = r#"[\s()]|::text| AS "?(nullif|may_write)"?"#;
 /// The policy's expression without it.
 const ISOLATION: &str = "tenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
-/// What changes the scope in a function's text. `UPDATE t SET role = ...` has to pass, so a bare `SET role =` counts only
-/// where a statement begins.
-const SCOPE_WORDS: &str = concat!(
-    r"(?i)set_config|row_security|session\s+authorization|tenantry\.tenant\M(?!\s*\()",
-    r#"|\mset\s+(?:local\s+|session\s+)?"?tenantry"?\s*\."#,
-    r"|\mset\s+(?:local|session)\s+role\M|\mset\s+role\s+[^=\s]",
-    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+role\M|\mreset\s+(?:role|all)\M"#,
-    // What outlives the transaction: a setting without LOCAL, where a statement begins, and locks of the session.
-    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*set\s+(?!local\M|constraints\M|transaction\M)(?:session\s+)?[a-z_."]+\s*(?:=|\mto\M)"#,
-    // Statements of the session: one of them enters the scope.
-    r#"|(?:^|;|\m(?:begin|then|else|loop)\M|['$])\s*(?:prepare|deallocate|discard)\M"#,
-    r"|\mpg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?\M"
-);
-
 /// Row isolation: row security, policies and rights as they have to be, on every relation of the schema.
 /// Changes, and locks, only what is not so already.
 pub(crate) async fn protect(
@@ -119,21 +103,54 @@ pub(crate) async fn breaches(
     rules: Rules,
     subject: &Subject<'_>,
 ) -> sqlx::Result<Vec<Breach>> {
-    let mut sql = rendered(ANY, subject);
+    let mut sql = rendered(ANY, subject) + &rendered(EXPRESSIONS, subject);
     if rules == Rules::Row {
         sql.push_str(&rendered(ROW, subject));
     }
     let mut found = listed(connection, sql).await?;
-    if rules == Rules::Shared {
-        found.retain(|breach| SHARED_TOO.contains(&breach.code));
-    }
+    found.extend(bodies::breaches(connection, subject).await?);
+    found.extend(immutable::breaches(connection, rules, subject).await?);
+    let elsewhere = match rules {
+        Rules::Row => &[],
+        Rules::Own => NOT_FOR_OWN,
+        Rules::Shared => NOT_FOR_SHARED,
+    };
+    found.retain(|breach| !elsewhere.contains(&breach.code));
     Ok(found)
 }
 
 /// The same for a tenant's own tables, for where it is asked often: most have nothing doubtful, which a smaller query tells.
 pub(crate) async fn breaches_of_new(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<Vec<Breach>> {
-    let screen = sqlx::raw_sql(AssertSqlSafe(rendered(SCREEN, subject))).fetch_one(&mut *connection).await?;
-    if screen.try_get("doubtful")? { breaches(connection, Rules::Own, subject).await } else { Ok(Vec::new()) }
+    match screened(connection, subject).await? {
+        Screen::Doubtful => breaches(connection, Rules::Own, subject).await,
+        Screen::Immutable => immutable::breaches(connection, Rules::Own, subject).await,
+        Screen::Clean => Ok(Vec::new()),
+    }
+}
+
+/// What the smaller query tells.
+#[derive(Debug, PartialEq, Eq)]
+enum Screen {
+    Clean,
+    /// There is nothing but IMMUTABLE functions to look at.
+    Immutable,
+    Doubtful,
+}
+
+/// The texts of functions come with the answer: they are read here, by the same reader.
+async fn screened(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<Screen> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(rendered(SCREEN, subject))).fetch_all(&mut *connection).await?;
+    let mut screen = Screen::Clean;
+    for row in &rows {
+        let body: Option<&str> = row.try_get("body")?;
+        if row.try_get("doubtful")? || body.is_some_and(|body| bodies::read(body).is_some()) {
+            return Ok(Screen::Doubtful);
+        }
+        if row.try_get("immutable")? {
+            screen = Screen::Immutable;
+        }
+    }
+    Ok(screen)
 }
 
 /// Foreign keys that wait for their validation: right while files follow each other, a finding when they stay.
@@ -147,26 +164,31 @@ async fn listed(connection: &mut PgConnection, sql: String) -> sqlx::Result<Vec<
 }
 
 fn breach(row: &PgRow) -> sqlx::Result<Breach> {
-    let (code, reason) = reasons::of(row.try_get("code")?);
-    let detail: Option<String> = row.try_get("detail")?;
-    Ok(Breach {
-        code,
-        object: row.try_get("object")?,
-        reason: match detail.filter(|detail| !detail.is_empty()) {
-            Some(detail) => format!("{reason} ({detail})"),
-            None => reason.to_owned(),
-        },
-        correction: row.try_get("correction")?,
-    })
+    breach_of(row.try_get("code")?, row.try_get("object")?, row.try_get("detail")?, row.try_get("correction")?)
+}
+
+/// A code that nobody knows is an error: what it stands for must not pass as something else.
+fn breach_of(code: &str, object: String, detail: Option<String>, correction: String) -> sqlx::Result<Breach> {
+    let (code, reason) =
+        reasons::of(code).ok_or_else(|| sqlx::Error::Protocol(format!("the rules have no reason for `{code}`")))?;
+    let reason = match detail.filter(|detail| !detail.is_empty()) {
+        Some(detail) => format!("{reason} ({detail})"),
+        None => reason.to_owned(),
+    };
+    Ok(Breach { code, object, reason, correction })
 }
 
 /// Fills in the names. An [`Ident`] needs no quotes, neither as a name nor as a text; the rest are our own constants.
 fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String {
     let literal = |text: &str| text.replace('\'', "''");
-    sql.replace("{noise}", &literal(NOISE))
+    sql.replace("{used}", USED)
+        .replace("{bad_functions}", &words::functions())
+        .replace("{bad_relations}", &words::relations())
+        .replace("{noise}", &literal(NOISE))
         .replace("{printed}", &literal(PRINTED))
         .replace("{isolation}", &literal(ISOLATION))
-        .replace("{scope_words}", &literal(SCOPE_WORDS))
+        .replace("{policy}", POLICY)
+        .replace("{former_policy}", FORMER_POLICY)
         .replace("{schema}", schema.as_str())
         .replace("{owner}", owner.as_str())
         .replace("{role}", role.as_str())

@@ -33,19 +33,24 @@ BEGIN
              coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
                AND (pg_get_expr(have.polqual, r.oid) = form.printed
                     OR regexp_replace(pg_get_expr(have.polqual, r.oid), '{noise}', '', 'gi') = form.expression)
-               AND (pg_get_expr(have.polwithcheck, r.oid) = form.printed
-                    OR regexp_replace(pg_get_expr(have.polwithcheck, r.oid), '{noise}', '', 'gi') = form.expression), false)
+               AND regexp_replace(pg_get_expr(have.polwithcheck, r.oid), '{noise}', '', 'gi') = form.checked, false)
                AS intact
         FROM relation r
        CROSS JOIN (VALUES
-               ('tenantry_allow', true, 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-               ('tenantry_isolation', false, '{printed}', '{isolation}',
+               ('tenantry_allow', true, 'true', 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
+               ('{policy}', false, '{printed}', '{isolation}', '{isolation}ANDSELECTtenantry.may_write',
                 'AS RESTRICTIVE FOR ALL TO PUBLIC'
                 ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
-                ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)')
-             ) form(polname, permissive, printed, expression, command)
+                ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid'
+                ' AND (SELECT tenantry.may_write()))')
+             ) form(polname, permissive, printed, expression, checked, command)
         LEFT JOIN pg_policy have ON have.polrelid = r.oid AND have.polname = form.polname
        WHERE r.relkind IN ('r', 'p') AND r.has_tenant
+    ),
+    -- The name that the policy had before it was evaluated ahead of the app's own.
+    former AS MATERIALIZED (
+      SELECT r.name, have.polname FROM relation r JOIN pg_policy have ON have.polrelid = r.oid
+       WHERE have.polname = '{former_policy}' AND r.relkind IN ('r', 'p') AND r.has_tenant
     ),
     held AS MATERIALIZED (
       SELECT r.oid, r.relkind, r.name, r.wanted,
@@ -69,6 +74,7 @@ BEGIN
         FROM relation WHERE relkind IN ('r', 'p') AND NOT forced
       UNION ALL SELECT 2, format('DROP POLICY %I ON %s', polname, name) FROM policy WHERE there AND NOT intact
       UNION ALL SELECT 3, format('CREATE POLICY %I ON %s %s', polname, name, command) FROM policy WHERE NOT intact
+      UNION ALL SELECT 4, format('DROP POLICY %I ON %s', polname, name) FROM former
       UNION ALL SELECT 4, format('REVOKE ALL ON %s%s FROM PUBLIC, %I CASCADE',
                                  CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END, name, '{role}')
         FROM held WHERE strange OR NOT has::text[] <@ wanted

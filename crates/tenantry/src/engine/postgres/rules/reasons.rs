@@ -7,9 +7,21 @@ const REASONS: &[(&str, &str)] = &[
         "parent and child of an inheritance or a partition are in different schemas; rights of the child are not asked for",
     ),
     ("default_privileges", "default privileges open what is made later to others"),
+    (
+        "dynamic_sql",
+        "the function runs a text that it is given or puts together, which nobody can read ahead; write the statement itself",
+    ),
     ("excess_privilege", "the tenants' role has a right that row security does not limit, or that is not for it"),
-    ("expression_scope", "an expression calls set_config, which can change the tenant in the middle of a statement"),
+    (
+        "expression_scope",
+        "an expression calls or reads what changes a setting, looks at others or runs a text that it is given",
+    ),
     ("extension", "an extension is installed among the tenant's tables; it belongs into `migrations/shared`"),
+    ("extension_member", "a function was added to an extension, by which no other check would look at it"),
+    (
+        "foreign_key_from_shared",
+        "a change of a shared table would change rows of every tenant; it needs NO ACTION or RESTRICT",
+    ),
     ("foreign_key_match_full", "MATCH FULL cannot hold beside tenant_id, which is never null"),
     (
         "foreign_key_not_led",
@@ -19,13 +31,17 @@ const REASONS: &[(&str, &str)] = &[
     ("foreign_key_on_update", "ON UPDATE SET NULL or SET DEFAULT would change tenant_id; it has no list of columns"),
     ("foreign_key_sets_tenant", "ON DELETE SET NULL or SET DEFAULT would change tenant_id; name the columns"),
     ("foreign_table", "a foreign table reaches another database with its owner's rights"),
-    ("function_scope", "the function's text changes the scope"),
+    ("function_locks", "the function locks a table against every tenant"),
+    (
+        "function_scope",
+        "the function's text changes the scope or what outlives the call, looks at others or runs a text that it is given",
+    ),
     ("function_search_path", "the function looks for names outside of the tenant's and the shared schema"),
     ("function_setting", "the function changes a setting on which the isolation rests"),
     ("granted_to_others", "somebody else than the tenants' role has a right here"),
     (
         "immutable_reads",
-        "an IMMUTABLE function that reads is folded into a cached plan, which is then used for another tenant",
+        "the answer of an IMMUTABLE function is folded into a cached plan, which is then used for another tenant",
     ),
     (
         "inheritance",
@@ -37,7 +53,12 @@ const REASONS: &[(&str, &str)] = &[
     ("materialized_view", "a materialized view stores the rows of all tenants, and has no row security"),
     ("not_validated", "the foreign key is NOT VALID: older rows may refer to nothing, or to another tenant's"),
     ("policy_altered", "the policy is not as the engine makes it"),
+    ("policy_former", "the policy is that of an older version of tenantry, which an app's policy may come before"),
     ("policy_immutable", "the policy calls an IMMUTABLE function, which is folded into a cached plan"),
+    (
+        "policy_order",
+        "the policy's name sorts before `!tenantry`, so that it would be evaluated on the rows of other tenants; rename it",
+    ),
     ("reaches_other_schema", "it depends on a schema that is neither the tenant's own nor shared"),
     ("reaches_other_tenant", "the function names the schema of another tenant"),
     ("reads_outside", "it reads another schema with its owner's rights"),
@@ -47,18 +68,15 @@ const REASONS: &[(&str, &str)] = &[
     ("security_definer", "a SECURITY DEFINER routine runs with its owner's rights"),
     ("tenant_column", "a tenant table needs `tenant_id uuid NOT NULL DEFAULT tenantry.tenant()`"),
     ("trigger_function", "the trigger's function is outside of the tenant's schema and not safe"),
-    ("untrusted_language", "the function is written in a language that passes the server's rights by"),
+    ("untrusted_language", "only sql and plpgsql can be read; another language may pass the server's rights by"),
     ("used_from_outside", "an object of another schema is built on a tenant table"),
     ("view_not_invoker", "the view runs with its owner's rights; it has to be security_invoker"),
     ("wrong_owner", "it does not belong to the engine's owner role"),
 ];
 
 /// The code as a constant, with its reason.
-pub(super) fn of(code: &str) -> (&'static str, &'static str) {
-    match REASONS.binary_search_by(|(known, _)| (*known).cmp(code)) {
-        Ok(at) => REASONS[at],
-        Err(_) => ("unsafe", "it breaks a rule of the isolation"),
-    }
+pub(super) fn of(code: &str) -> Option<(&'static str, &'static str)> {
+    REASONS.binary_search_by(|(known, _)| (*known).cmp(code)).ok().map(|at| REASONS[at])
 }
 
 #[cfg(test)]
@@ -66,16 +84,23 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::engine::postgres::rules::{ANY, PENDING, ROW};
+    use crate::engine::postgres::rules::{ANY, EXPRESSIONS, PENDING, ROW, bodies, immutable};
 
-    /// Every quoted word that stands where a query gives a code: first in a SELECT, in a VALUES row or in a CASE.
+    /// Every code that the checks in Rust give, and every quoted word that stands where a query gives one: first in a SELECT, in a VALUES row or in a CASE.
     fn codes_in_sql() -> BTreeSet<&'static str> {
         let words = |sql: &'static str| {
             let code = sql.lines().filter(|line| !line.trim_start().starts_with("--"));
             code.flat_map(|line| line.split('\'').skip(1).step_by(2))
         };
         let known: BTreeSet<_> = REASONS.iter().map(|(code, _)| *code).collect();
-        words(ANY).chain(words(ROW)).chain(words(PENDING)).filter(|word| known.contains(word)).collect()
+        let in_sql = [ANY, EXPRESSIONS, ROW, PENDING].into_iter().flat_map(words).filter(|word| known.contains(word));
+        in_sql.chain(bodies::CODES.iter().copied()).chain([immutable::CODE]).collect()
+    }
+
+    #[test]
+    fn a_code_without_a_reason_is_an_error() {
+        let error = crate::engine::postgres::rules::breach_of("unheard_of", String::new(), None, String::new());
+        assert!(error.expect_err("it is unknown").to_string().contains("`unheard_of`"));
     }
 
     #[test]

@@ -19,12 +19,6 @@ rel AS MATERIALIZED (
    WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
 ),
 tbl AS MATERIALIZED (SELECT * FROM rel WHERE relkind IN ('r', 'p')),
-fun AS MATERIALIZED (
-  SELECT p.oid, p.proname, p.provolatile, replace(p.oid::regprocedure::text, '{schema}.', '') AS name,
-         CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS body
-    FROM member m JOIN pg_proc p ON p.oid = m.objid
-   WHERE m.classid = 'pg_proc'::regclass
-),
 fk AS MATERIALIZED (
   SELECT k.conname, t.relname, k.confdeltype, k.confupdtype, k.confmatchtype, target.oid IS NOT NULL AS of_tenants,
          k.conkey[1] IS NOT DISTINCT FROM t.tenant AND k.confkey[1] IS NOT DISTINCT FROM target.tenant
@@ -69,17 +63,17 @@ policy AS MATERIALIZED (
          coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
            AND (pg_get_expr(have.polqual, t.oid) = form.printed
                     OR regexp_replace(pg_get_expr(have.polqual, t.oid), '{noise}', '', 'gi') = form.expression)
-           AND (pg_get_expr(have.polwithcheck, t.oid) = form.printed
-                    OR regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.expression), false)
+           AND regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.checked, false)
            AS intact
     FROM tbl t
    CROSS JOIN (VALUES
-           ('tenantry_allow', true, 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-           ('tenantry_isolation', false, '{printed}', '{isolation}',
+           ('tenantry_allow', true, 'true', 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
+           ('{policy}', false, '{printed}', '{isolation}', '{isolation}ANDSELECTtenantry.may_write',
             'AS RESTRICTIVE FOR ALL TO PUBLIC'
             ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
-            ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)')
-         ) form(polname, permissive, printed, expression, command)
+            ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid'
+            ' AND (SELECT tenantry.may_write()))')
+         ) form(polname, permissive, printed, expression, checked, command)
     LEFT JOIN pg_policy have ON have.polrelid = t.oid AND have.polname = form.polname
    WHERE t.tenant IS NOT NULL
 )
@@ -142,34 +136,11 @@ SELECT code, object, detail, correction FROM (
          format('DROP RULE %I ON %I', w.rulename, rel.relname)
     FROM rel JOIN pg_rewrite w ON w.ev_class = rel.oid WHERE w.rulename <> '_RETURN'
   UNION ALL
-  -- An IMMUTABLE function is folded into a cached plan, and the plan is then used for the next tenant.
-  SELECT DISTINCT 'immutable_reads', f.name, reads.what, format('ALTER ROUTINE %s STABLE', f.name)
-    FROM fun f, LATERAL (
-      SELECT substring(f.body from '(?i)current_setting|tenantry\.tenant|\mcurrent_user\M|\msession_user\M') AS what
-      UNION ALL
-      SELECT r.relname FROM rel r
-       WHERE f.body ~* ('\m(?:from|join|update|into|table)\s+(?:only\s+)?(?:"?\w+"?\s*\.\s*)?"?'
-                        || regexp_replace(r.relname, '(\W)', '\\\1', 'g') || '\M')
-      UNION ALL
-      SELECT c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.refobjid
-       WHERE d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
-      UNION ALL
-      SELECT g.proname || '()' FROM fun g
-       WHERE g.provolatile <> 'i' AND g.oid <> f.oid
-         AND f.body ~* ('\m' || regexp_replace(g.proname, '(\W)', '\\\1', 'g') || '"?\s*\(')
-    ) reads WHERE f.provolatile = 'i' AND reads.what IS NOT NULL
-  UNION ALL
   SELECT DISTINCT 'policy_immutable', format('%I.%I', t.relname, q.polname), p.oid::regprocedure::text,
          format('DROP POLICY %I ON %I', q.polname, t.relname)
     FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid
     JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = q.oid AND d.refclassid = 'pg_proc'::regclass
     JOIN pg_proc p ON p.oid = d.refobjid WHERE p.provolatile = 'i'
-  UNION ALL
-  SELECT 'expression_scope', format('%I.%I', t.relname, q.polname), 'policy',
-         format('DROP POLICY %I ON %I', q.polname, t.relname)
-    FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid
-   WHERE concat(q.polqual, q.polwithcheck)
-         LIKE '%:funcid ' || 'pg_catalog.set_config(text,text,bool)'::regprocedure::oid || ' %'
   UNION ALL
   SELECT 'rls_off', format('%I', relname), CASE WHEN relrowsecurity THEN 'not forced' ELSE 'not enabled' END,
          format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relname)
@@ -179,6 +150,15 @@ SELECT code, object, detail, correction FROM (
          CASE WHEN there THEN format('DROP POLICY %I ON %I; ', polname, relname) ELSE '' END
          || format('CREATE POLICY %I ON %I %s', polname, relname, command)
     FROM policy WHERE NOT intact
+  UNION ALL
+  SELECT 'policy_former', format('%I.%I', t.relname, q.polname), NULL, format('DROP POLICY %I ON %I', q.polname, t.relname)
+    FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid WHERE q.polname = '{former_policy}'
+  UNION ALL
+  -- Restrictive policies are evaluated in the order of their names, byte by byte.
+  SELECT 'policy_order', format('%I.%I', t.relname, q.polname), NULL,
+         format('ALTER POLICY %I ON %I RENAME TO %I', q.polname, t.relname,
+                'p_' || regexp_replace(q.polname, '\W', '', 'g'))
+    FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid WHERE q.polname < '{policy}'
   UNION ALL
   SELECT 'excess_privilege', format('%I', rel.relname), g.privilege_type || ' to {role}',
          format('REVOKE %s ON %I FROM %I', g.privilege_type, rel.relname, '{role}')

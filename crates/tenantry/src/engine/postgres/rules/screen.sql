@@ -12,16 +12,23 @@ rel AS MATERIALIZED (
 ),
 fun AS MATERIALIZED (
   SELECT p.oid, p.proowner <> '{owner}'::regrole OR p.prosecdef OR p.proleakproof OR p.proconfig IS NOT NULL
-                OR p.prosqlbody IS NOT NULL OR p.prosrc ~ '{scope_words}|/\*|--|\mt_[0-9a-f]{32}\M'
-                OR p.prolang NOT IN (SELECT oid FROM pg_language WHERE lanpltrusted OR lanname = 'internal') AS doubtful
-    FROM member m JOIN pg_proc p ON p.oid = m.objid WHERE m.classid = 'pg_proc'::regclass
+                OR p.prosqlbody IS NOT NULL OR p.prosrc ~ '\mt_[0-9a-f]{32}\M'
+                OR l.lanname NOT IN ('sql', 'plpgsql') AND p.prokind <> 'a'
+                   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid
+                                      AND i.deptype = 'i') AS doubtful,
+         p.provolatile = 'i' AND p.prokind = 'f' AND l.lanname NOT IN ('internal', 'c') AS immutable,
+         CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN p.prosrc END AS body
+    FROM member m JOIN pg_proc p ON p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang
+   WHERE m.classid = 'pg_proc'::regclass
 ),
 rule AS MATERIALIZED (
-  SELECT w.oid, w.ev_action FROM rel JOIN pg_rewrite w ON w.ev_class = rel.oid WHERE rel.relhasrules
+  SELECT w.oid FROM rel JOIN pg_rewrite w ON w.ev_class = rel.oid WHERE rel.relhasrules
 ),
 known AS (SELECT oid FROM rel UNION ALL SELECT oid FROM fun UNION ALL SELECT oid FROM rule),
-setter AS (SELECT '%:funcid ' || 'pg_catalog.set_config(text,text,bool)'::regprocedure::oid || ' %' AS call)
-SELECT EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind = 'f')
+{used}
+SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL AS body,
+       EXISTS (SELECT FROM forbidden)
+    OR EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind = 'f')
     OR EXISTS (SELECT FROM fun WHERE doubtful)
     OR EXISTS (SELECT FROM member WHERE classid = 'pg_extension'::regclass)
     OR EXISTS (SELECT FROM rel, aclexplode(rel.relacl) g
@@ -41,8 +48,9 @@ SELECT EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind =
                 WHERE refclassid = 'pg_authid'::regclass AND refobjid = '{role}'::regrole AND deptype = 'o')
     OR EXISTS (SELECT FROM rel JOIN pg_index i ON i.indrelid = rel.oid WHERE NOT i.indisvalid)
     OR EXISTS (SELECT FROM rel JOIN pg_inherits i ON i.inhrelid = rel.oid WHERE i.inhparent NOT IN (SELECT oid FROM rel))
-    OR EXISTS (SELECT FROM setter, rel JOIN pg_attrdef e ON e.adrelid = rel.oid WHERE e.adbin::text LIKE setter.call)
-    OR EXISTS (SELECT FROM setter, rel JOIN pg_constraint k ON k.conrelid = rel.oid WHERE k.conbin::text LIKE setter.call)
+    OR EXISTS (SELECT FROM rel JOIN pg_constraint k ON k.conrelid = rel.oid
+                WHERE k.contype = 'f' AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r'))
+                  AND k.confrelid NOT IN (SELECT oid FROM rel))
     -- The triggers of a foreign key stand on both of its tables, each with the other's name.
     OR EXISTS (SELECT FROM rel JOIN pg_trigger g ON g.tgrelid = rel.oid
                 WHERE rel.relhastriggers
@@ -52,8 +60,7 @@ SELECT EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind =
                                 AND (g.tgfoid NOT IN ('"RI_FKey_check_ins"'::regproc, '"RI_FKey_check_upd"'::regproc)
                                      OR (SELECT relnamespace FROM pg_class WHERE oid = g.tgconstrrelid)
                                         <> 'shared'::regnamespace)
-                           ELSE g.tgqual IS NOT NULL OR g.tgfoid NOT IN (SELECT oid FROM fun) END)
-    OR EXISTS (SELECT FROM setter, rule WHERE rule.ev_action::text LIKE setter.call)
+                           ELSE g.tgfoid NOT IN (SELECT oid FROM fun) END)
     OR EXISTS (SELECT FROM rule JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = rule.oid
                 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid NOT IN (SELECT oid FROM rel))
     OR EXISTS (SELECT FROM rel JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = rel.oid
@@ -61,4 +68,5 @@ SELECT EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind =
                                                          'pg_class'::regclass)
                        OR d.deptype = 'a' AND d.classid = 'pg_class'::regclass AND d.refobjsubid = 0
                           AND rel.relhassubclass)
-                  AND d.objid NOT IN (SELECT oid FROM known)) AS doubtful;
+                  AND d.objid NOT IN (SELECT oid FROM known)) AS doubtful
+UNION ALL SELECT false, body, false FROM fun WHERE body IS NOT NULL;

@@ -65,7 +65,7 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
     ),
     (
         "a foreign key to a shared table",
-        "ALTER TABLE users ADD COLUMN plan_id int REFERENCES shared.plans (id) ON DELETE SET NULL",
+        "ALTER TABLE users ADD COLUMN plan_id int REFERENCES shared.plans (id) ON DELETE RESTRICT",
     ),
     (
         "views that run as their caller, in every spelling",
@@ -88,6 +88,55 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
         "CREATE FUNCTION slug(t text) RETURNS text LANGUAGE sql IMMUTABLE AS
            $$SELECT lower(substring(t FROM 1 FOR 3)) || extract(year FROM date '2020-01-01')$$;
          CREATE INDEX ON users (tenant_id, slug(username))",
+    ),
+    (
+        "IMMUTABLE functions that compute with others, with aggregates and operators",
+        "CREATE FUNCTION squeeze(t text) RETURNS text LANGUAGE sql IMMUTABLE AS
+           $$SELECT regexp_replace(lower(t), '\\s+', ' ', 'g') -- spaces$$;
+         CREATE FUNCTION words(t text, OUT first text, OUT n int) LANGUAGE sql IMMUTABLE AS
+           'SELECT split_part(squeeze(t), '' '', 1), cardinality(string_to_array(t, '' ''))';
+         CREATE FUNCTION squares(n int) RETURNS TABLE (i int, square int) LANGUAGE sql IMMUTABLE AS
+           'SELECT g, g * g FROM generate_series(1, n) g';
+         CREATE FUNCTION joined(VARIADIC parts text[]) RETURNS text LANGUAGE sql IMMUTABLE AS
+           'SELECT string_agg(p, '','' ORDER BY p) FROM unnest(parts) p';
+         CREATE FUNCTION full_name(a text, b text DEFAULT '') RETURNS text LANGUAGE sql IMMUTABLE AS
+           'SELECT concat_ws('' '', a, b) || to_char(1, ''9'')';
+         CREATE FUNCTION half(n numeric) RETURNS numeric IMMUTABLE RETURN n / 2;
+         CREATE OPERATOR ### (LEFTARG = text, RIGHTARG = text, FUNCTION = full_name);
+         CREATE INDEX ON users (tenant_id, squeeze(username));
+         ALTER TABLE items ADD COLUMN halved numeric GENERATED ALWAYS AS (half(price)) STORED;
+         CREATE STATISTICS s ON (squeeze(username)), id FROM users",
+    ),
+    (
+        "an IMMUTABLE function over a domain",
+        "CREATE DOMAIN slug AS text CHECK (VALUE = lower(VALUE));
+         CREATE FUNCTION slugged(t text) RETURNS slug LANGUAGE sql IMMUTABLE AS 'SELECT lower(t)::slug'",
+    ),
+    (
+        "STABLE functions that read",
+        "CREATE FUNCTION names() RETURNS SETOF text LANGUAGE sql STABLE AS 'SELECT username FROM users';
+         CREATE FUNCTION mine() RETURNS uuid LANGUAGE sql STABLE AS 'SELECT tenantry.tenant()'",
+    ),
+    (
+        "bodies whose settings end with the transaction",
+        "CREATE FUNCTION slow() RETURNS void LANGUAGE plpgsql AS
+           $$BEGIN SET LOCAL statement_timeout = '1min'; SET CONSTRAINTS ALL DEFERRED; PERFORM pg_advisory_xact_lock(1); END$$;
+         CREATE FUNCTION fixed() RETURNS text LANGUAGE sql STABLE SET timezone = 'UTC' AS 'SELECT now()::text'",
+    ),
+    (
+        "a body that runs a text which stands in it",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS
+           $$DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM users WHERE id > $1' INTO n USING 0; RETURN n; END$$",
+    ),
+    (
+        "comments and messages that speak of settings",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS
+           $$BEGIN /* SET role, lastval() */ RAISE NOTICE 'set role to %', 'reset all'; -- LISTEN here
+           END$$",
+    ),
+    (
+        "a trigger of the server's own",
+        "CREATE TRIGGER same BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     ),
     (
         "a permissive policy of the author's own",

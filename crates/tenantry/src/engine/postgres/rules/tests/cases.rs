@@ -249,10 +249,40 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "policy_immutable",
     ),
     (
+        "a policy that would be evaluated first",
+        "CREATE POLICY \" early\" ON users AS RESTRICTIVE USING (username::int > 0)",
+        "policy_order",
+    ),
+    (
+        "a policy that would be evaluated first by its second character",
+        "CREATE POLICY \"!Tenantry\" ON users AS RESTRICTIVE USING (username::int > 0)",
+        "policy_order",
+    ),
+    (
         "a trigger function of another schema",
         "CREATE FUNCTION shared.touch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END';
          CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION shared.touch()",
         "trigger_function",
+    ),
+    (
+        "a foreign key that deletes with a shared row",
+        "ALTER TABLE users ADD COLUMN plan_id int REFERENCES shared.plans (id) ON DELETE CASCADE",
+        "foreign_key_from_shared",
+    ),
+    (
+        "a foreign key that is emptied with a shared row",
+        "ALTER TABLE users ADD COLUMN plan_id int REFERENCES shared.plans (id) ON DELETE SET NULL",
+        "foreign_key_from_shared",
+    ),
+    (
+        "a foreign key that is set back with a shared row",
+        "ALTER TABLE users ADD COLUMN plan_id int DEFAULT 1, ADD FOREIGN KEY (plan_id) REFERENCES shared.plans ON DELETE SET DEFAULT",
+        "foreign_key_from_shared",
+    ),
+    (
+        "a foreign key that follows a shared row",
+        "ALTER TABLE users ADD COLUMN plan_id int REFERENCES shared.plans (id) ON UPDATE CASCADE",
+        "foreign_key_from_shared",
     ),
     ("default privileges for everybody", "ALTER DEFAULT PRIVILEGES IN SCHEMA tenant GRANT SELECT ON TABLES TO PUBLIC", "default_privileges"),
     ("a grant to another role", "GRANT SELECT ON users TO pg_monitor", "granted_to_others"),
@@ -276,5 +306,52 @@ pub(super) const SHARED: &[(&str, &str, &str)] = &[
         "CREATE TABLE shared.pointers (tenant_id uuid, id bigint,
            FOREIGN KEY (tenant_id, id) REFERENCES tenant.users (tenant_id, id))",
         "reaches_other_schema",
+    ),
+    ("a shared table that everybody writes", "GRANT INSERT ON shared.plans TO PUBLIC", "granted_to_others"),
+    ("a shared table that everybody reads", "GRANT SELECT ON shared.plans TO PUBLIC", "granted_to_others"),
+    ("a column that everybody writes", "GRANT UPDATE (id) ON shared.plans TO PUBLIC", "granted_to_others"),
+    ("a shared table that another role writes", "GRANT DELETE ON shared.plans TO pg_monitor", "granted_to_others"),
+    ("a right that may be handed on", "GRANT INSERT ON shared.plans TO {role} WITH GRANT OPTION", "excess_privilege"),
+    ("a shared schema to which everybody adds", "GRANT CREATE ON SCHEMA shared TO PUBLIC", "granted_to_others"),
+    (
+        "shared tables that everybody will write",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {shared_owner} IN SCHEMA shared GRANT INSERT ON TABLES TO PUBLIC",
+        "default_privileges",
+    ),
+    (
+        "a function that hides in an extension",
+        "CREATE EXTENSION isn SCHEMA shared;
+         CREATE FUNCTION shared.sd2() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users';
+         ALTER EXTENSION isn ADD FUNCTION shared.sd2()",
+        "extension_member",
+    ),
+    (
+        "a function of the owner's in an extension",
+        "CREATE EXTENSION isn SCHEMA shared;
+         CREATE FUNCTION shared.sd2() RETURNS text LANGUAGE sql AS $$SELECT set_config('a.b', 'c', false)$$;
+         ALTER FUNCTION shared.sd2() OWNER TO {shared_owner};
+         ALTER EXTENSION isn ADD FUNCTION shared.sd2()",
+        "extension_member",
+    ),
+    (
+        "a shared function that is folded and finds the tenant's table",
+        "SET LOCAL check_function_bodies = off;
+         CREATE FUNCTION shared.n() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(*) FROM users'",
+        "immutable_reads",
+    ),
+    (
+        "a shared function that sets the time zone",
+        "CREATE FUNCTION shared.f() RETURNS void LANGUAGE plpgsql AS $$BEGIN SET TIME ZONE 'Asia/Tokyo'; END$$",
+        "function_scope",
+    ),
+    (
+        "a shared view of what others do",
+        "CREATE VIEW shared.v AS SELECT query FROM pg_stat_activity",
+        "expression_scope",
+    ),
+    (
+        "a shared function in another language by the server's own code",
+        "CREATE FUNCTION shared.set(text, text, boolean) RETURNS text LANGUAGE internal AS 'set_config_by_name'",
+        "untrusted_language",
     ),
 ];

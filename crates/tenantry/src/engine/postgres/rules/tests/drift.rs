@@ -8,8 +8,19 @@ pub(super) const DRIFT: &[(&str, &str, &str)] = &[
     ("a table that the login owns", "ALTER TABLE users OWNER TO {role}", "role_owns"),
     ("row security switched off", "ALTER TABLE users DISABLE ROW LEVEL SECURITY", "rls_off"),
     ("row security not forced", "ALTER TABLE users NO FORCE ROW LEVEL SECURITY", "rls_off"),
-    ("a dropped policy", "DROP POLICY tenantry_isolation ON users", "policy_altered"),
-    ("a widened policy", "ALTER POLICY tenantry_isolation ON users USING (true)", "policy_altered"),
+    ("a dropped policy", "DROP POLICY \"!tenantry\" ON users", "policy_altered"),
+    ("a widened policy", "ALTER POLICY \"!tenantry\" ON users USING (true)", "policy_altered"),
+    (
+        "the policy of an older version",
+        "ALTER POLICY \"!tenantry\" ON users RENAME TO tenantry_isolation",
+        "policy_former",
+    ),
+    (
+        "a check of an older version",
+        "ALTER POLICY \"!tenantry\" ON users
+           WITH CHECK (tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), ''))::uuid)",
+        "policy_altered",
+    ),
     ("a right to empty the table", "GRANT TRUNCATE ON users TO {role}", "excess_privilege"),
     ("a right to refer to the table", "GRANT REFERENCES ON users TO {role}", "excess_privilege"),
     ("a right on a column", "GRANT UPDATE (username) ON users TO {role}", "excess_privilege"),
@@ -58,14 +69,15 @@ pub(super) const DRIFT: &[(&str, &str, &str)] = &[
 
 /// Drift that no refusal is needed for: `protect` puts it right in the same transaction. Row isolation.
 pub(super) const REPAIRED: &[(&str, &str)] = &[
-    ("a dropped policy", "DROP POLICY tenantry_isolation ON users"),
-    ("a widened policy", "ALTER POLICY tenantry_isolation ON users USING (true)"),
-    ("a policy with a missing check", "ALTER POLICY tenantry_isolation ON users WITH CHECK (true)"),
-    ("a policy for one role", "ALTER POLICY tenantry_isolation ON users TO pg_monitor"),
+    ("a dropped policy", "DROP POLICY \"!tenantry\" ON users"),
+    ("a widened policy", "ALTER POLICY \"!tenantry\" ON users USING (true)"),
+    ("a policy with a missing check", "ALTER POLICY \"!tenantry\" ON users WITH CHECK (true)"),
+    ("a policy for one role", "ALTER POLICY \"!tenantry\" ON users TO pg_monitor"),
     (
         "a permissive policy of the name",
-        "DROP POLICY tenantry_isolation ON users; CREATE POLICY tenantry_isolation ON users USING (true)",
+        "DROP POLICY \"!tenantry\" ON users; CREATE POLICY \"!tenantry\" ON users USING (true)",
     ),
+    ("the policy of an older version", "ALTER POLICY \"!tenantry\" ON users RENAME TO tenantry_isolation"),
     ("row security switched off", "ALTER TABLE users DISABLE ROW LEVEL SECURITY"),
     ("row security not forced", "ALTER TABLE users NO FORCE ROW LEVEL SECURITY"),
     ("a right for everybody", "GRANT SELECT ON users TO PUBLIC"),

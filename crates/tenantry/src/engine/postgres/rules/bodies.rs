@@ -1,0 +1,225 @@
+//! Bodies of functions that the server keeps as texts and reads only when they run: what in them must not run.
+
+use std::borrow::Cow;
+
+use sqlx::{Row as _, postgres::PgConnection};
+
+use super::{Breach, Subject, breach_of, rendered, words};
+use crate::engine::postgres::lex::{Kind, Lexer, Token};
+
+const BODIES: &str = include_str!("bodies.sql");
+
+#[cfg(test)]
+pub(super) const CODES: &[&str] = &[SCOPE, DYNAMIC, LOCKS];
+const SCOPE: &str = "function_scope";
+const DYNAMIC: &str = "dynamic_sql";
+/// A matter of the tables in common only.
+pub(super) const LOCKS: &str = "function_locks";
+
+/// How deep a text is looked for in a text.
+const DEEPEST: usize = 8;
+
+/// What is wrong in a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) code: &'static str,
+    pub(super) detail: String,
+}
+
+fn fault(code: &'static str, detail: impl Into<String>) -> Option<Fault> {
+    Some(Fault { code, detail: detail.into() })
+}
+
+/// Functions of the schema, and those that its triggers run, whose text must not run.
+pub(super) async fn breaches(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<Vec<Breach>> {
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(rendered(BODIES, subject))).fetch_all(connection).await?;
+    let mut found = Vec::new();
+    for row in rows {
+        if let Some(fault) = read(row.try_get("body")?) {
+            let name: String = row.try_get("name")?;
+            let correction = format!("DROP ROUTINE {name}");
+            found.push(breach_of(fault.code, name, Some(fault.detail), correction)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The first fault of a body in SQL or PL/pgSQL.
+pub(super) fn read(body: &str) -> Option<Fault> {
+    read_text(body, 0)
+}
+
+fn read_text(body: &str, nesting: usize) -> Option<Fault> {
+    let Ok(tokens) = Lexer::new(body).collect::<Result<Vec<_>, _>>() else {
+        return fault(SCOPE, "a text without an end");
+    };
+    if nesting > DEEPEST {
+        return fault(DYNAMIC, "texts in texts");
+    }
+    let mut begin = 0;
+    for at in 0..tokens.len() {
+        let rest = &tokens[at..];
+        if starts_statement(&tokens[..at]) {
+            begin = at;
+            if let Some(found) = statement(rest) {
+                return Some(found);
+            }
+        }
+        let verb = &tokens[begin];
+        let found =
+            name(rest).or_else(|| text(verb, &tokens[at], nesting)).or_else(|| execute(verb, &tokens[..at], rest));
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// Whether a statement may start behind these tokens.
+fn starts_statement(before: &[Token<'_>]) -> bool {
+    match before {
+        [] => true,
+        [.., a, b] if a.is_mark(">") && b.is_mark(">") => true,
+        [.., last] => last.is_mark(";") || last.is_any(&["atomic", "begin", "else", "loop", "then"]),
+    }
+}
+
+/// A statement whose effect outlives the call, or that ends the scope.
+fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
+    let [verb, rest @ ..] = tokens else { return None };
+    // In PL/pgSQL a variable may have any of these names: `load := 1`.
+    if rest.first().is_some_and(|next| [":", "=", ".", "["].iter().any(|mark| next.is_mark(mark))) {
+        return None;
+    }
+    let word = verb.text.to_ascii_uppercase();
+    if verb.is("set") {
+        return setting(rest);
+    }
+    if verb.is_any(&["commit", "rollback", "abort", "savepoint", "start"]) {
+        return fault(SCOPE, format!("{word}, which ends the scope"));
+    }
+    if verb.is("lock") {
+        return fault(LOCKS, word);
+    }
+    let alters = verb.is("alter")
+        && rest.first().is_some_and(|what| what.is_any(&["database", "group", "role", "system", "user"]));
+    let drops = verb.is("drop") && rest.first().is_some_and(|what| what.is("owned"));
+    let outlives = ["reset", "listen", "unlisten", "notify", "discard", "prepare", "deallocate", "load", "reassign"];
+    (alters || drops || verb.is_any(&outlives)).then_some(Fault { code: SCOPE, detail: word })
+}
+
+/// What follows SET. Only what ends with the transaction, and is not the scope, may be set.
+fn setting(rest: &[Token<'_>]) -> Option<Fault> {
+    // `local.x` is a setting of the name.
+    let is_qualified = rest.get(1).is_some_and(|next| next.is_mark("."));
+    match rest {
+        [first, ..] if first.is_any(&["constraints", "transaction"]) && !is_qualified => None,
+        [first, named @ ..] if first.is("local") && !is_qualified => local_setting(named),
+        _ => fault(SCOPE, "SET without LOCAL"),
+    }
+}
+
+fn local_setting(named: &[Token<'_>]) -> Option<Fault> {
+    let mut setting = String::new();
+    for token in named {
+        match token.name() {
+            _ if token.is_mark(".") => setting.push('.'),
+            Some(part) if setting.is_empty() || setting.ends_with('.') => setting.push_str(&part),
+            None if token.is_escaped_name() => return fault(SCOPE, "a name in U&"),
+            _ => break,
+        }
+    }
+    setting.make_ascii_lowercase();
+    let of_scope = [
+        "role",
+        "row_security",
+        "schema",
+        "search_path",
+        "session",
+        "session_authorization",
+        "session_replication_role",
+        "standard_conforming_strings",
+    ];
+    (of_scope.contains(&setting.as_str()) || setting.starts_with("tenantry."))
+        .then(|| Fault { code: SCOPE, detail: format!("SET LOCAL {setting}") })
+}
+
+/// A name that nobody may use, at the front of these tokens.
+fn name(tokens: &[Token<'_>]) -> Option<Fault> {
+    let [token, rest @ ..] = tokens else { return None };
+    if token.is_escaped_name() {
+        return fault(SCOPE, "a name in U&");
+    }
+    let name = token.name()?.to_ascii_lowercase();
+    let is_called = |rest: &[Token<'_>]| rest.first().is_some_and(|next| next.is_mark("("));
+    let is_held = token.is("with") && rest.first().is_some_and(|next| next.is("hold"));
+    let is_user = token.is("session") && rest.first().is_some_and(|next| next.is("authorization"));
+    let is_tenant = name == "tenantry"
+        && matches!(rest, [dot, tenant, after @ ..]
+            if dot.is_mark(".") && tenant.name().as_deref() == Some("tenant") && !is_called(after));
+    let bad = is_held
+        || is_user
+        || is_tenant
+        || name == "row_security"
+        || name == "tenantry.tenant"
+        || words::is_relation(&name)
+        || is_called(rest) && words::is_function(&name);
+    bad.then_some(Fault { code: SCOPE, detail: name })
+}
+
+/// A text in the body: the scope's name in it is a way around its check, and some statements run it.
+fn text(verb: &Token<'_>, token: &Token<'_>, nesting: usize) -> Option<Fault> {
+    if token.kind != Kind::Text {
+        return None;
+    }
+    let lower = token.text.to_ascii_lowercase();
+    let names_scope = lower.match_indices("tenantry.tenant").any(|(at, found)| {
+        let after = lower[at + found.len()..].trim_start();
+        !after.starts_with('(') && !after.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+    });
+    if names_scope || lower.contains("row_security") {
+        return fault(SCOPE, "the scope's setting");
+    }
+    if !verb.is_any(&["alter", "create", "do"]) {
+        return None;
+    }
+    match literal(token) {
+        Some(inside) => read_text(&inside, nesting + 1),
+        None => fault(DYNAMIC, "a text with escapes"),
+    }
+}
+
+/// `EXECUTE` of a text: it has to stand there as it is run.
+fn execute(verb: &Token<'_>, before: &[Token<'_>], tokens: &[Token<'_>]) -> Option<Fault> {
+    let [word, rest @ ..] = tokens else { return None };
+    let is_column = before.last().is_some_and(|last| last.is_mark("."));
+    if !word.is("execute") || is_column {
+        return None;
+    }
+    match rest {
+        [what, ..] if verb.is("create") && what.is_any(&["function", "procedure"]) => None,
+        [what, ..] if verb.is_any(&["alter", "grant", "revoke"]) && what.is("on") => None,
+        [run, after @ ..] if run.kind == Kind::Text && ends_text(after) => match literal(run) {
+            Some(inside) => read_text(&inside, 1),
+            None => fault(DYNAMIC, "EXECUTE of a text with escapes"),
+        },
+        _ => fault(DYNAMIC, "EXECUTE"),
+    }
+}
+
+fn ends_text(after: &[Token<'_>]) -> bool {
+    after.first().is_none_or(|next| next.is_mark(";") || next.is_any(&["into", "loop", "using"]))
+}
+
+/// What a text says; `None` if it has escapes, or goes on in another line.
+fn literal<'a>(token: &Token<'a>) -> Option<Cow<'a, str>> {
+    if let Some(quoted) = token.text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        let is_one = !quoted.replace("''", "").contains('\'');
+        return is_one.then(|| if quoted.contains('\'') { quoted.replace("''", "'").into() } else { quoted.into() });
+    }
+    let tag = token.text.strip_prefix('$')?.find('$')? + 2;
+    token.text.get(tag..token.text.len().checked_sub(tag)?).map(Cow::Borrowed)
+}
+
+#[cfg(test)]
+mod tests;

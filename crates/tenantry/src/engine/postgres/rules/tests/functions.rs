@@ -1,0 +1,205 @@
+//! Functions and expressions that must be refused, in many spellings.
+
+/// Refused in row isolation, each by its code.
+pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
+    (
+        "a folded function that joins its argument with a table",
+        "CREATE FUNCTION names_of(ids bigint[]) RETURNS text LANGUAGE sql IMMUTABLE AS
+           $$SELECT string_agg(p.username, ',') FROM unnest(ids) u(id), users p WHERE p.id = u.id$$",
+        "immutable_reads",
+    ),
+    (
+        "a folded function with a comment before its table",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(*) FROM /* here */ users'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function with a join in parentheses",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS
+           'SELECT count(*) FROM (users JOIN items ON users.id = items.id)'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function with quoted and escaped names",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS
+           'SELECT count(*) FROM \"tenant\".U&\"\\0075sers\"'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function that reads a view",
+        "CREATE VIEW v WITH (security_invoker) AS SELECT 1 AS one FROM users;
+         CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(one) FROM v'",
+        "immutable_reads",
+    ),
+    (
+        "a function that is made foldable later",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM users';
+         ALTER FUNCTION f() IMMUTABLE",
+        "immutable_reads",
+    ),
+    (
+        "a folded function through an operator",
+        "CREATE FUNCTION n(int, int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM users';
+         CREATE OPERATOR ### (LEFTARG = int, RIGHTARG = int, FUNCTION = n);
+         CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 1 ### 2'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function through an aggregate",
+        "CREATE FUNCTION n(bigint, int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT $1 + count(*) FROM users';
+         CREATE AGGREGATE total(int) (SFUNC = n, STYPE = bigint, INITCOND = '0');
+         CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT total(x) FROM unnest(ARRAY[1]) x'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function through an overload",
+        "CREATE FUNCTION lower(bigint) RETURNS text LANGUAGE sql STABLE AS 'SELECT max(username) FROM users';
+         CREATE FUNCTION f() RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(1::bigint)'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function through the check of a domain",
+        "CREATE FUNCTION known(text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM users WHERE username = $1)';
+         CREATE DOMAIN handle AS text CHECK (known(VALUE));
+         CREATE FUNCTION f(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT t::handle::text'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function through a cast",
+        "CREATE TYPE pair AS (a int, b int);
+         CREATE FUNCTION counted(pair) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM users';
+         CREATE CAST (pair AS bigint) WITH FUNCTION counted(pair);
+         CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT ROW(1, 2)::pair::bigint'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function of a parsed body",
+        "CREATE FUNCTION f() RETURNS bigint IMMUTABLE RETURN (SELECT count(*) FROM users)",
+        "immutable_reads",
+    ),
+    (
+        "a folded function that asks who is there",
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT session_user::text'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function whose text the server did not read",
+        "SET LOCAL check_function_bodies = off;
+         CREATE FUNCTION f() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 1; END; DROP TABLE users; SELECT 2'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function of any type",
+        "CREATE FUNCTION f(anyelement) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(*) FROM users'",
+        "immutable_reads",
+    ),
+    (
+        "a folded function that puts its text together",
+        "CREATE FUNCTION f(t text) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
+           $$DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || t INTO n; RETURN n; END$$",
+        "immutable_reads",
+    ),
+    (
+        "a folded function of the shared schema that finds the tenant's",
+        "SET LOCAL check_function_bodies = off; RESET ROLE;
+         CREATE FUNCTION tenant.helper(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT max(username) FROM users';
+         CREATE FUNCTION shared.helped(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT helper($1)'",
+        "immutable_reads",
+    ),
+    (
+        "a body that sets the time zone",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$BEGIN SET TIME ZONE 'Asia/Tokyo'; END$$",
+        "function_scope",
+    ),
+    (
+        "a body that makes the session read only",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY'",
+        "function_scope",
+    ),
+    (
+        "a body that sets a setting with a digit",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$SET app.v2x = 'a'$$",
+        "function_scope",
+    ),
+    ("a body that sets the seed", "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'SELECT setseed(0.42)'", "function_scope"),
+    ("a body that resets", "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN RESET timezone; END'", "function_scope"),
+    ("a body that listens", "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN LISTEN c; END'", "function_scope"),
+    ("a body that asks for the last value", "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT lastval()'", "function_scope"),
+    (
+        "a body that looks at others' statements",
+        "CREATE FUNCTION f() RETURNS SETOF text LANGUAGE sql AS
+           'SELECT query FROM pg_stat_activity WHERE usename = session_user'",
+        "function_scope",
+    ),
+    (
+        "a body that commits",
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END'",
+        "function_scope",
+    ),
+    (
+        "a body that runs a text it is given",
+        "CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE t; END'",
+        "dynamic_sql",
+    ),
+    (
+        "a body that locks a table in common",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'LOCK TABLE users IN ACCESS EXCLUSIVE MODE'",
+        "function_locks",
+    ),
+    (
+        "an aggregate over set_config",
+        "CREATE AGGREGATE pick(text, boolean) (SFUNC = pg_catalog.set_config, STYPE = text)",
+        "expression_scope",
+    ),
+    (
+        "an operator over a function of the session",
+        "CREATE OPERATOR ### (RIGHTARG = regclass, FUNCTION = pg_catalog.currval)",
+        "expression_scope",
+    ),
+    (
+        "a default of an argument that sets",
+        "CREATE FUNCTION f(t text DEFAULT set_config('a.b', 'c', false)) RETURNS text LANGUAGE sql AS 'SELECT t'",
+        "function_scope",
+    ),
+    (
+        "a default that asks for the last value",
+        "ALTER TABLE items ADD COLUMN n bigint DEFAULT lastval()",
+        "expression_scope",
+    ),
+    (
+        "a domain that sets",
+        "CREATE DOMAIN d AS text CHECK (set_config('a.b', VALUE, false) <> '')",
+        "expression_scope",
+    ),
+    (
+        "a domain with a default that sets",
+        "CREATE DOMAIN d AS text DEFAULT set_config('a.b', 'c', false)",
+        "expression_scope",
+    ),
+    (
+        "a policy that sets",
+        "CREATE POLICY p ON users AS RESTRICTIVE USING (set_config('a.b', username, false) <> '')",
+        "expression_scope",
+    ),
+    (
+        "a trigger's condition that locks",
+        "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW WHEN (pg_try_advisory_lock(NEW.id)) EXECUTE FUNCTION t()",
+        "expression_scope",
+    ),
+    (
+        "a view that reads others' statements",
+        "CREATE VIEW v WITH (security_invoker) AS SELECT query FROM pg_stat_activity",
+        "expression_scope",
+    ),
+    (
+        "a view that runs a text",
+        "CREATE VIEW v WITH (security_invoker) AS SELECT query_to_xml('set role none', true, true, '') FROM users",
+        "expression_scope",
+    ),
+    (
+        "a parsed body that locks",
+        "CREATE FUNCTION f() RETURNS void BEGIN ATOMIC SELECT pg_advisory_lock(1); END",
+        "function_scope",
+    ),
+];
