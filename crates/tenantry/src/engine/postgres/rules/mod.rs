@@ -67,8 +67,8 @@ const PROTECT: &str = include_str!("protect.sql");
 const ANY: &str = include_str!("any.sql");
 const ROW: &str = include_str!("row.sql");
 const EXPRESSIONS: &str = include_str!("expressions.sql");
-/// What the schema's expressions use; asked by the rules and by the screen.
-const USED: &str = include_str!("used.sql");
+/// What nothing in a schema may use; asked by the rules and by the screen.
+const BAD: &str = include_str!("bad.sql");
 const SCREEN: &str = include_str!("screen.sql");
 const PENDING: &str = include_str!("pending.sql");
 
@@ -181,9 +181,7 @@ fn breach_of(code: &str, object: String, detail: Option<String>, correction: Str
 /// Fills in the names. An [`Ident`] needs no quotes, neither as a name nor as a text; the rest are our own constants.
 fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String {
     let literal = |text: &str| text.replace('\'', "''");
-    sql.replace("{used}", USED)
-        .replace("{bad_functions}", &words::functions())
-        .replace("{bad_relations}", &words::relations())
+    sql.replace("{bad}", &words::rendered(BAD))
         .replace("{noise}", &literal(NOISE))
         .replace("{printed}", &literal(PRINTED))
         .replace("{isolation}", &literal(ISOLATION))

@@ -12,7 +12,7 @@ rel AS MATERIALIZED (
 ),
 fun AS MATERIALIZED (
   SELECT p.oid, p.proowner <> '{owner}'::regrole OR p.prosecdef OR p.proleakproof OR p.proconfig IS NOT NULL
-                OR p.prosqlbody IS NOT NULL OR p.prosrc ~ '\mt_[0-9a-f]{32}\M'
+                OR p.prosqlbody IS NOT NULL OR p.prosrc ~ '\mt_[0-9a-f]{32}\M' OR p.prokind = 'a'
                 OR l.lanname NOT IN ('sql', 'plpgsql') AND p.prokind <> 'a'
                    AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid
                                       AND i.deptype = 'i') AS doubtful,
@@ -25,9 +25,40 @@ rule AS MATERIALIZED (
   SELECT w.oid FROM rel JOIN pg_rewrite w ON w.ev_class = rel.oid WHERE rel.relhasrules
 ),
 known AS (SELECT oid FROM rel UNION ALL SELECT oid FROM fun UNION ALL SELECT oid FROM rule),
-{used}
+-- The same trees as in expressions.sql, but of each only what it calls and reads: one relation an arm is planned in a third.
+tree AS (
+  SELECT t.text FROM member m, LATERAL (
+    SELECT adbin::text AS text FROM pg_attrdef WHERE m.classid = 'pg_class'::regclass AND adrelid = m.objid
+    UNION ALL
+    SELECT conbin::text FROM pg_constraint
+     WHERE m.classid = 'pg_class'::regclass AND conrelid = m.objid AND conbin IS NOT NULL
+    UNION ALL
+    SELECT concat(t.typdefaultbin, k.conbin) FROM pg_type t LEFT JOIN pg_constraint k ON k.contypid = t.oid
+     WHERE m.classid = 'pg_type'::regclass AND t.oid = m.objid AND t.typtype = 'd'
+    UNION ALL
+    SELECT concat(ev_action, ev_qual) FROM pg_rewrite WHERE m.classid = 'pg_class'::regclass AND ev_class = m.objid
+    UNION ALL
+    SELECT tgqual::text FROM pg_trigger
+     WHERE m.classid = 'pg_class'::regclass AND tgrelid = m.objid AND tgqual IS NOT NULL
+    UNION ALL
+    SELECT concat(polqual, polwithcheck) FROM pg_policy WHERE m.classid = 'pg_class'::regclass AND polrelid = m.objid
+    UNION ALL
+    SELECT proargdefaults::text FROM pg_proc
+     WHERE m.classid = 'pg_proc'::regclass AND oid = m.objid AND proargdefaults IS NOT NULL
+  ) t
+),
+used AS MATERIALIZED (
+  SELECT DISTINCT field = ':relid ' AS is_relation, split_part(piece, ' ', 1)::oid AS oid
+    FROM tree, unnest(ARRAY[':funcid ', ':aggfnoid ', ':winfnoid ', ':relid ']) field,
+         string_to_table(tree.text, field) WITH ORDINALITY cut(piece, place)
+   WHERE place > 1
+),
+{bad}
 SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL AS body,
-       EXISTS (SELECT FROM forbidden)
+       EXISTS (SELECT FROM used JOIN bad USING (is_relation, oid))
+    OR EXISTS (SELECT FROM member WHERE classid = 'pg_operator'::regclass)
+    OR EXISTS (SELECT FROM pg_cast c JOIN member m ON m.classid = 'pg_type'::regclass AND m.objid IN (c.castsource, c.casttarget)
+                WHERE c.oid >= 16384)
     OR EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind = 'f')
     OR EXISTS (SELECT FROM fun WHERE doubtful)
     OR EXISTS (SELECT FROM member WHERE classid = 'pg_extension'::regclass)
