@@ -64,7 +64,10 @@ impl Place {
         );
         connection.execute(AssertSqlSafe(enter)).await.expect("enters");
         connection.execute(PRELUDE).await.expect("the prelude");
-        protect(connection, &of_tables, EVERYTHING).await.expect("protects");
+        // A tenant's own tables have no policies, which the screen would call doubtful by themselves.
+        if rules != Rules::Own {
+            protect(connection, &of_tables, EVERYTHING).await.expect("protects");
+        }
         if as_admin || rules == Rules::Shared {
             connection.execute("RESET ROLE").await.expect("resets");
         }
@@ -129,6 +132,5 @@ async fn what_can_be_put_right_is_and_what_drifted_since_is_found() {
     for (name, sql, code) in DRIFT {
         let found = place.found(sql, Rules::Row, false, true).await;
         assert!(codes(&found).contains(code), "{name}: {found:?}");
-        place.found(sql, Rules::Own, false, true).await;
     }
 }
