@@ -15,6 +15,7 @@ mod operate;
 mod orm;
 mod pool;
 mod scope;
+mod seconds;
 mod secret;
 mod tenant;
 mod tenantry;
@@ -38,6 +39,7 @@ pub use scope::{
     Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope,
     TenantTx, Tx,
 };
+pub use seconds::{Days, Seconds};
 pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};
 pub use tenantry::{Tenantry, TenantryBuilder};

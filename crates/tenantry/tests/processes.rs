@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Installation, TENANT, user_add, users};
-use tenantry::{Config, DirectoryLimits, Error, NewTenant, Tenantry};
+use tenantry::{Config, DirectoryLimits, Error, NewTenant, Seconds, Tenantry};
 
 /// Waits until a condition holds, two seconds at most: the promise of the catalog's feed.
 async fn within_two_seconds<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
@@ -93,7 +93,7 @@ async fn sqlite_a_purge_by_another_process_loses_no_acknowledged_write_of_this_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_a_silent_catalog_serves_who_is_known_and_says_unavailable_to_who_is_not() {
     let short = |config: Config| {
-        let catalog = tenantry::CatalogConfig { max_stale: 3.0, ..config.catalog };
+        let catalog = tenantry::CatalogConfig { max_stale: Seconds::new(3.0).unwrap(), ..config.catalog };
         Config { catalog, ..config }
     };
     let place = Installation::with(short, TENANT).await;

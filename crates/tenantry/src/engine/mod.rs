@@ -87,6 +87,12 @@ pub(crate) struct EngineSpec<'a> {
     /// Opens the passwords that the catalog stores.
     pub(crate) key: &'a Arc<SecretKey>,
     pub(crate) statement_timeout: Duration,
+    /// How long a transaction may wait for its next statement.
+    #[expect(dead_code, reason = "the PostgreSQL engine sets it on its connections next")]
+    pub(crate) idle_in_transaction: Duration,
+    /// Whether a server is refused that cannot keep an attacker's SQL within its tenant.
+    #[expect(dead_code, reason = "the PostgreSQL engine asks for it next")]
+    pub(crate) require_closed_wall: bool,
 }
 
 /// The server of the shared tables.

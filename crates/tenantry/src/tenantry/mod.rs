@@ -64,7 +64,7 @@ impl Tenantry {
 
     /// Opens from parts.
     pub fn builder() -> TenantryBuilder {
-        TenantryBuilder::default().background(true)
+        TenantryBuilder::default()
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {
