@@ -10,6 +10,7 @@ use crate::{
     tenant::Isolation,
 };
 
+mod attack;
 mod connection;
 mod driver;
 mod place;
@@ -18,6 +19,7 @@ mod script;
 mod sql_text;
 pub(crate) mod sqlite;
 
+pub(crate) use attack::{Attack, Outcome};
 pub(crate) use connection::{Begin, Connection, Level, Scope, ends_the_connection};
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
 pub(crate) use place::{Place, Placement, Target};
@@ -194,9 +196,9 @@ pub(crate) struct CanaryTables {
 /// What one canary tenant tries against another.
 pub(crate) struct Attacks {
     /// Texts that must all be refused.
-    pub(crate) refused: Vec<String>,
+    pub(crate) refused: Vec<Attack>,
     /// Texts that may be refused or not; the victim's rows must neither show nor change.
-    pub(crate) tried: Vec<String>,
+    pub(crate) tried: Vec<Attack>,
     /// A query that tells whose connection it runs on: the tenant's id.
     pub(crate) whose: &'static str,
 }
