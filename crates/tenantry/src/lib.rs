@@ -27,7 +27,7 @@ pub use doctor::{DoctorOptions, DoctorReport};
 pub use engine::{Capabilities, Finding};
 pub use error::{Error, Result};
 pub use id::TenantId;
-pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, Signal};
+pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, RefusedStats, Signal};
 pub use key::{MAX_KEY_BYTES, TenantKey};
 pub use migrate::{
     Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Note, TargetPlan, TargetReport, Tenantified,

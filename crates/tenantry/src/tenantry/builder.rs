@@ -74,6 +74,9 @@ impl TenantryBuilder {
         };
         let actor = self.actor.unwrap_or_else(|| "app".into());
         let catalog = Catalog::open(&config.catalog.url, key, actor, config.catalog.max_stale.duration()).await?;
+        if self.background {
+            catalog.names_load().await?;
+        }
         let servers = Arc::new(Servers::new(catalog.clone(), config.pool, config.tenants.require_closed_wall));
         let directory = Arc::new(Directory::new(catalog.clone(), config.identify));
         let failpoints = Failpoints::from_environment();
