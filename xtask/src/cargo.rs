@@ -53,10 +53,21 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
 const LONG: [&str; 5] = ["postgres_state", "postgres_pooler", "postgres_load", "postgres_faults", "postgres_places"];
 
 /// The tests that have a long form, in that form and optimised, one after the other.
-pub(crate) fn soak(names: &[String]) -> Result<ExitCode> {
+///
+/// On another PostgreSQL: all tests of it, in their usual form, for what differs between versions is seen in that.
+pub(crate) fn soak(postgres: Option<&Path>, names: &[String]) -> Result<ExitCode> {
     let mut command = cargo(["test", "--release", "-p", "tenantry"]);
-    command.args(LONG.iter().flat_map(|test| ["--test", test])).arg("--");
-    command.args(["--nocapture", "--test-threads", "1"]).args(names).env("TENANTRY_SOAK", "1");
+    match postgres {
+        None => {
+            command.args(LONG.iter().flat_map(|test| ["--test", test])).arg("--");
+            command.args(["--nocapture", "--test-threads", "1"]).args(names).env("TENANTRY_SOAK", "1");
+        }
+        Some(folder) => {
+            let folder = folder.canonicalize().map_err(|e| format!("`{}`: {e}", folder.display()))?;
+            command.args(["--no-fail-fast", "--test", "postgres_*", "--test", "conformance", "--"]).args(names);
+            command.env("TENANTRY_TEST_POSTGRES_PROGRAMS", folder.join("bin"));
+        }
+    }
     let status = command.status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -44,6 +44,9 @@ enum Chore {
     },
     /// The long form of the tests that have one: 100,000 requests given up per isolation, ten restarts under load.
     Soak {
+        /// The tests run against the PostgreSQL in this folder (DIR/bin/postgres, initdb), instead of the installed one.
+        #[arg(long, value_name = "DIR")]
+        postgres: Option<PathBuf>,
         /// Only tests whose names contain one of these.
         names: Vec<String>,
     },
@@ -55,7 +58,7 @@ fn main() -> ExitCode {
         Chore::Smoke { program } => smoke::run(program),
         Chore::Bench { args } => cargo::bench(&args),
         Chore::Compare { args } => compare::run(&args),
-        Chore::Soak { names } => cargo::soak(&names),
+        Chore::Soak { postgres, names } => cargo::soak(postgres.as_deref(), &names),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -11,6 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     identify::DirectoryLimits,
     pool::PoolLimits,
+    seconds::{Days, Seconds},
 };
 
 /// What `tenantry.toml` says. Every value has a default; a key that is not known is an error.
@@ -41,12 +42,12 @@ pub struct CatalogConfig {
     /// The key that seals stored URLs; `TENANTRY_KEY` goes before it.
     pub key_file: PathBuf,
     /// How long known tenants are served while the catalog is silent, in seconds.
-    pub max_stale: f64,
+    pub max_stale: Seconds,
 }
 
 impl Default for CatalogConfig {
     fn default() -> Self {
-        Self { url: "sqlite://catalog.db".into(), key_file: "tenantry.key".into(), max_stale: 300.0 }
+        Self { url: "sqlite://catalog.db".into(), key_file: "tenantry.key".into(), max_stale: Seconds::whole(300) }
     }
 }
 
@@ -71,20 +72,27 @@ pub struct TenantsConfig {
     /// Keys that the app needs for itself: the first segments of its paths.
     pub reserved_keys: Vec<String>,
     /// How long the data of a deleted tenant is kept, in days.
-    pub grace_days: f64,
+    pub grace_days: Days,
     /// Whether a tenant that lacks the newest migration gets 503 instead of an app that does not fit its tables.
     pub require_migrated: bool,
+    /// Whether a PostgreSQL server is refused where the server itself cannot keep an attacker's SQL within its tenant.
+    pub require_closed_wall: bool,
 }
 
 impl Default for TenantsConfig {
     fn default() -> Self {
-        Self { reserved_keys: Vec::new(), grace_days: 30.0, require_migrated: true }
+        Self {
+            reserved_keys: Vec::new(),
+            grace_days: Days::whole(30),
+            require_migrated: true,
+            require_closed_wall: false,
+        }
     }
 }
 
 impl TenantsConfig {
     pub(crate) fn grace(&self) -> Duration {
-        Duration::try_from_secs_f64(self.grace_days * 86_400.0).unwrap_or(Duration::MAX)
+        self.grace_days.duration()
     }
 }
 
@@ -175,14 +183,44 @@ mod tests {
             ],
         )
         .expect("parses");
-        assert_eq!((config.pool.per_tenant, config.pool.connections, config.pool.idle_timeout), (4, 9, 600.0));
+        assert_eq!(
+            (config.pool.per_tenant, config.pool.connections, config.pool.idle_timeout),
+            (4, 9, Seconds::whole(600))
+        );
         assert_eq!(config.tenants.reserved_keys, ["a", "b"]);
-        assert_eq!(config.catalog.max_stale, 7.0);
+        assert_eq!(config.catalog.max_stale, Seconds::whole(7));
     }
 
     #[test]
     fn a_key_that_is_not_known_and_a_value_of_another_type_are_errors() {
         assert!(parse("[pool]\nper_tennant = 3\n", &[]).is_err());
         assert!(parse("", &[("TENANTRY_POOL_PER_TENANT", "many")]).is_err());
+    }
+
+    #[test]
+    fn a_duration_that_would_switch_its_limit_off_is_refused_with_its_key_and_range() {
+        let limits = ["pool.acquire_timeout", "pool.statement_timeout", "pool.idle_timeout", "catalog.max_stale"];
+        for key in limits.into_iter().chain(["pool.idle_in_transaction"]) {
+            for wrong in ["-0.3", "0", "0.0", "nan", "inf", "-inf", "1e300", "1e-9"] {
+                refused(key, wrong, "0.001 to 2000000");
+            }
+        }
+        for wrong in ["-5", "-0.5", "nan", "inf", "1e300"] {
+            refused("tenants.grace_days", wrong, "0 to 36500");
+        }
+        let none = parse("[tenants]\ngrace_days = 0\n", &[]).expect("no days are legal");
+        assert_eq!(none.tenants.grace(), Duration::ZERO);
+    }
+
+    /// In the file and in the environment.
+    fn refused(key: &str, value: &str, range: &str) {
+        let (section, name) = key.split_once('.').expect("a key of a section");
+        let variable = format!("TENANTRY_{section}_{name}").to_uppercase();
+        let given = [parse(&format!("[{section}]\n{name} = {value}\n"), &[]), parse("", &[(&variable, value)])];
+        for result in given {
+            let error = result.expect_err(&format!("`{key}` takes {value}")).to_string();
+            assert!(error.contains(key), "{error} names no `{key}`");
+            assert!(error.contains(range), "{error} tells no range");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod operate;
 mod orm;
 mod pool;
 mod scope;
+mod seconds;
 mod secret;
 mod tenant;
 mod tenantry;
@@ -26,7 +27,7 @@ pub use doctor::{DoctorOptions, DoctorReport};
 pub use engine::{Capabilities, Finding};
 pub use error::{Error, Result};
 pub use id::TenantId;
-pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, Signal};
+pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, RefusedStats, Signal};
 pub use key::{MAX_KEY_BYTES, TenantKey};
 pub use migrate::{
     Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Note, TargetPlan, TargetReport, Tenantified,
@@ -38,6 +39,7 @@ pub use scope::{
     Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope,
     TenantTx, Tx,
 };
+pub use seconds::{Days, Seconds};
 pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};
 pub use tenantry::{Tenantry, TenantryBuilder};

@@ -113,6 +113,7 @@ async fn a_refused_request_is_told_the_status_and_the_code() {
         ("/acme/me", &[BASE], 401, "unauthenticated"),
         ("/users", &[BASE, ("x-tenant-name", "Acme")], 400, "bad_signal"),
         ("/users", &[BASE, ("x-tenant-name", "acme"), ("x-tenant-name", "umbrella")], 400, "bad_signal"),
+        ("/users", &[BASE, ("x-tenant-name", "acme"), ("x-tenant-name", "acme")], 400, "bad_signal"),
         ("/acme/users", &[BASE, BASE], 400, "bad_host"),
         ("/acme/users", &[("host", "acme@myapp.com")], 400, "bad_host"),
         ("/acme/users", &[], 400, "bad_host"),
@@ -218,6 +219,8 @@ async fn hosts_that_conflict_on_the_wire_are_refused() {
         ("/users", &["Host: acme.myapp.com", "host: acme.myapp.com"]),
         ("http://umbrella.myapp.com/users", &["Host: acme.myapp.com"]),
         ("http://x@acme.myapp.com/users", &["Host: acme.myapp.com"]),
+        ("http://acme.myapp.com/users", &[]),
+        ("/users", &["Host: acme.myapp.com", "x-tenant-name: acme", "X-Tenant-Name: acme"]),
         ("/users", &["Host:"]),
         ("/users", &["Host: acme.myapp.com, umbrella.myapp.com"]),
         ("/users", &["Host: acme.myapp.com/.."]),
@@ -241,4 +244,52 @@ async fn a_forwarded_host_is_taken_from_a_trusted_proxy_only() {
     assert_eq!(send(proxy, &standard).await.1, "acme");
     let two = raw("/users", &["Host: inner", "X-Forwarded-Host: acme.myapp.com, umbrella.myapp.com"]);
     assert_eq!(send(proxy, &two).await.0, 400);
+}
+
+fn bearer_with_id(tenant: &str, id: tenantry::TenantId) -> String {
+    let claims = json!({"iss": "shop", "aud": "shop", "exp": u32::MAX, "tenant": tenant, "tenant_id": id});
+    format!("Bearer {}", encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap())
+}
+
+#[tokio::test]
+async fn a_token_with_a_tenants_id_never_opens_another_tenant_that_was_given_its_key() {
+    let place = Installation::new().await;
+    let first = place.tenant("acme").await.tenant().id;
+    let (with_id, with_key_alone) = (bearer_with_id("acme", first), bearer("acme"));
+    let app = Router::new().route("/users", get(users)).layer(place.tenancy.layer(identify()));
+    assert_eq!(visit(&app, "/users", &[BASE, ("authorization", &with_id)]).await.1, "acme");
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    place.tenancy.tenant_purge("acme").await.unwrap();
+    let created = async {
+        while place.tenancy.tenant_create(tenantry::NewTenant::new("acme").unwrap()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), created).await.expect("the key's quarantine ends");
+    let second = place.tenancy.tenant("acme").await.unwrap().tenant().id;
+    let (response, body) = visit(&app, "/users", &[BASE, ("authorization", &with_id)]).await;
+    assert_eq!(response.status(), 401, "{body}");
+    assert!(!body.contains(&second.to_string()), "{body}");
+    // Documented: a key alone opens whoever has it.
+    assert_eq!(visit(&app, "/users", &[BASE, ("authorization", &with_key_alone)]).await.1, "acme");
+    assert_eq!(visit(&app, "/users", &[BASE, ("authorization", &bearer_with_id("acme", second))]).await.1, "acme");
+    let keys = JwtKeys::hs256(SECRET, "shop", "shop").unwrap().require_id();
+    let strict = Router::new().route("/users", get(users)).layer(place.tenancy.layer(Identify::new().jwt(keys)));
+    assert_eq!(visit(&strict, "/users", &[("authorization", &with_key_alone)]).await.0.status(), 401);
+}
+
+#[tokio::test]
+async fn requests_that_are_refused_are_counted_by_their_cause() {
+    let place = installation().await;
+    let app = Router::new().route("/{tenant}/users", get(users)).layer(place.tenancy.layer(identify()));
+    for _ in 0..56 {
+        visit(&app, "/umbrella/users", &[("host", "acme.myapp.com")]).await;
+    }
+    visit(&app, "/globex/users", &[BASE]).await;
+    visit(&app, "/initech/users", &[BASE]).await;
+    visit(&app, "/acme/users", &[BASE, ("authorization", "Bearer x")]).await;
+    visit(&app, "/acme/users", &[BASE]).await;
+    let refused = place.tenancy.refused();
+    assert_eq!((refused.disagreeing, refused.suspended, refused.unknown), (56, 1, 1), "{refused:?}");
+    assert_eq!((refused.unauthenticated, refused.throttled), (1, 0), "{refused:?}");
 }

@@ -85,5 +85,18 @@ async fn the_log_names_the_tenant_of_each_line_and_never_the_query_or_the_token(
     let text = log.text();
     assert!(!text.contains("hunter2") && !text.contains(&token[10..]), "{text}");
     let all_json = text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok());
-    assert!(all_json && text.matches("\"code\":\"unknown_tenant\"").count() == 1, "{text}");
+    assert!(all_json && text.matches("\"status\":404,\"code\":\"unknown_tenant\"").count() == 1, "{text}");
+
+    // A request whose signals disagree leaves a line for the operator, without either tenant's name.
+    place.tenant("umbrella").await;
+    visit(&app, "/umbrella/users", Some(&token)).await;
+    let text = log.text();
+    let line = text
+        .lines()
+        .find(|line| line.contains("requests were refused") && line.contains("disagree"))
+        .expect("a line for the operator");
+    let told: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&told["level"], &told["fields"]["code"]), (&json!("WARN"), &json!("signals_disagree")), "{line}");
+    assert_eq!(told["fields"]["route"], "/{tenant}/users");
+    assert!(!line.contains("acme") && !line.contains("umbrella"), "{line}");
 }

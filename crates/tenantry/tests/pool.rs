@@ -7,12 +7,17 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use support::{Installation, TENANT, user_add, users};
-use tenantry::{Config, PoolLimits, PoolStats};
+use tenantry::{Config, PoolLimits, PoolStats, Seconds};
 use tokio::sync::Barrier;
 
 async fn limited(connections: usize, per_tenant: usize, acquire_timeout: f64) -> Installation {
     let limits = |config: Config| Config {
-        pool: PoolLimits { connections, per_tenant, acquire_timeout, ..config.pool },
+        pool: PoolLimits {
+            connections,
+            per_tenant,
+            acquire_timeout: Seconds::new(acquire_timeout).unwrap(),
+            ..config.pool
+        },
         ..config
     };
     Installation::with(limits, TENANT).await

@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Installation, Kind, TENANT, number, users};
-use tenantry::{Config, Error, PoolLimits};
+use tenantry::{Config, Error, PoolLimits, Seconds};
 
 on_every_postgres! {
     a_request_that_waits_in_vain_is_told_which_limit_was_reached,
@@ -23,7 +23,12 @@ async fn limited(kind: Kind, limits: PoolLimits) -> Installation {
 }
 
 async fn a_request_that_waits_in_vain_is_told_which_limit_was_reached(kind: Kind) {
-    let limits = PoolLimits { connections: 2, per_tenant: 1, acquire_timeout: 2.0, ..PoolLimits::default() };
+    let limits = PoolLimits {
+        connections: 2,
+        per_tenant: 1,
+        acquire_timeout: Seconds::new(2.0).unwrap(),
+        ..PoolLimits::default()
+    };
     let place = limited(kind, limits).await;
     let [acme, globex, third] = [place.tenant("acme").await, place.tenant("globex").await, place.tenant("third").await];
     let held = acme.begin_read().await.unwrap();
@@ -39,7 +44,7 @@ async fn a_request_that_waits_in_vain_is_told_which_limit_was_reached(kind: Kind
 }
 
 async fn connections_that_nobody_uses_are_closed(kind: Kind) {
-    let limits = PoolLimits { connections: 4, idle_timeout: 0.2, ..PoolLimits::default() };
+    let limits = PoolLimits { connections: 4, idle_timeout: Seconds::new(0.2).unwrap(), ..PoolLimits::default() };
     let place = limited(kind, limits).await;
     let acme = place.tenant("acme").await;
     users(&acme).await;

@@ -15,7 +15,7 @@ use std::{
 use support::{
     APP_PASSWORD, Installation, Kind, NewWay, TENANT, limits, number, open, run, soak, texts, user_add, users,
 };
-use tenantry::{CatalogConfig, Config, Error, TenantDb};
+use tenantry::{CatalogConfig, Config, Error, Seconds, TenantDb};
 use tenantry_testbed::Postgres;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -168,7 +168,8 @@ async fn postgres_a_catalog_whose_server_is_down_keeps_nobody_from_rows_that_are
     let server = Postgres::private(&[]).unwrap();
     server.sql("postgres", "CREATE DATABASE catalog").unwrap();
     let with_catalog = |config: Config| {
-        let catalog = CatalogConfig { url: server.url("catalog"), max_stale: 6.0, ..config.catalog };
+        let catalog =
+            CatalogConfig { url: server.url("catalog"), max_stale: Seconds::new(6.0).unwrap(), ..config.catalog };
         Config { catalog, ..config }
     };
     let place = Installation::on_with(Kind::PostgresSchema, with_catalog, TENANT).await;

@@ -16,7 +16,7 @@ use std::{
 use futures_util::{FutureExt, StreamExt};
 use sqlx::{AssertSqlSafe, PgConnection};
 use support::{Installation, Kind, TENANT, limits, number, run, soak, texts, user_add, users};
-use tenantry::{Config, Error, Isolation, NewTenant, PoolLimits, PoolStats, TenantDb, Tenantry};
+use tenantry::{Config, Error, Isolation, NewTenant, PoolLimits, PoolStats, Seconds, TenantDb, Tenantry};
 use tenantry_testbed::Postgres;
 use tokio::sync::Barrier;
 
@@ -204,7 +204,7 @@ async fn postgres_hundreds_of_tenants_never_exceed_max_connections() {
     let database = server.database().unwrap();
     let patient = |config| {
         let config = limits(20, 8)(config);
-        Config { pool: PoolLimits { acquire_timeout: 30.0, ..config.pool }, ..config }
+        Config { pool: PoolLimits { acquire_timeout: Seconds::new(30.0).unwrap(), ..config.pool }, ..config }
     };
     let place = Installation::at(Kind::PostgresRow, Some(database), patient, TENANT, |server| server).await;
     let making: Vec<_> = (0..4).map(|maker| tokio::spawn(tenants_new(place.tenancy.clone(), maker))).collect();

@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Installation, TENANT, user_add, users};
-use tenantry::{Config, DirectoryLimits, Error, NewTenant, Tenantry};
+use tenantry::{Config, DirectoryLimits, Error, NewTenant, Seconds, Tenantry};
 
 /// Waits until a condition holds, two seconds at most: the promise of the catalog's feed.
 async fn within_two_seconds<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
@@ -93,7 +93,7 @@ async fn sqlite_a_purge_by_another_process_loses_no_acknowledged_write_of_this_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_a_silent_catalog_serves_who_is_known_and_says_unavailable_to_who_is_not() {
     let short = |config: Config| {
-        let catalog = tenantry::CatalogConfig { max_stale: 3.0, ..config.catalog };
+        let catalog = tenantry::CatalogConfig { max_stale: Seconds::new(3.0).unwrap(), ..config.catalog };
         Config { catalog, ..config }
     };
     let place = Installation::with(short, TENANT).await;
@@ -258,4 +258,66 @@ async fn sqlite_a_file_that_the_catalog_never_knew_is_reported_and_never_removed
     let report = place.tenancy.doctor(tenantry::DoctorOptions::new().repair(true)).await.unwrap();
     assert_eq!(report.findings.iter().map(|f| f.code).collect::<Vec<_>>(), ["stranger"], "{report:?}");
     assert!(moved.exists(), "it may be somebody's only copy");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_a_builder_by_default_hears_of_a_suspension_elsewhere() {
+    let place = Installation::new().await;
+    place.tenant("acme").await;
+    let dir = place.dir.path();
+    let url = format!("sqlite://{}", dir.join("catalog.db").display());
+    let catalog = tenantry::CatalogConfig { url, key_file: dir.join("tenantry.key"), ..Default::default() };
+    let files = tenantry::Migrations::embedded(TENANT.iter().copied(), support::SHARED.iter().copied()).unwrap();
+    let builder = tenantry::TenantryBuilder::default().config(Config { catalog, ..Config::default() });
+    let other = builder.migrations(files).open().await.unwrap();
+    other.tenant("acme").await.unwrap();
+    place.tenancy.tenant_suspend("acme").await.unwrap();
+    within_two_seconds("the suspension", async || other.tenant("acme").await.is_err_and(|error| error.is_suspended()))
+        .await;
+}
+
+/// What one process may ask in vain is used up at once by two that ask for whatever comes to their mind.
+async fn flooded(tenancy: &Tenantry) -> Vec<tokio::task::JoinHandle<()>> {
+    let flood = (0..2).map(|peer| {
+        let tenancy = tenancy.clone();
+        tokio::spawn(async move {
+            for n in 0_u64.. {
+                drop(tenancy.tenant(&format!("nobody-{peer}-{n}")).await);
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let flood = flood.collect();
+    // Another name each time: one that was looked up in vain is remembered.
+    let mut asked = 0;
+    let throttled = || {
+        asked += 1;
+        let name = format!("stranger-{asked}");
+        async move { tenancy.tenant(&name).await.is_err_and(|error| error.http_status() == 503) }
+    };
+    within_two_seconds("the flood", throttled).await;
+    flood
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_a_flood_of_unknown_names_keeps_no_tenant_out() {
+    let place = Installation::new().await;
+    let keys: Vec<String> = (0..8).map(|n| format!("real-{n}")).collect();
+    for key in &keys {
+        place.tenant(key).await;
+    }
+    let little = DirectoryLimits { unknown_per_second: 1, ..DirectoryLimits::default() };
+    let config = move |config: Config| Config { identify: little, ..config };
+    let just_started = support::open(place.dir.path().into(), config, TENANT).await.open().await.unwrap();
+    let flood = flooded(&just_started).await;
+    for key in &keys {
+        just_started.tenant(key).await.unwrap();
+    }
+    // One that another process makes now is heard of, and does not wait behind the flood either.
+    just_started.tenant("later").await.unwrap_err();
+    place.tenant("later").await;
+    within_two_seconds("the new tenant", async || just_started.tenant("later").await.is_ok()).await;
+    for peer in flood {
+        peer.abort();
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::geteuid;
 
-use crate::{During, Result, keeper, template, user::ServerUser};
+use crate::{During, Result, keeper, programs, programs::Programs, template, user::ServerUser};
 
 /// Holds the template, the shared server, and the private ones with random names.
 #[derive(Debug)]
@@ -22,7 +22,12 @@ impl Area {
     /// In `/tmp` whatever `TMPDIR` says: a socket's path has at most 107 bytes, and the server's user must get there.
     /// The workspace's target folder often fails both.
     pub(crate) fn usual() -> Result<Self> {
-        Self::at(Path::new(&format!("/tmp/tenantry-testbed-{}-{}", geteuid().as_raw(), template::SETTINGS_VERSION)))
+        let usual = format!("/tmp/tenantry-testbed-{}-{}", geteuid().as_raw(), template::SETTINGS_VERSION);
+        // Who asks for other programs must not join a server of the usual ones.
+        match programs::chosen() {
+            Some(_) => Self::at(Path::new(&format!("{usual}-{}", Programs::find()?.version()?))),
+            None => Self::at(Path::new(&usual)),
+        }
     }
 
     pub(crate) fn at(root: &Path) -> Result<Self> {

@@ -15,7 +15,11 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
+    /// Those of the folder that [`CHOSEN`] names, or of the newest server that is installed.
     pub(crate) fn find() -> Result<Self> {
+        if let Some(folder) = chosen() {
+            return Self::chosen_in(folder);
+        }
         let folders = configured().into_iter().chain(path()).chain(packaged());
         let all_there = |folder: &PathBuf| ["postgres", "initdb", "psql"].iter().all(|p| folder.join(p).is_file());
         let folder = folders.into_iter().find(all_there).ok_or(
@@ -34,8 +38,24 @@ impl Programs {
         &self.folder
     }
 
+    fn chosen_in(folder: PathBuf) -> Result<Self> {
+        let missing = ["postgres", "initdb"].into_iter().find(|program| !folder.join(program).is_file());
+        let found = Self { folder };
+        match missing {
+            Some(program) => Err(format!("`{CHOSEN}` names `{}`, which holds no `{program}`", found.folder.display())),
+            None if found.named("psql").is_file() => Ok(found),
+            None => Err("no `psql` is installed: install the package `postgresql-client`".into()),
+        }
+    }
+
+    /// A build that was made to be embedded comes without `psql`: any other will do, of any version.
     pub(crate) fn named(&self, program: &str) -> PathBuf {
-        self.folder.join(program)
+        let here = self.folder.join(program);
+        if here.is_file() || program != "psql" {
+            return here;
+        }
+        let folders = configured().into_iter().chain(path()).chain(packaged());
+        folders.map(|folder| folder.join(program)).find(|file| file.is_file()).unwrap_or(here)
     }
 
     /// As `server_version_num` says it: 150018 is 15.18.
@@ -43,6 +63,13 @@ impl Programs {
         let line = output(Command::new(self.named("postgres")).arg("--version"))?;
         version_number(&line).ok_or(format!("`postgres --version` says `{}`", line.trim()))
     }
+}
+
+/// The variable that names a folder of programs, instead of those that are installed.
+const CHOSEN: &str = "TENANTRY_TEST_POSTGRES_PROGRAMS";
+
+pub(crate) fn chosen() -> Option<PathBuf> {
+    env::var_os(CHOSEN).filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 /// Of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, and of `17beta1`.

@@ -27,7 +27,8 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOP_BASE_DOMAIN", value_name = "NAME", default_value = "localhost")]
     pub(crate) base_domain: String,
 
-    /// The secret of bearer tokens: HS256, `iss` and `aud` `shop`, with `exp`, `tenant` and `sub`. Without it no token
+    /// The secret of bearer tokens: HS256, `iss` and `aud` `shop`, with `exp`, `tenant` and `sub`; with `tenant_id`, its id,
+    /// a token is no good for a later tenant of the same key. Without the secret no token
     /// is good.
     #[arg(long, env = "SHOP_JWT_SECRET", value_name = "S", hide_env_values = true)]
     pub(crate) jwt_secret: Option<String>,

@@ -23,6 +23,9 @@ pub(crate) const OWN_SEGMENTS: &[&str] = &[
     "users",
 ];
 
+/// As the report of a migration names the shared tables.
+const SHARED: &str = "shared";
+
 /// Opens the installation, at the version of this program. Killed half way, it goes on from there at the next start.
 pub(crate) async fn open(args: &Args) -> Result<Tenantry, Failure> {
     require_engine("--server", args.server.as_deref())?;
@@ -142,13 +145,28 @@ fn require_engine(flag: &str, url: Option<&str>) -> Result<(), Failure> {
     }
 }
 
+/// Without the shared tables nobody can be served. A tenant that cannot be migrated, because its file is missing, is told
+/// 503 by itself: the others are served.
 async fn migrate(tenancy: &Tenantry) -> Result<(), Failure> {
     let report = tenancy.migrations().up(&MigrateOptions::new(), |_| ()).await?;
-    let Some(failed) = report.targets.iter().find(|target| target.error.is_some()) else { return Ok(()) };
-    let why = failed.error.clone().unwrap_or_default();
-    Err(Failure::new(format!("{} targets could not be migrated, the first is `{}`", report.failed, failed.target))
-        .caused_by(why)
-        .help("tenantry migrate status"))
+    for failed in report.targets {
+        let Some(why) = failed.error else { continue };
+        if failed.target == SHARED {
+            return Err(Failure::new("the shared tables could not be migrated")
+                .caused_by(why)
+                .help("tenantry migrate status"));
+        }
+        tracing::error!(tenant = failed.target, help = "tenantry doctor", "a tenant could not be migrated: {why}");
+    }
+    if report.not_tried > 0 {
+        let tenants = report.not_tried;
+        tracing::error!(
+            tenants,
+            help = "tenantry migrate up",
+            "tenants were not migrated, because too many had failed"
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

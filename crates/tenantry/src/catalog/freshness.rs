@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Change, Name};
+use super::{Change, Name, known::KnownNames};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Every name falls into one of these; a change makes all that was read before it, under any name in the same slot,
@@ -24,6 +24,7 @@ pub(crate) struct Freshness {
     /// For each slot the epoch of its last change.
     changed: Box<[AtomicU64]>,
     max_stale: Duration,
+    known: KnownNames,
 }
 
 impl Freshness {
@@ -35,6 +36,7 @@ impl Freshness {
             heard: AtomicU64::new(0),
             changed: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             max_stale,
+            known: KnownNames::default(),
         }
     }
 
@@ -71,6 +73,13 @@ impl Freshness {
         }
         // Epochs are given in the order of commits: all older ones can be read too, even those not heard of yet.
         self.committed.fetch_max(change.epoch, Ordering::AcqRel);
+        // Last: who forgets a name looks at its slot first.
+        self.known.add(&change.names);
+    }
+
+    /// Names that need not wait behind those that nobody has.
+    pub(crate) fn known(&self) -> &KnownNames {
+        &self.known
     }
 
     /// All changes up to `epoch` have been applied.

@@ -16,6 +16,7 @@ mod domains;
 mod entity;
 mod freshness;
 mod journal;
+mod known;
 mod lifecycle;
 mod migrated;
 mod name;

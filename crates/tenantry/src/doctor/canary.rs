@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{DoctorReport, trials};
 use crate::{
-    engine::{CanaryTables, Finding},
+    engine::{Attack, CanaryTables, Finding, Outcome},
     error::{Error, Result},
     id::TenantId,
     key::TenantKey,
@@ -126,23 +126,33 @@ async fn attack_each_other(
     for (attacker, victim) in [(first, second), (second, first)] {
         let db = tenantry.tenant_db(Arc::new(attacker.clone())).await?;
         let attacks = server.engine.attacks(&victim.placement(), tables)?;
+        let (mut not_tried, mut not_asked) = (NotTried::default(), NotTried::default());
         for attack in &attacks.refused {
-            if got_through(&db, attack).await {
-                report.findings.push(bled("a tenant's statement got through that must be refused", attack));
+            match try_attack(&db, attack).await {
+                Outcome::GotThrough => {
+                    report.findings.push(bled("a tenant's statement got through that must be refused", &attack.text));
+                }
+                Outcome::Refused => {}
+                Outcome::NotTried(error) => not_tried.add(&attack.text, error),
             }
         }
         tried += attacks.refused.len() + attacks.tried.len();
         if let Some(tables) = tables {
             let of_victim = tenantry.tenant_db(Arc::new(victim.clone())).await?;
-            trials::run(&db, &of_victim, tables, &attacks.tried, report).await?;
+            trials::run(&db, &of_victim, tables, &attacks.tried, report, &mut not_tried).await?;
         }
-        if !serves(&db, attacks.whose, attacker.id).await {
-            report.findings.push(Finding {
+        match owner(&db, attacks.whose).await {
+            Ok(owner) if owner == attacker.id.to_string() => {}
+            Ok(_) => report.findings.push(Finding {
                 code: "canary_lost",
                 what: "a connection did not lead to its own tenant after an attack".into(),
                 repair: "stop serving and report it".into(),
-            });
+            }),
+            Err(error) => not_asked.add(attacks.whose, error),
         }
+        tried -= not_tried.count();
+        not_tried.append(not_asked);
+        report.findings.extend(not_tried.findings(attacker));
     }
     Ok(tried)
 }
@@ -151,25 +161,69 @@ async fn attack_each_other(
 pub(super) fn bled(what: &str, attack: &str) -> Finding {
     Finding {
         code: "canary_bled",
-        what: format!("{what}: {}", attack.split('\'').next().unwrap_or_default().trim()),
+        what: format!("{what}: {}", shown(attack)),
         repair: "stop serving and report it: the walls of this build or this server do not hold".into(),
     }
 }
 
-async fn got_through(db: &TenantDb, text: &str) -> bool {
-    let text = sqlx::raw_sql(AssertSqlSafe(text));
+async fn try_attack(db: &TenantDb, attack: &Attack) -> Outcome {
+    let text = sqlx::raw_sql(AssertSqlSafe(attack.text.as_str()));
     match (db.sqlite(), db.postgres()) {
-        (Ok(view), _) => text.execute(view).await.is_ok(),
-        (_, Ok(view)) => text.execute(view).await.is_ok(),
-        _ => false,
+        (Ok(view), _) => attack.outcome(text.execute(view).await),
+        (_, Ok(view)) => attack.outcome(text.execute(view).await),
+        (Err(error), Err(_)) => Outcome::NotTried(error),
     }
 }
 
-async fn serves(db: &TenantDb, whose: &'static str, id: TenantId) -> bool {
-    let owner = match (db.sqlite(), db.postgres()) {
-        (Ok(view), _) => sqlx::query_scalar::<_, String>(whose).fetch_one(view).await,
-        (_, Ok(view)) => sqlx::query_scalar::<_, String>(whose).fetch_one(view).await,
-        _ => return false,
-    };
-    owner.is_ok_and(|owner| owner == id.to_string())
+/// Attacks that failed as no wall refuses. What was not tried proves nothing.
+#[derive(Default)]
+pub(super) struct NotTried(Vec<(String, Error)>);
+
+impl NotTried {
+    pub(super) fn add(&mut self, text: &str, error: Error) {
+        self.0.push((shown(text).to_owned(), error));
+    }
+
+    fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// One finding for each reason, with the first attack that it kept from being tried.
+    fn findings(&self, attacker: &Tenant) -> Vec<Finding> {
+        let mut reasons: Vec<(String, &str, usize)> = Vec::new();
+        for (text, error) in &self.0 {
+            let reason = [vec![error.to_string()], error.causes()].concat().join(": ");
+            match reasons.iter_mut().find(|(known, ..)| *known == reason) {
+                Some((_, _, count)) => *count += 1,
+                None => reasons.push((reason, text, 1)),
+            }
+        }
+        let (isolation, server) = (attacker.isolation, &attacker.server);
+        let finding = |(reason, text, count)| Finding {
+            code: "attack_not_tried",
+            what: format!(
+                "{count} attacks of {isolation} isolation on server `{server}` could not be tried, the first is `{text}`: {reason}"
+            ),
+            repair: "remove the cause and run `tenantry doctor` again".into(),
+        };
+        reasons.into_iter().map(finding).collect()
+    }
+}
+
+/// An attack without the other tenant's name in it.
+fn shown(attack: &str) -> &str {
+    attack.split('\'').next().unwrap_or_default().trim()
+}
+
+/// Whose connection it is, as the place itself says.
+async fn owner(db: &TenantDb, whose: &'static str) -> Result<String> {
+    match (db.sqlite(), db.postgres()) {
+        (Ok(view), _) => Ok(sqlx::query_scalar(whose).fetch_one(view).await?),
+        (_, Ok(view)) => Ok(sqlx::query_scalar(whose).fetch_one(view).await?),
+        (Err(error), Err(_)) => Err(error),
+    }
 }

@@ -5,8 +5,15 @@ use std::time::Duration;
 use futures_util::{TryStreamExt, future::join_all};
 use sqlx::AssertSqlSafe;
 
-use super::{DoctorReport, canary::bled};
-use crate::{engine::CanaryTables, error::Result, scope::TenantDb};
+use super::{
+    DoctorReport,
+    canary::{NotTried, bled},
+};
+use crate::{
+    engine::{Attack, CanaryTables, Outcome},
+    error::{Error, Result},
+    scope::TenantDb,
+};
 
 /// How often the same text is sent for both tenants in turn, and how often a request is given up.
 const TURNS: usize = 20;
@@ -22,15 +29,19 @@ pub(super) async fn run(
     attacker: &TenantDb,
     victim: &TenantDb,
     tables: &CanaryTables,
-    tried: &[String],
+    tried: &[Attack],
     report: &mut DoctorReport,
+    not_tried: &mut NotTried,
 ) -> Result<()> {
     let secret = format!("secret of {}", victim.tenant().id);
     plant(victim, tables, &secret).await?;
     let before = rows(victim, tables).await?;
-    for text in tried {
-        if shows(attacker, text, &secret).await {
-            report.findings.push(bled("a tenant's statement showed another tenant's row", text));
+    for attack in tried {
+        let text = &attack.text;
+        match shows(attacker, attack, &secret).await {
+            Seen::Secret => report.findings.push(bled("a tenant's statement showed another tenant's row", text)),
+            Seen::Nothing => {}
+            Seen::Failed(error) => not_tried.add(text, error),
         }
         if rows(victim, tables).await? != before {
             report.findings.push(bled("a tenant's statement changed another tenant's rows", text));
@@ -65,13 +76,31 @@ async fn rows(db: &TenantDb, tables: &CanaryTables) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(AssertSqlSafe(text)).fetch_all(db.postgres()?).await?)
 }
 
+/// What a statement was told of the secret.
+enum Seen {
+    Secret,
+    Nothing,
+    /// It failed as no wall refuses, and may have tried nothing.
+    Failed(Error),
+}
+
 /// Whether the answer, the error too, holds the secret.
-async fn shows(db: &TenantDb, text: &str, secret: &str) -> bool {
+async fn shows(db: &TenantDb, attack: &Attack, secret: &str) -> Seen {
     use sqlx::Row;
-    let Ok(view) = db.postgres() else { return false };
-    match sqlx::query(AssertSqlSafe(text)).fetch(view).try_collect::<Vec<_>>().await {
+    let view = match db.postgres() {
+        Ok(view) => view,
+        Err(error) => return Seen::Failed(error),
+    };
+    let text = AssertSqlSafe(attack.text.as_str());
+    let answer = sqlx::query(text).fetch(view).try_collect::<Vec<_>>().await;
+    let is_shown = match &answer {
         Ok(rows) => rows.iter().any(|row| row.try_get::<String, _>(0).is_ok_and(|value| value == secret)),
         Err(error) => format!("{error:?}").contains(secret),
+    };
+    match attack.outcome(answer) {
+        _ if is_shown => Seen::Secret,
+        Outcome::NotTried(error) => Seen::Failed(error),
+        Outcome::GotThrough | Outcome::Refused => Seen::Nothing,
     }
 }
 
@@ -94,15 +123,18 @@ async fn keeps_apart(attacker: &TenantDb, victim: &TenantDb, tables: &CanaryTabl
 /// many as it may have so that theirs is among them.
 async fn survives_cancels(attacker: &TenantDb, victim: &TenantDb, tables: &CanaryTables, secret: &str) -> Result<bool> {
     let slow = format!("SELECT secret FROM {}, pg_sleep(0.05)", tables.parent);
-    let text = format!("SELECT secret FROM {}", tables.parent);
+    let look = Attack::new(format!("SELECT secret FROM {}", tables.parent));
     for turn in 0..TURNS {
         let wait = Duration::from_micros(u64::try_from(turn).unwrap_or(0) * 500);
         let query = sqlx::query(AssertSqlSafe(slow.as_str())).fetch_all(victim.postgres()?);
         drop(tokio::time::timeout(wait, query).await);
         tokio::time::sleep(SETTLED).await;
-        let asked = join_all((0..AT_ONCE).map(|_| shows(attacker, &text, secret))).await;
-        if asked.contains(&true) {
-            return Ok(false);
+        for seen in join_all((0..AT_ONCE).map(|_| shows(attacker, &look, secret))).await {
+            match seen {
+                Seen::Secret => return Ok(false),
+                Seen::Nothing => {}
+                Seen::Failed(error) => return Err(error),
+            }
         }
     }
     Ok(true)

@@ -10,6 +10,7 @@ use crate::{
     tenant::Isolation,
 };
 
+mod attack;
 mod connection;
 mod driver;
 mod place;
@@ -18,6 +19,7 @@ mod script;
 mod sql_text;
 pub(crate) mod sqlite;
 
+pub(crate) use attack::{Attack, Outcome};
 pub(crate) use connection::{Begin, Connection, Level, Scope, ends_the_connection};
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
 pub(crate) use place::{Place, Placement, Target};
@@ -87,6 +89,12 @@ pub(crate) struct EngineSpec<'a> {
     /// Opens the passwords that the catalog stores.
     pub(crate) key: &'a Arc<SecretKey>,
     pub(crate) statement_timeout: Duration,
+    /// How long a transaction may wait for its next statement.
+    #[expect(dead_code, reason = "the PostgreSQL engine sets it on its connections next")]
+    pub(crate) idle_in_transaction: Duration,
+    /// Whether a server is refused that cannot keep an attacker's SQL within its tenant.
+    #[expect(dead_code, reason = "the PostgreSQL engine asks for it next")]
+    pub(crate) require_closed_wall: bool,
 }
 
 /// The server of the shared tables.
@@ -192,9 +200,9 @@ pub(crate) struct CanaryTables {
 /// What one canary tenant tries against another.
 pub(crate) struct Attacks {
     /// Texts that must all be refused.
-    pub(crate) refused: Vec<String>,
+    pub(crate) refused: Vec<Attack>,
     /// Texts that may be refused or not; the victim's rows must neither show nor change.
-    pub(crate) tried: Vec<String>,
+    pub(crate) tried: Vec<Attack>,
     /// A query that tells whose connection it runs on: the tenant's id.
     pub(crate) whose: &'static str,
 }

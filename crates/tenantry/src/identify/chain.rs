@@ -10,12 +10,13 @@ use super::{
     forwarded::requested_host,
     header::named_by_header,
     host::{Host, HostTemplate, Standing},
-    jwt::{named_by_jwt, refused},
+    jwt::{OfToken, named_by_jwt, refused},
     path::{key_of_address, named_by_path},
 };
 use crate::{
     catalog::Name,
     error::{Error, ErrorKind, Result},
+    id::TenantId,
     tenant::Tenant,
 };
 
@@ -34,6 +35,14 @@ impl Book for Directory {
 struct Named {
     name: Name,
     binding: bool,
+    /// The id that its tenant has to have.
+    id: Option<TenantId>,
+}
+
+impl From<Name> for Named {
+    fn from(name: Name) -> Self {
+        Self { name, binding: false, id: None }
+    }
 }
 
 impl Identify {
@@ -68,38 +77,38 @@ impl Identify {
     async fn ask(&self, parts: &mut Parts) -> Result<Vec<Named>> {
         let mut named = Vec::with_capacity(self.sources.len());
         for (at, source) in self.sources.iter().enumerate() {
-            let binding = matches!(source, Source::Jwt(_));
-            let name = self.ask_source(source, parts).await?;
-            named.extend(name.map(|name| (at, Named { name, binding })));
+            let found = self.ask_source(source, parts).await?;
+            named.extend(found.map(|found| (at, found)));
         }
         for (at, source) in self.sources.iter().enumerate() {
             if let Source::User(user) = source {
                 let name = user.named(parts).await?;
-                named.extend(name.map(|name| (at, Named { name, binding: false })));
+                named.extend(name.map(|name| (at, name.into())));
             }
         }
         named.sort_by_key(|(at, _)| *at);
         Ok(named.into_iter().map(|(_, named)| named).collect())
     }
 
-    async fn ask_source(&self, source: &Source, parts: &mut Parts) -> Result<Option<Name>> {
-        match source {
-            Source::Host(template) => named_by_host(template, requested_host(parts, &self.proxies)?),
-            Source::Domain => Ok(domain(requested_host(parts, &self.proxies)?)),
-            Source::Header(name) => named_by_header(&parts.headers, name),
-            Source::Path => named_by_path(parts).await,
+    async fn ask_source(&self, source: &Source, parts: &mut Parts) -> Result<Option<Named>> {
+        let name = match source {
+            Source::Host(template) => named_by_host(template, requested_host(parts, &self.proxies)?)?,
+            Source::Domain => domain(requested_host(parts, &self.proxies)?),
+            Source::Header(name) => named_by_header(&parts.headers, name)?,
+            Source::Path => named_by_path(parts).await?,
             Source::Jwt(keys) => {
-                let Some((name, claims)) = named_by_jwt(&parts.headers, keys)? else { return Ok(None) };
+                let Some(OfToken { name, id, claims }) = named_by_jwt(&parts.headers, keys)? else { return Ok(None) };
                 parts.extensions.insert(claims);
-                Ok(Some(name))
+                return Ok(Some(Named { name, binding: true, id }));
             }
-            Source::User(_) => Ok(None),
-        }
+            Source::User(_) => None,
+        };
+        Ok(name.map(Named::from))
     }
 
     async fn agree(&self, book: &impl Book, named: &[Named]) -> Result<Arc<Tenant>> {
         let mut chosen: Option<Arc<Tenant>> = None;
-        for (at, Named { name, binding }) in named.iter().enumerate() {
+        for (at, Named { name, binding, .. }) in named.iter().enumerate() {
             let outvoted = self.first_wins && chosen.is_some() && !binding;
             // The same name was resolved before, unless it was outvoted then: a token's never is.
             let resolved =
@@ -118,7 +127,13 @@ impl Identify {
                 None => chosen = Some(tenant),
             }
         }
-        chosen.ok_or_else(|| Error::new(ErrorKind::NoTenant, "no source of `Identify` found a tenant in a request"))
+        let chosen = chosen
+            .ok_or_else(|| Error::new(ErrorKind::NoTenant, "no source of `Identify` found a tenant in a request"))?;
+        if named.iter().filter_map(|named| named.id).any(|id| id != chosen.id) {
+            // The key was given to another since the token was signed.
+            return Err(refused("a token is for another tenant that had the same key"));
+        }
+        Ok(chosen)
     }
 }
 

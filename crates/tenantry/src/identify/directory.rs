@@ -8,6 +8,7 @@ use std::{
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 
+use super::refused::Refused;
 use crate::{
     catalog::{Catalog, Name},
     error::{Error, ErrorKind, Result},
@@ -38,6 +39,12 @@ const OUT_OF_TOUCH: Duration = Duration::from_secs(5);
 /// How long "there is no such tenant" may be said while the catalog is silent.
 const SURE_OF_UNKNOWN: Duration = Duration::from_secs(3);
 
+/// How many unknown names are looked up at the same time: less than the catalog has connections.
+const UNKNOWN_AT_ONCE: usize = 2;
+
+/// How long an unknown name waits for its turn.
+const TURN: Duration = Duration::from_secs(1);
+
 /// Looks names up: one query for any number of requests that ask at once, none while nothing has changed.
 pub(crate) struct Directory {
     catalog: Catalog,
@@ -45,7 +52,9 @@ pub(crate) struct Directory {
     /// Names that are not there, with the epoch at which they were not.
     unknown: Cache<Name, u64>,
     budget: Budget,
+    turns: tokio::sync::Semaphore,
     asked_in_vain: Moment,
+    pub(crate) refused: Refused,
 }
 
 impl Directory {
@@ -55,7 +64,9 @@ impl Directory {
             found: Cache::new(limits.cached_tenants),
             unknown: Cache::new(limits.cached_unknown),
             budget: Budget::new(limits.unknown_per_second),
+            turns: tokio::sync::Semaphore::new(UNKNOWN_AT_ONCE),
             asked_in_vain: Moment::default(),
+            refused: Refused::default(),
         }
     }
 
@@ -113,25 +124,43 @@ impl Directory {
         freshness.holds(name, mark) && freshness.silence() < SURE_OF_UNKNOWN
     }
 
+    /// A flood of unknown names must not keep out who exists: a name that the catalog is known to hold costs no budget
+    /// and waits behind nobody else's.
     async fn load(&self, name: &Name, was_known: bool) -> Result<Arc<Tenant>> {
-        if !was_known {
-            // A flood of unknown names must not keep out who was here before.
-            self.budget.take()?;
-        }
-        let mark = self.catalog.freshness().mark();
+        let freshness = self.catalog.freshness();
+        let exists = was_known || freshness.known().contains(name);
+        let _turn = if exists { None } else { Some(self.turn_of_unknown().await?) };
+        let mark = freshness.mark();
         match self.catalog.tenant_find(name).await? {
             Some(tenant) => {
-                if !was_known {
+                if !exists {
                     self.budget.give_back();
                 }
                 Ok(Arc::new(tenant))
             }
             None => {
+                freshness.known().forget(name, || freshness.holds(name, mark));
                 self.unknown.insert(name.clone(), mark).await;
                 Err(unknown(name))
             }
         }
     }
+}
+
+impl Directory {
+    /// A slow catalog is asked for few unknown names at once: the others of its connections are for who exists.
+    async fn turn_of_unknown(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
+        self.budget.take()?;
+        match tokio::time::timeout(TURN, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(too_many_unknown()),
+        }
+    }
+}
+
+fn too_many_unknown() -> Error {
+    Error::new(ErrorKind::Throttled, "too many unknown names are asked for")
+        .help("raise `identify.unknown_per_second` in tenantry.toml, or look who asks")
 }
 
 fn unknown(name: &Name) -> Error {
@@ -167,8 +196,7 @@ impl Budget {
         if taken {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Throttled, "too many unknown names are asked for")
-            .help("raise `identify.unknown_per_second` in tenantry.toml, or look who asks"))
+        Err(too_many_unknown())
     }
 
     fn give_back(&self) {

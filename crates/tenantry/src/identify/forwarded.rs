@@ -11,7 +11,7 @@ use http::{HeaderMap, Version, header, request::Parts};
 use ipnet::IpNet;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     identify::host::{Authority, Host, bad_host},
 };
 
@@ -68,8 +68,13 @@ pub(crate) fn requested_host(parts: &Parts, proxies: &Proxies) -> Result<Option<
     match stated {
         Some(authority) => Ok(Some(authority.host)),
         None if parts.version < Version::HTTP_11 => Ok(None),
-        None => Err(bad_host("there is none").help("HTTP/1.1 requires a `Host` header, in tests too")),
+        None => Err(no_host()),
     }
+}
+
+/// HTTP/2 has the host in its target alone; HTTP/1.1 in absolute form names it twice.
+fn no_host() -> Error {
+    bad_host("there is none").help("HTTP/1.1 requires a `Host` header, in tests too")
 }
 
 /// What `Host` and the target say. hyper and axum let two `Host` lines pass, and a target with another host beside them.
@@ -82,6 +87,7 @@ fn stated(parts: &Parts) -> Result<Option<Authority>> {
     let target = parts.uri.authority().map(|a| Authority::parse(a.as_str().as_bytes())).transpose()?;
     match (header, target) {
         (Some(header), Some(target)) if header != target => Err(bad_host("`Host` and the target name two hosts")),
+        (None, Some(_)) if parts.version == Version::HTTP_11 => Err(no_host()),
         (header, target) => Ok(header.or(target)),
     }
 }
@@ -200,7 +206,9 @@ mod tests {
         let read = |parts| requested_host(&parts, &Proxies::default()).unwrap();
         assert_eq!(read(parts("/users", &[("host", "a.com")])), host("a.com"));
         assert_eq!(read(parts("http://a.com/users", &[("host", "A.com:80")])), host("a.com"));
-        assert_eq!(read(parts("http://a.com/users", &[])), host("a.com"));
+        let mut newer = parts("http://a.com/users", &[]);
+        newer.version = Version::HTTP_2;
+        assert_eq!(read(newer), host("a.com"));
     }
 
     #[test]
@@ -216,6 +224,7 @@ mod tests {
     fn a_missing_host_is_refused_from_http_1_1_on() {
         refused(&parts("/", &[]));
         refused(&parts("/", &[("host", "")]));
+        refused(&parts("http://a.com/users", &[]));
         let mut old = parts("/", &[]);
         old.version = Version::HTTP_10;
         assert_eq!(requested_host(&old, &proxies()).unwrap(), None);

@@ -13,8 +13,9 @@ pub(crate) fn named_by_header(headers: &HeaderMap, header: &HeaderName) -> Resul
     let bad = |why: &str| Error::new(ErrorKind::BadSignal, format!("the header `{header}` {why}"));
     let mut values = headers.get_all(header).iter();
     let Some(first) = values.next() else { return Ok(None) };
-    if values.any(|other| other != first) {
-        return Err(bad("was sent with two values"));
+    // Which of two lines a proxy in front has checked cannot be told, even if they are equal here.
+    if values.next().is_some() {
+        return Err(bad("was sent twice"));
     }
     let text = first.to_str().map_err(|_| bad("is no ASCII text"))?;
     let key = text.parse::<TenantKey>().map_err(|e| bad("holds no tenant key").caused_by(e))?;
@@ -42,14 +43,14 @@ mod tests {
         let acme = Some(Name::Key("acme".parse().unwrap()));
         assert_eq!(read(&[]).unwrap(), None);
         assert_eq!(read(&[b"acme"]).unwrap(), acme);
-        assert_eq!(read(&[b"acme", b"acme"]).unwrap(), acme);
     }
 
     #[test]
-    fn a_header_that_is_no_key_is_refused() {
+    fn a_header_that_is_no_key_or_is_sent_twice_is_refused() {
         let long = vec![b'a'; 60_000];
         for bad in [
             &[&b"acme"[..], b"evil"][..],
+            &[b"acme", b"acme"],
             &[b"acme", b""],
             &[b""],
             &[b"Acme"],

@@ -7,14 +7,15 @@ mod header;
 mod host;
 mod jwt;
 mod path;
+mod refused;
 mod user;
 
 use std::fmt;
 
 use http::{HeaderName, request::Parts};
 
-pub use self::directory::DirectoryLimits;
 pub(crate) use self::{directory::Directory, host::canonical_domain};
+pub use self::{directory::DirectoryLimits, refused::RefusedStats};
 use self::{forwarded::Proxies, host::HostTemplate, user::User};
 pub use self::{
     jwt::{Claims, JwtKeys},
@@ -106,7 +107,7 @@ impl Identify {
         self.with(Source::Domain)
     }
 
-    /// A header that holds a tenant's key. Two different values, or one that is no key, are answered 400.
+    /// A header that holds a tenant's key. A header that is sent twice, or holds no key, is answered 400.
     pub fn header(mut self, name: &str) -> Self {
         match HeaderName::try_from(name) {
             Ok(name) => self.with(Source::Header(name)),

@@ -14,6 +14,7 @@ use crate::{
     engine::{Connection, Engine, Place},
     error::{Error, ErrorKind, Result},
     id::TenantId,
+    seconds::Seconds,
 };
 
 mod lease;
@@ -36,11 +37,13 @@ pub struct PoolLimits {
     /// Connections of one tenant.
     pub per_tenant: usize,
     /// How long a request waits for a connection, in seconds.
-    pub acquire_timeout: f64,
+    pub acquire_timeout: Seconds,
     /// How long one statement may run, in seconds.
-    pub statement_timeout: f64,
+    pub statement_timeout: Seconds,
+    /// How long a transaction may wait for its next statement before it is ended, in seconds (PostgreSQL).
+    pub idle_in_transaction: Seconds,
     /// After how long an unused connection is closed, in seconds.
-    pub idle_timeout: f64,
+    pub idle_timeout: Seconds,
     /// Whether a statement takes its scope along in one round trip, where the engine can do that (PostgreSQL).
     pub wire: bool,
 }
@@ -50,16 +53,13 @@ impl Default for PoolLimits {
         Self {
             connections: 256,
             per_tenant: 8,
-            acquire_timeout: 5.0,
-            statement_timeout: 30.0,
-            idle_timeout: 600.0,
+            acquire_timeout: Seconds::whole(5),
+            statement_timeout: Seconds::whole(30),
+            idle_in_transaction: Seconds::whole(60),
+            idle_timeout: Seconds::whole(600),
             wire: true,
         }
     }
-}
-
-pub(crate) fn seconds(value: f64) -> Duration {
-    Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX)
 }
 
 /// The pool of one server. Cheap to clone.
@@ -130,7 +130,7 @@ impl Pool {
     }
 
     async fn wait(&self, party: &Party, waiter: state::Receiver) -> Result<Lease> {
-        match tokio::time::timeout(seconds(self.0.limits.acquire_timeout), waiter).await {
+        match tokio::time::timeout(self.0.limits.acquire_timeout.duration(), waiter).await {
             Ok(Ok(granted)) => granted,
             Ok(Err(_)) => Err(closed(&party.place)),
             Err(_) => {
@@ -182,7 +182,7 @@ impl Pool {
 
     /// Closes connections that nobody used for the idle time.
     pub(crate) fn sweep(&self) {
-        let old = self.0.state().idle_since(seconds(self.0.limits.idle_timeout));
+        let old = self.0.state().idle_since(self.0.limits.idle_timeout.duration());
         self.0.close_all(old);
     }
 

@@ -17,7 +17,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     id::TenantId,
-    pool::{Lease, seconds},
+    pool::Lease,
     tenant::{Isolation, Tenant},
 };
 
@@ -189,7 +189,7 @@ impl<S: Subject> Db<S> {
 
     /// The connection inside of a lease, with the time limit of one statement set.
     pub(crate) fn connection<'l>(&self, lease: &'l mut Lease) -> Result<&'l mut Connection> {
-        let limit = seconds(self.inner.server.pool.limits().statement_timeout);
+        let limit = self.inner.server.pool.limits().statement_timeout.duration();
         match lease.connection() {
             Some(connection) => {
                 connection.limit(limit);

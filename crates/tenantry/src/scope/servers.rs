@@ -15,7 +15,7 @@ use crate::{
         sqlite::SqliteEngine,
     },
     error::{Error, ErrorKind, Result},
-    pool::{Pool, PoolLimits, PoolStats, seconds},
+    pool::{Pool, PoolLimits, PoolStats},
     secret::Secret,
     tenant::Isolation,
 };
@@ -33,6 +33,7 @@ pub(crate) struct ServerHandle {
 pub(crate) struct Servers {
     catalog: Catalog,
     limits: PoolLimits,
+    require_closed_wall: bool,
     open: RwLock<HashMap<String, Arc<ServerHandle>>>,
     opening: tokio::sync::Mutex<()>,
     /// The server of the shared tables, once it is known: it does not change while it holds tenants.
@@ -43,10 +44,11 @@ pub(crate) struct Servers {
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Servers {
-    pub(crate) fn new(catalog: Catalog, limits: PoolLimits) -> Self {
+    pub(crate) fn new(catalog: Catalog, limits: PoolLimits, require_closed_wall: bool) -> Self {
         Self {
             catalog,
             limits,
+            require_closed_wall,
             open: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             home: RwLock::default(),
@@ -95,7 +97,9 @@ impl Servers {
                 app_url: home.app_url.as_ref().map(Secret::expose),
             }),
             key: self.catalog.key(),
-            statement_timeout: seconds(self.limits.statement_timeout),
+            statement_timeout: self.limits.statement_timeout.duration(),
+            idle_in_transaction: self.limits.idle_in_transaction.duration(),
+            require_closed_wall: self.require_closed_wall,
         })
     }
 

@@ -1,6 +1,6 @@
 //! [`TenantryBuilder`]: opens a [`Tenantry`] from parts.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{Core, Tenantry, follow};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Opens a [`Tenantry`] from parts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use]
 pub struct TenantryBuilder {
     config: Config,
@@ -17,6 +17,13 @@ pub struct TenantryBuilder {
     key: Option<SecretKey>,
     actor: Option<String>,
     background: bool,
+}
+
+impl Default for TenantryBuilder {
+    /// As [`Tenantry::builder`]: a program that did not follow the changes of others would serve who was suspended.
+    fn default() -> Self {
+        Self { config: Config::default(), migrations: None, key: None, actor: None, background: true }
+    }
 }
 
 impl TenantryBuilder {
@@ -45,7 +52,7 @@ impl TenantryBuilder {
     }
 
     /// Whether this program follows the changes of others and ends what crashed processes left. An app wants it, and
-    /// `false` is for a command that ends at once. The default is `true` for [`Tenantry::builder`].
+    /// `false` is for a command that ends at once. The default is `true`.
     pub const fn background(mut self, yes: bool) -> Self {
         self.background = yes;
         self
@@ -65,10 +72,12 @@ impl TenantryBuilder {
             Some(migrations) => migrations,
             None => Migrations::from_dir(&config.migrations.dir)?,
         };
-        let max_stale = Duration::try_from_secs_f64(config.catalog.max_stale).unwrap_or(Duration::MAX);
         let actor = self.actor.unwrap_or_else(|| "app".into());
-        let catalog = Catalog::open(&config.catalog.url, key, actor, max_stale).await?;
-        let servers = Arc::new(Servers::new(catalog.clone(), config.pool));
+        let catalog = Catalog::open(&config.catalog.url, key, actor, config.catalog.max_stale.duration()).await?;
+        if self.background {
+            catalog.names_load().await?;
+        }
+        let servers = Arc::new(Servers::new(catalog.clone(), config.pool, config.tenants.require_closed_wall));
         let directory = Arc::new(Directory::new(catalog.clone(), config.identify));
         let failpoints = Failpoints::from_environment();
         let operator = Operator { catalog: catalog.clone(), servers: Arc::clone(&servers), migrations, failpoints };

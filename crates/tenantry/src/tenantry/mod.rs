@@ -15,7 +15,7 @@ use crate::{
     catalog::{AuditEntry, Catalog, Name, TenantFilter},
     config::Config,
     error::{Error, ErrorKind, Result},
-    identify::Directory,
+    identify::{Directory, RefusedStats},
     key::TenantKey,
     migrate::Fleet,
     operate::{Operator, Recovered},
@@ -64,7 +64,7 @@ impl Tenantry {
 
     /// Opens from parts.
     pub fn builder() -> TenantryBuilder {
-        TenantryBuilder::default().background(true)
+        TenantryBuilder::default()
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {
@@ -192,6 +192,13 @@ impl Tenantry {
     #[must_use]
     pub fn stats(&self) -> Vec<(String, PoolStats)> {
         self.0.servers.stats()
+    }
+
+    /// How many requests this process has refused by what they say of their tenant, by cause. The log tells of each cause
+    /// once a second at most.
+    #[must_use]
+    pub fn refused(&self) -> RefusedStats {
+        self.0.directory.refused.stats()
     }
 
     /// Refuses new work, waits at most `limit` for connections in use, and closes them all.

@@ -79,8 +79,11 @@ impl Tenantry {
 impl Gate {
     /// Puts into the extensions what the extractors take out of them.
     async fn admit(&self, parts: &mut Parts) -> Result<Span> {
-        let served = self.served(parts).await.map_err(|error| self.identify.answer(error));
-        let db = served?;
+        let db = self.served(parts).await.map_err(|error| {
+            let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+            self.tenancy.directory().refused.note(&error, route);
+            self.identify.answer(error)
+        })?;
         let span = span_of(db.tenant(), parts);
         parts.extensions.insert(Admitted { db, tenancy: self.tenancy.clone() });
         Ok(span)

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use sqlx::{Executor, Row};
-use tenantry::{Error, PoolLimits, TenantDb};
+use tenantry::{Error, PoolLimits, Seconds, TenantDb};
 
 use crate::{
     on,
@@ -140,7 +140,7 @@ pub async fn a_value_that_the_engine_cannot_store_is_an_error_of_its_statement(p
 
 pub async fn a_statement_past_its_limit_is_stopped(place: Installation) {
     let short = |mut config: tenantry::Config| {
-        config.pool = PoolLimits { statement_timeout: 0.2, ..config.pool };
+        config.pool = PoolLimits { statement_timeout: Seconds::new(0.2).unwrap(), ..config.pool };
         config
     };
     let place = Installation::on_with(place.kind, short, TENANT).await;

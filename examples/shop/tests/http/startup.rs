@@ -174,3 +174,21 @@ fn an_installation_on_one_engine_is_not_started_for_another() {
     let text = refusal(&home, &["--server", "postgres://admin:hunter2@db.example/x"]);
     assert!(text.contains("live on sqlite") && text.contains("--data DIR"), "{text}");
 }
+
+#[test]
+fn one_tenant_whose_file_is_missing_keeps_no_other_from_being_served() {
+    let home = Shop::start(Engine::Sqlite).stop(Signal::TERM);
+    let files = fs::read_dir(home.path().join(TENANTS)).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.into_iter().find(|file| file.extension().is_some_and(|end| end == "db")).unwrap();
+    fs::rename(&file, home.path().join("away")).unwrap();
+    let shop = home.start(&[]);
+    let tenants = ["tenant_a", "tenant_b", "client1", "client2"];
+    let answers = tenants.map(|tenant| shop.get(&format!("/{tenant}/users")).status);
+    let count = |status: u16| answers.iter().filter(|answer| **answer == status).count();
+    assert_eq!((count(503), count(200)), (1, 3), "{answers:?}");
+    assert!(shop.log().contains("a tenant could not be migrated"), "{}", shop.log());
+    shop.operate(async |tenancy| {
+        let report = tenancy.doctor(tenantry::DoctorOptions::new().read_only(true)).await.unwrap();
+        assert!(report.findings.iter().any(|finding| finding.code == "file_missing"), "{report:#?}");
+    });
+}

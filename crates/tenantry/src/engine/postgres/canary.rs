@@ -10,7 +10,7 @@ use super::{
     site::Site,
 };
 use crate::{
-    engine::{Attacks, CanaryTables, Placement},
+    engine::{Attack, Attacks, CanaryTables, Placement},
     error::Result,
     ident::Ident,
     tenant::Isolation,
@@ -83,7 +83,7 @@ pub(super) async fn clean(control: &Control, tables: &CanaryTables) -> Result<()
 pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryTables>) -> Attacks {
     let (id, role) = (literal(&victim.id.to_string()), quoted(&names.of_tenant(&victim.physical)));
     let schema = if victim.isolation == Isolation::Schema { quoted(&victim.physical) } else { quoted(TENANT) };
-    let mut refused: Vec<String> = [
+    let mut refused: Vec<Attack> = [
         "RESET ROLE",
         "RESET ALL",
         "SET SESSION AUTHORIZATION DEFAULT",
@@ -101,17 +101,18 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
         "LISTEN tenantry_canary",
         "PREPARE tenantry_canary AS SELECT 1",
     ]
-    .map(Into::into)
+    .map(Attack::new)
     .into();
-    refused.push(format!("SET ROLE {role}"));
-    refused.push(format!("SET LOCAL tenantry.tenant = {id}"));
+    refused.push(Attack::new(format!("SET ROLE {role}")));
+    refused.push(Attack::new(format!("SET LOCAL tenantry.tenant = {id}")));
     let mut tried = Vec::new();
     if let Some(CanaryTables { parent, child }) = tables {
-        refused.push(format!("TRUNCATE {parent}, {child}"));
-        refused.push(format!("ALTER TABLE {parent} DISABLE ROW LEVEL SECURITY"));
-        refused.push(format!("DROP TABLE {child}"));
+        refused.push(Attack::new(format!("TRUNCATE {parent}, {child}")));
+        refused.push(Attack::new(format!("ALTER TABLE {parent} DISABLE ROW LEVEL SECURITY")));
+        refused.push(Attack::new(format!("DROP TABLE {child}")));
         // The victim has it; to the attacker it must be as one that is nowhere.
-        refused.push(format!("INSERT INTO {child} (id, parent_id) VALUES (70, 7)"));
+        let insert = format!("INSERT INTO {child} (id, parent_id) VALUES (70, 7)");
+        refused.push(Attack::new(insert).or_codes(&["23503"]));
         tried = [
             format!("SELECT secret FROM {parent} WHERE tenant_id = {id}"),
             format!("SELECT secret FROM {schema}.{parent}"),
@@ -132,6 +133,7 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
             ),
             format!("WITH d AS (DELETE FROM {parent} WHERE tenant_id = {id} RETURNING secret) SELECT secret FROM d"),
         ]
+        .map(Attack::new)
         .into();
     }
     Attacks { refused, tried, whose: "SELECT tenantry.tenant()::text" }

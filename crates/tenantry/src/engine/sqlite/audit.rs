@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 
 use super::{files, open};
 use crate::{
-    engine::{Attacks, Finding, Placement},
+    engine::{Attack, Attacks, Finding, Placement},
     error::Result,
 };
 
@@ -74,10 +74,20 @@ const ATTACKS: &[&str] = &[
     "SELECT 1; COMMIT",
 ];
 
+/// SQLite has one code for all errors of a text; a function that is not there is as good as one that is refused.
+fn attack(text: String) -> Attack {
+    Attack::new(text).or_words(&[
+        "not authorized",
+        "no such function",
+        "cannot VACUUM from within a transaction",
+        "sqlite_master may not be modified",
+    ])
+}
+
 pub(super) fn attacks(victim: &Path) -> Attacks {
     let file = victim.display().to_string();
     Attacks {
-        refused: ATTACKS.iter().map(|attack| attack.replace("{file}", &file)).collect(),
+        refused: ATTACKS.iter().map(|text| attack(text.replace("{file}", &file))).collect(),
         tried: Vec::new(),
         whose: "SELECT tenant_id FROM _tenantry_place",
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -166,7 +166,19 @@ pub(super) fn sweep_half_made(folder: &Path) {
 /// Copies a closed database, for its owner only.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map_err(failed("copy a template to", to))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(failed("protect", to))
+    protect(to)
+}
+
+/// Makes a file that its owner alone can read, if it is not there: SQLite gives its other files the same mode.
+pub(super) fn make_private(file: &Path) -> Result<()> {
+    let made = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
+    made.map_err(failed("make", file))?;
+    protect(file)
+}
+
+/// Lets its owner alone read a file.
+pub(super) fn protect(file: &Path) -> Result<()> {
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).map_err(failed("protect", file))
 }
 
 pub(super) fn read(file: &Path) -> Result<Vec<u8>> {

@@ -52,7 +52,10 @@ fn percent_encoded(path: &Path) -> String {
 
 /// An app's connection to a tenant's own file, the shared file beside it read-only.
 pub(super) async fn tenant(file: &Path, shared: &Path, id: TenantId) -> Result<SqliteLink> {
-    require(file)?;
+    if !files::is_there(file)? {
+        // It may come back from a backup: the client is told to try again.
+        return Err(gone(ErrorKind::NotReady, file));
+    }
     let mut connection = options(file).connect().await?;
     require_owner(&mut connection, id).await?;
     attach_shared(&mut connection, shared, "ro").await?;
@@ -63,6 +66,10 @@ pub(super) async fn tenant(file: &Path, shared: &Path, id: TenantId) -> Result<S
 /// `shared.plans` means the same here, on a tenant's connection and on the other engines.
 pub(super) async fn shared(file: &Path) -> Result<SqliteLink> {
     require(file)?;
+    if let Err(error) = files::protect(file) {
+        // It may be another user's, who has let us in.
+        tracing::warn!(error = &error as &dyn std::error::Error, "the shared tables may be read by others");
+    }
     let mut connection = SqliteConnectOptions::new()
         .in_memory(true)
         .shared_cache(false)
@@ -94,17 +101,23 @@ pub(super) async fn migration(file: &Path, shared: &Path, kind: ScriptKind) -> R
 
 /// The engine's own connection: no guard, and no text of anybody else.
 pub(super) async fn engine(file: &Path, create: bool) -> Result<SqliteConnection> {
-    if !create {
+    if create {
+        files::make_private(file)?;
+    } else {
         require(file)?;
     }
-    Ok(options(file).create_if_missing(create).connect().await?)
+    Ok(options(file).connect().await?)
 }
 
 fn require(file: &Path) -> Result<()> {
     if files::is_there(file)? {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Io, format!("the database file `{}` is gone", file.display())).help("tenantry doctor"))
+    Err(gone(ErrorKind::Io, file))
+}
+
+fn gone(kind: ErrorKind, file: &Path) -> Error {
+    Error::new(kind, format!("the database file `{}` is gone", file.display())).help("tenantry doctor")
 }
 
 /// Refuses a file that belongs to another tenant: a restored or renamed one.

@@ -12,12 +12,16 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::aws_lc, errors::ErrorKind as JwtErrorKind};
 
 use super::Claims;
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    id::TenantId,
+};
 
 /// As long as the hash, as RFC 7518 asks.
 const GOOD_SECRET_BYTES: usize = 32;
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 const DEFAULT_CLAIM: &str = "tenant";
+const DEFAULT_ID_CLAIM: &str = "tenant_id";
 
 /// The keys of the tokens that [`Identify::jwt`](crate::Identify::jwt) takes.
 ///
@@ -39,6 +43,8 @@ const DEFAULT_CLAIM: &str = "tenant";
 pub struct JwtKeys {
     keys: Vec<Key>,
     claim: Box<str>,
+    id_claim: Box<str>,
+    requires_id: bool,
     leeway: Duration,
 }
 
@@ -98,10 +104,16 @@ impl JwtKeys {
         validation.validate_nbf = true;
         validation.leeway = 0;
         let key = Key { decoding, validation, issuer: issuer.into() };
-        Ok(Self { keys: vec![key], claim: DEFAULT_CLAIM.into(), leeway: Duration::ZERO })
+        Ok(Self {
+            keys: vec![key],
+            claim: DEFAULT_CLAIM.into(),
+            id_claim: DEFAULT_ID_CLAIM.into(),
+            requires_id: false,
+            leeway: Duration::ZERO,
+        })
     }
 
-    /// Takes tokens of the other's keys too, on their terms but with this one's claim and leeway.
+    /// Takes tokens of the other's keys too, on their terms but with this one's claims and leeway.
     pub fn or(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);
         let leeway = self.leeway;
@@ -111,6 +123,22 @@ impl JwtKeys {
     /// The claim that holds the tenant's key; `tenant` if this is not called.
     pub fn claim(mut self, name: &str) -> Self {
         self.claim = name.into();
+        self
+    }
+
+    /// The claim that holds the tenant's id ([`Tenant::id`](crate::Tenant)); `tenant_id` if this is not called. A token
+    /// that has it is refused (401) where its key names a tenant of another id.
+    ///
+    /// A key may be given to another tenant after a purge. A token that holds the key alone opens that one too, until it
+    /// expires; one that holds the id does not.
+    pub fn id_claim(mut self, name: &str) -> Self {
+        self.id_claim = name.into();
+        self
+    }
+
+    /// Refuses tokens without the tenant's id (401): no token outlives its tenant.
+    pub fn require_id(mut self) -> Self {
+        self.requires_id = true;
         self
     }
 
@@ -125,6 +153,17 @@ impl JwtKeys {
 
     pub(super) fn tenant_claim(&self) -> &str {
         &self.claim
+    }
+
+    /// The tenant's id in a token's claims.
+    pub(super) fn tenant_id(&self, claims: &Claims) -> Result<Option<TenantId>, String> {
+        let claim = &self.id_claim;
+        match claims.get(claim).map(|value| value.as_str().and_then(|text| text.parse().ok())) {
+            Some(Some(id)) => Ok(Some(id)),
+            Some(None) => Err(format!("a token's claim `{claim}` is no tenant id")),
+            None if self.requires_id => Err(format!("a token has no claim `{claim}`")),
+            None => Ok(None),
+        }
     }
 
     /// The claims of a valid token, or what is wrong with it (in words that quote nothing of it).

@@ -9,21 +9,32 @@ pub use self::{claims::Claims, keys::JwtKeys};
 use crate::{
     catalog::Name,
     error::{Error, ErrorKind, Result},
+    id::TenantId,
     key::TenantKey,
 };
 
 /// Longer than any token that a server of ours would take in a header.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
+/// What a valid token says of its tenant.
+#[derive(Debug)]
+pub(crate) struct OfToken {
+    pub(crate) name: Name,
+    /// Keys are given again, ids never: the tenant of that name has to have it.
+    pub(crate) id: Option<TenantId>,
+    pub(crate) claims: Claims,
+}
+
 /// The tenant of a valid token with its claims; `None` if there is no token. A token that is there is never ignored.
-pub(crate) fn named_by_jwt(headers: &HeaderMap, keys: &JwtKeys) -> Result<Option<(Name, Claims)>> {
+pub(crate) fn named_by_jwt(headers: &HeaderMap, keys: &JwtKeys) -> Result<Option<OfToken>> {
     let Some(token) = bearer_token(headers)? else { return Ok(None) };
     let claims = keys.verify(token).map_err(|why| refused(format!("a token was refused: {why}")))?;
+    let id = keys.tenant_id(&claims).map_err(refused)?;
     let key = claims.get(keys.tenant_claim()).and_then(|value| value.as_str()).map(str::parse::<TenantKey>);
     match key {
         // A valid token of a tenant that the catalog does not know is 404, as from every other source: the token was
         // checked and is good, it is its tenant that is gone.
-        Some(Ok(key)) => Ok(Some((Name::Key(key), claims))),
+        Some(Ok(key)) => Ok(Some(OfToken { name: Name::Key(key), id, claims })),
         Some(Err(_)) => Err(refused(format!("a token's claim `{}` is no tenant key", keys.tenant_claim()))),
         None => Err(refused(format!("a token has no text in the claim `{}`", keys.tenant_claim()))),
     }

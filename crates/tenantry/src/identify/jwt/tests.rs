@@ -69,7 +69,8 @@ fn headers(lines: &[&str]) -> HeaderMap {
 }
 
 fn visit(keys: &JwtKeys, token: &str) -> Result<Option<(Name, Claims)>> {
-    named_by_jwt(&headers(&[&format!("Bearer {token}")]), keys)
+    let found = named_by_jwt(&headers(&[&format!("Bearer {token}")]), keys)?;
+    Ok(found.map(|OfToken { name, claims, .. }| (name, claims)))
 }
 
 #[track_caller]
@@ -330,4 +331,23 @@ proptest! {
         // The last character of a part may hold bits that mean nothing; a strict decoder refuses them too.
         prop_assert!(changed == good || visit(&keys(), &changed).is_err());
     }
+}
+
+#[test]
+fn a_token_tells_the_id_of_its_tenant_or_is_refused() {
+    let read = |keys: &JwtKeys, claims: &Value| {
+        let line = format!("Bearer {}", hs256(claims));
+        named_by_jwt(&headers(&[&line]), keys).map(|found| found.expect("a token").id)
+    };
+    let id = TenantId::new();
+    let text = Value::from(id.to_string());
+    assert_eq!(read(&keys(), &good_claims()).unwrap(), None);
+    assert_eq!(read(&keys(), &with("tenant_id", text.clone())).unwrap(), Some(id));
+    assert_eq!(read(&keys().id_claim("tid"), &with("tid", text.clone())).unwrap(), Some(id));
+    assert_eq!(read(&keys().require_id(), &with("tenant_id", text)).unwrap(), Some(id));
+    for wrong in [Value::from(""), Value::from("acme"), Value::from(7), Value::Null, json!([id.to_string()])] {
+        let error = read(&keys(), &with("tenant_id", wrong)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    }
+    assert_eq!(read(&keys().require_id(), &good_claims()).unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
