@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Patience, Place,
-    Placement, Scope, Script, Target, sealed,
+    Placement, Scope, Script, Target, Wall, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -19,6 +19,7 @@ mod connect;
 mod control;
 mod databases;
 mod driver;
+mod extensions;
 mod ledger;
 pub(crate) mod lex;
 mod link;
@@ -27,6 +28,7 @@ mod outcome;
 mod prelude;
 mod rights;
 mod rows;
+mod rows_role;
 mod rules;
 mod schemas;
 mod scope;
@@ -40,6 +42,7 @@ mod text;
 mod tries;
 mod types;
 mod url;
+mod wall;
 mod wire;
 
 pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
@@ -321,7 +324,10 @@ impl Engine for PostgresEngine {
             None => PgScope::of_shared(pooled),
             Some(at) => {
                 let pooled = pooled.filter(|_| at.isolation != Isolation::Database);
-                PgScope::of_tenant(at, &self.door.names.of_tenant(&at.physical), pooled)
+                let names = &self.door.names;
+                let is_row = at.isolation == Isolation::Row;
+                let role = if is_row { names.rows_role() } else { names.of_tenant(&at.physical) };
+                PgScope::of_tenant(at, &role, pooled)
             }
         };
         Ok(Scope::Postgres(Arc::new(scope)))
@@ -416,6 +422,15 @@ impl Engine for PostgresEngine {
             let found = audit::server(&mut admin, &self.door.names, self.home.is_none()).await?;
             admin.done();
             Ok(found)
+        })
+    }
+
+    fn wall(&self) -> BoxFuture<'_, Result<Wall>> {
+        Box::pin(async {
+            let mut admin = self.control.admin().await?;
+            let wall = wall::read(&mut admin, &self.door.names).await?;
+            admin.done();
+            Ok(wall)
         })
     }
 

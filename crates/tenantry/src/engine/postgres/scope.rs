@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::connect::IDLE_IN_TRANSACTION;
 use super::names::{SHARED, TENANT, literal, quoted};
 use crate::{
     engine::{Begin, Level, Placement},
@@ -20,9 +21,11 @@ pub(crate) struct PgScope {
     isolation: Option<Isolation>,
     /// How long a statement may run, where a pooler may give each transaction another connection.
     limit_behind_pooler: Option<Duration>,
+    /// The same scope for a login that has the rights on the rows itself, as older versions made it.
+    without_role: Option<Arc<Self>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Settings {
     path: String,
     tenant: Option<String>,
@@ -40,24 +43,43 @@ impl PgScope {
             Isolation::Schema => Some(Arc::clone(&placement.physical)),
             Isolation::Database => None,
         };
-        let is_schema = isolation == Isolation::Schema;
         let settings = schema.map(|schema| Settings {
             path: path(&schema),
             tenant: Some(placement.id.to_string()),
-            role: is_schema.then(|| role.to_owned()),
+            role: Some(role.to_owned()),
             schema: Some(schema),
         });
-        Self {
+        let scope = Self {
             settings,
-            schema_of: is_schema.then_some(placement.id),
+            schema_of: (isolation == Isolation::Schema).then_some(placement.id),
             isolation: Some(isolation),
             limit_behind_pooler: pooled,
-        }
+            without_role: None,
+        };
+        if isolation == Isolation::Row { scope.or_without_role() } else { scope }
+    }
+
+    fn or_without_role(self) -> Self {
+        let settings = self.settings.as_ref().map(|settings| Settings { role: None, ..settings.clone() });
+        let Self { schema_of, isolation, limit_behind_pooler, .. } = self;
+        let bare = Self { settings, schema_of, isolation, limit_behind_pooler, without_role: None };
+        Self { without_role: Some(Arc::new(bare)), ..self }
+    }
+
+    /// What enters the scope on a connection whose login may not take on the role of row isolation.
+    pub(super) const fn without_role(&self) -> Option<&Arc<Self>> {
+        self.without_role.as_ref()
     }
 
     pub(super) fn of_shared(pooled: Option<Duration>) -> Self {
         let settings = Settings { path: SHARED_PATH.into(), tenant: None, role: None, schema: None };
-        Self { settings: Some(settings), schema_of: None, isolation: None, limit_behind_pooler: pooled }
+        Self {
+            settings: Some(settings),
+            schema_of: None,
+            isolation: None,
+            limit_behind_pooler: pooled,
+            without_role: None,
+        }
     }
 
     pub(crate) const fn is_pooled(&self) -> bool {
@@ -149,6 +171,7 @@ impl PgScope {
             // Behind a pooler nothing can come with the connection, and only inside of a transaction is it known which
             // process of the server would have to be stopped.
             all.push(set("statement_timeout", &limit.as_millis().to_string()));
+            all.push(set("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION));
             all.push(set("standard_conforming_strings", "on"));
             all.push(set("row_security", "on"));
             asked.push("pg_backend_pid() AS pid");
@@ -195,7 +218,7 @@ mod tests {
         let of = |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE);
         assert_eq!(
             of(Isolation::Row),
-            "BEGIN READ WRITE; SET LOCAL search_path = \"tenant\",shared,pg_temp; \
+            "BEGIN READ WRITE; SET LOCAL ROLE \"tn_x_t_1\"; SET LOCAL search_path = \"tenant\",shared,pg_temp; \
              SET LOCAL tenantry.tenant = '01890a5d-ac96-774b-bcce-b302099a8057'; \
              SELECT current_schema AS schema"
         );

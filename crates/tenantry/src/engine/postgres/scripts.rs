@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
 use super::{
     ledger, link,
     names::{Names, literal, quoted},
-    prelude, rights,
+    prelude, rights, rows_role,
     rules::{self, Breach, Rules},
     scope::path,
     server,
@@ -90,7 +90,7 @@ pub(super) async fn in_tx(
         }
         match script.kind {
             ScriptKind::Schema => run_schema(connection, names, site, script).await?,
-            ScriptKind::Data => run_data(connection, site, script).await?,
+            ScriptKind::Data => run_data(connection, names, site, script).await?,
         }
         done.push(*script);
     }
@@ -187,10 +187,13 @@ fn changes_rows(script: &Script, statement: &Statement<'_>) -> Error {
 }
 
 /// Changes of data run once per tenant, with no more rights than its requests have.
-async fn run_data(connection: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
+async fn run_data(connection: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
     let Some(tenant) = &site.tenant else {
         return Err(Error::new(ErrorKind::Internal, "a data file is run for no tenant"));
     };
+    if site.kind == SiteKind::Rows {
+        rows_role::ensure(connection, names).await?;
+    }
     rights::grant_to_myself(connection, &site.role).await?;
     let settings = format!(
         "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
@@ -305,6 +308,8 @@ async fn secure(connection: &mut PgConnection, names: &Names, site: &Site, scrip
             connection.execute(AssertSqlSafe(server::shared_grants(names))).await?;
         }
         SiteKind::Rows => {
+            rows_role::ensure(connection, names).await?;
+            rows_role::close(connection, names).await?;
             connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
             rules::protect(connection, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
             connection.execute("SET LOCAL ROLE NONE").await?;

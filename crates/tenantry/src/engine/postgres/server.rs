@@ -5,8 +5,9 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use super::{
     names::{Names, SHARED, TENANT, literal, quoted},
     rights::{self, Rights, grant_to_myself},
-    rules, scram,
+    rows_role, rules, scram,
     site::Site,
+    wall,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -79,6 +80,7 @@ async fn prepare_in_tx(
     grant_to_myself(admin, &names.owner()).await?;
     role(admin, &names.shared_owner(), "NOLOGIN NOINHERIT", None).await?;
     grant_to_myself(admin, &names.shared_owner()).await?;
+    role(admin, &names.authors(), "NOLOGIN NOINHERIT", None).await?;
     for login in [names.rows_login(), names.schemas_login(0), names.shared_login(), names.reader()] {
         let own = |secret: &str| {
             let is_apps = login == names.rows_login();
@@ -87,9 +89,11 @@ async fn prepare_in_tx(
         let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
         login_make(admin, names, &login, secret.as_deref()).await?;
     }
+    rows_role::make(admin, names).await?;
     admin.execute(AssertSqlSafe(format!("{ENGINE_SCHEMA} {TENANT_OF_SCOPE}"))).await.map(drop)?;
     require_own(admin, installation).await?;
-    grants(admin, names).await
+    grants(admin, names).await?;
+    wall::close(admin, names).await
 }
 
 /// A login of ours; one that the operator has made is left as it is, and checked at every connect.
@@ -143,7 +147,8 @@ async fn require_own(admin: &mut PgConnection, installation: TenantId) -> Result
 /// the rights that are named [`former_logins`] finds who had them.
 async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let (owner, reader) = (quoted(&names.owner()), quoted(&names.reader()));
-    let (rows, shared) = (quoted(&names.rows_login()), quoted(&names.shared_login()));
+    let (rows, shared) = (quoted(&names.rows_role()), quoted(&names.shared_login()));
+    let rows_login = quoted(&names.rows_login());
     let (schemas, shared_owner) = (quoted(&names.schemas_login(0)), quoted(&names.shared_owner()));
     let text = format!(
         "CREATE SCHEMA IF NOT EXISTS {TENANT} AUTHORIZATION {owner};
@@ -153,7 +158,7 @@ async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
          GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC, {owner}, {rows}, {shared}, {reader};
          DO $$ BEGIN
              EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows}, {schemas}, {shared}, {reader}, CURRENT_USER',
+             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows_login}, {schemas}, {shared}, {reader}, CURRENT_USER',
                             current_database());
          END $$;
          {NO_LARGE_OBJECTS}"
@@ -177,8 +182,10 @@ END $lo$";
 /// to the new ones.
 async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let prefix = literal(&names.prefix());
-    let ours = [names.owner(), names.shared_owner(), names.rows_login(), names.shared_login(), names.reader()];
-    let ours = ours.map(|name| literal(&name)).join(", ");
+    let rows = [names.rows_role(), names.rows_login()];
+    let ours = [names.owner(), names.shared_owner(), names.shared_login(), names.reader()].into_iter().chain(rows);
+    let ours: Vec<String> = ours.collect();
+    let ours = ours.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
     let text = format!(
         "DO $$ DECLARE place text; former text; BEGIN
              FOR place, former IN SELECT DISTINCT n.nspname, r.rolname
@@ -193,6 +200,11 @@ async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
          END $$"
     );
     admin.execute(AssertSqlSafe(text)).await?;
+    protect_rows(admin, names).await
+}
+
+/// Makes the tables that tenants have in common what they have to be.
+pub(super) async fn protect_rows(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let site = Site::rows(names);
     admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.owner())))).await?;
     rules::protect(admin, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
@@ -202,7 +214,7 @@ async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
 
 /// What the logins may do with the shared tables, said again after each file.
 pub(super) fn shared_grants(names: &Names) -> String {
-    let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_login()), quoted(&names.shared_login()));
+    let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_role()), quoted(&names.shared_login()));
     let owner = quoted(&names.owner());
     format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA {SHARED} TO {reader}, {rows};
