@@ -170,7 +170,7 @@ async fn finds_nothing(place: &Installation, db: &TenantDb, behind: &str) {
     assert_eq!(texts(db, found).await.unwrap(), Vec::<String>::new(), "behind {behind}");
     let scope = "SELECT concat_ws(' ', translate(current_setting('search_path'), '\" ', ''),
                                   current_setting('role'), tenantry.tenant())";
-    let role = if place.kind == Kind::PostgresSchema { place.role_of(db) } else { "none".into() };
+    let role = if place.kind == Kind::PostgresDatabase { "none".into() } else { place.role_of(db) };
     let expected = format!("{},shared,pg_temp {role} {}", place.schema_of(db), db.tenant().id);
     assert_eq!(texts(db, scope).await.unwrap(), [expected], "behind {behind}");
     // It reads and writes, and in its time.
@@ -235,8 +235,9 @@ async fn what_a_tenant_sets_is_refused_or_gone_for_the_next(kind: Kind) {
             };
             let behind = format!("{left} ({result:?})");
             let next = if kind == Kind::PostgresDatabase { &tenants[0] } else { &tenants[1] };
-            finds_nothing(&place, next, &behind).await;
+            // First: what is asked below closes the connection.
             same_backend += i64::from(number(next, "SELECT pg_backend_pid()::bigint").await.unwrap() == before);
+            finds_nothing(&place, next, &behind).await;
         }
     }
     assert!(same_backend > 40, "only {same_backend} times on the connection on which it was left");
@@ -310,7 +311,7 @@ async fn a_scope_survives_every_savepoint(kind: Kind) {
     let now: String = sqlx::query_scalar(whose).fetch_one(tx.postgres().unwrap()).await.unwrap();
     assert_eq!(now, declared);
     let mut inner = tx.begin().await.unwrap();
-    let local = "SELECT set_config('timezone', 'Asia/Tokyo', true)";
+    let local = "SET LOCAL timezone = 'Asia/Tokyo'";
     sqlx::query(local).execute(inner.postgres().unwrap()).await.unwrap();
     assert!(sqlx::query("SELECT nothing").execute(inner.postgres().unwrap()).await.is_err());
     inner.rollback().await.unwrap();

@@ -113,7 +113,21 @@ impl Add {
                 "server `{name}` on {engine}, which nobody used, is removed: it gave way to this one"
             ));
         }
+        tell_of_wall(tenancy, &self.name).await;
         Ok(Exit::Ok)
+    }
+}
+
+/// A server on which the administrator may not close the wall works as any other: that its wall is open is said.
+async fn tell_of_wall(tenancy: &tenantry::Tenantry, name: &str) {
+    match tenancy.server_wall(name).await {
+        Ok(wall) if wall.is_closed() => {}
+        Ok(wall) => render::note(&format!(
+            "server `{name}` has an open wall: {}\nto close it, as a superuser of its database: {}",
+            wall.missing.join(", "),
+            wall.close
+        )),
+        Err(error) => render::note(&format!("it is not known whether the wall of server `{name}` is closed: {error}")),
     }
 }
 

@@ -148,6 +148,15 @@ async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
     }
     for server in tenantry.server_list().await? {
         let handle = tenantry.servers().get(&server.name).await?;
+        if let Ok(wall) = handle.engine.wall().await
+            && !wall.is_closed()
+        {
+            let (name, missing) = (&server.name, wall.missing.join(", "));
+            report.checks.push(format!(
+                "walls: server `{name}` has an open wall: {missing}; as a superuser of its database: {}",
+                wall.close
+            ));
+        }
         match handle.engine.audit_server().await {
             Ok(findings) => report.findings.extend(findings),
             Err(error) => {

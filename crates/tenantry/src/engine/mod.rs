@@ -90,10 +90,8 @@ pub(crate) struct EngineSpec<'a> {
     pub(crate) key: &'a Arc<SecretKey>,
     pub(crate) statement_timeout: Duration,
     /// How long a transaction may wait for its next statement.
-    #[expect(dead_code, reason = "the PostgreSQL engine sets it on its connections next")]
     pub(crate) idle_in_transaction: Duration,
     /// Whether a server is refused that cannot keep an attacker's SQL within its tenant.
-    #[expect(dead_code, reason = "the PostgreSQL engine asks for it next")]
     pub(crate) require_closed_wall: bool,
 }
 
@@ -176,6 +174,9 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Looks for what would break the isolation on this server as a whole.
     fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>>;
 
+    /// Whether the server itself keeps a tenant's SQL in its scope.
+    fn wall(&self) -> BoxFuture<'_, Result<Wall>>;
+
     /// Looks for what would break the isolation of one place; an empty list means nothing was found.
     fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>>;
 
@@ -188,6 +189,24 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
 
     /// What a buggy or hostile statement may try to reach `victim`.
     fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks>;
+}
+
+/// What of a server's wall is open: where tenants share a database, their SQL could leave its scope by these ways. Without any
+/// the wall is closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Wall {
+    /// What everybody may do there that only the engine should.
+    pub missing: Vec<String>,
+    /// What a superuser of the server types to close it; empty where it is closed.
+    pub close: String,
+}
+
+impl Wall {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.missing.is_empty()
+    }
 }
 
 /// Tables of the canaries: `parent (id, secret)` and `child (id, parent_id)`, whose rows go with their parent.

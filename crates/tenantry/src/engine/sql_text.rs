@@ -14,6 +14,8 @@ pub(crate) struct SqlText {
     pub(crate) shape_follows_schema: bool,
     /// It may leave something on the connection that outlives its transaction.
     pub(crate) leaves_state: bool,
+    /// It may leave something there that no reset takes back.
+    pub(crate) outlives_reset: bool,
 }
 
 impl SqlText {
@@ -24,7 +26,8 @@ impl SqlText {
 
     /// Reads a text; refuses one that would end, begin or nest a transaction behind the engine's back.
     pub(crate) fn read(sql: &str) -> Result<Self> {
-        let mut text = Self { reads_only: true, shape_follows_schema: false, leaves_state: false };
+        let mut text =
+            Self { reads_only: true, shape_follows_schema: false, leaves_state: false, outlives_reset: false };
         let mut statement = Statement::default();
         for word in Words::new(sql) {
             match word {

@@ -23,7 +23,8 @@ use crate::{
 type Pieces<'a> = BoxStream<'a, Result<Bytes>>;
 
 /// What such a statement may leave behind is not known: the connection is reset behind it.
-const COPY: SqlText = SqlText { reads_only: false, shape_follows_schema: false, leaves_state: true };
+const COPY: SqlText =
+    SqlText { reads_only: false, shape_follows_schema: false, leaves_state: true, outlives_reset: false };
 
 fn require(statement: &str, wanted: CopyDirection) -> Result<()> {
     if copy_direction(statement)? == wanted {

@@ -3,7 +3,7 @@
 use super::Tenantry;
 use crate::{
     catalog::{NewServer, Server, ServerEntry},
-    engine::Capabilities,
+    engine::{Capabilities, Wall},
     error::{Error, ErrorKind, Result},
     ident::Ident,
     scope,
@@ -97,6 +97,14 @@ impl Tenantry {
     /// If the catalog cannot be read.
     pub async fn server_tenants(&self, name: &str) -> Result<u64> {
         self.0.catalog.tenant_count(name).await
+    }
+
+    /// Whether a server itself keeps a tenant's SQL in its scope, in row and schema isolation: asked anew each time.
+    ///
+    /// # Errors
+    /// If there is no such server, or it cannot be reached.
+    pub async fn server_wall(&self, name: &str) -> Result<Wall> {
+        self.0.servers.get(name).await?.engine.wall().await
     }
 
     /// What the engine of a server can do.

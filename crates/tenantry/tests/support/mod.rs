@@ -244,7 +244,10 @@ impl Installation {
 
     /// The role by which a tenant's statements run on a server; of one of database isolation it is the database's name too.
     pub fn role_of(&self, db: &TenantDb) -> String {
-        if self.kind == Kind::PostgresRow { self.login("row") } else { format!("{}{}", self.mark(), physical(db)) }
+        match self.kind {
+            Kind::PostgresRow => format!("{}rows", self.mark()),
+            _ => format!("{}{}", self.mark(), physical(db)),
+        }
     }
 
     /// The role that owns a tenant's tables on a server.

@@ -2,7 +2,7 @@
 
 use sqlx::{Row, postgres::PgConnection};
 
-use super::{control::Control, layout, names::Names, rules, scope::path, site::Site};
+use super::{control::Control, layout, names::Names, rows_role, rules, scope::path, site::Site, wall};
 use crate::{
     engine::{Finding, Placement},
     error::Result,
@@ -39,7 +39,13 @@ fn finding(breach: rules::Breach, of: &str, schema: &str) -> Finding {
 pub(super) async fn server(admin: &mut PgConnection, names: &Names, is_home: bool) -> Result<Vec<Finding>> {
     let mut found = rules::audit_roles(admin, &roles_of(names)?.as_ref()).await?;
     found.extend(database(admin, names, None).await?);
-    found.extend(breaches(admin, names, &Site::rows(names), "row isolation").await?);
+    found.extend(wall::findings(admin, names).await?);
+    found.extend(rows_role::findings(admin, names).await?);
+    let mut rows = Site::rows(names);
+    if !rows_role::is_made(admin, names).await? {
+        rows.role = names.rows_login();
+    }
+    found.extend(breaches(admin, names, &rows, "row isolation").await?);
     if is_home {
         found.extend(breaches(admin, names, &Site::shared(names), "shared tables").await?);
     }

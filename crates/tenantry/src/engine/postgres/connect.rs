@@ -3,16 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Row,
+    AssertSqlSafe, ConnectOptions, Row,
     postgres::{PgConnectOptions, PgConnection},
 };
 
 use super::{
     control::Control,
+    extensions,
     link::PgLink,
     names::{Names, TENANT},
     rules,
-    scope::path,
+    scope::{Limits, path},
     scram,
     wire::{self, Certificates},
 };
@@ -42,7 +43,7 @@ pub(super) struct Door {
     pub(super) wire: bool,
     /// Of the app's way, and of the administrator's.
     pub(super) certificates: [Certificates; 2],
-    pub(super) statement_timeout: Duration,
+    pub(super) limits: Limits,
     /// Held by whoever makes the template of new databases.
     pub(super) template: tokio::sync::Mutex<()>,
 }
@@ -62,7 +63,7 @@ impl Door {
             }
             None => (in_time(&options).await.map_err(|e| cannot_open(place, e))?, None),
         };
-        let pid = wire::drive(wire.as_mut(), async {
+        let (pid, enters_role) = wire::drive(wire.as_mut(), async {
             let pid = self.prove(&mut connection, place).await?;
             if matches!(place, Place::Schemas(_)) {
                 self.control.own_types.look(&mut connection).await.map_err(|e| cannot_open(place, e))?;
@@ -70,7 +71,8 @@ impl Door {
             Ok::<_, Error>(pid)
         })
         .await?;
-        Ok(PgLink::new(connection, Arc::clone(&self.control), wire, (!pooled).then_some(pid)))
+        let link = PgLink::new(connection, Arc::clone(&self.control), wire, (!pooled).then_some(pid));
+        Ok(if enters_role { link } else { link.enters_no_role() })
     }
 
     const fn certificates(&self, place: &Place) -> &Certificates {
@@ -102,10 +104,12 @@ impl Door {
         if self.is_pooled(place) {
             return Ok(options);
         }
-        let timeout = format!("{}ms", self.statement_timeout.as_millis());
+        let timeout = format!("{}ms", self.limits.statement.as_millis());
+        let idle = format!("{}ms", self.limits.idle_in_transaction.as_millis());
         Ok(options.options([
             ("search_path", self.search_path(place).as_str()),
             ("statement_timeout", &timeout),
+            ("idle_in_transaction_session_timeout", &idle),
             // What a role's own settings would say otherwise must not hold here.
             ("standard_conforming_strings", "on"),
             ("row_security", "on"),
@@ -128,23 +132,34 @@ impl Door {
         }
     }
 
-    /// A login that may do more than it should is no wall: it is refused before any statement of an app runs on it.
-    async fn prove(&self, connection: &mut PgConnection, place: &Place) -> Result<i32> {
-        // As one message: a pooler could give the statement and its execution different connections.
-        let ask = sqlx::raw_sql("SELECT pg_backend_pid() AS pid, session_user::text AS login");
-        let row = ask.fetch_one(&mut *connection).await.map_err(|e| cannot_open(place, e))?;
-        let (pid, login): (i32, String) = (row.get("pid"), row.get("login"));
+    /// A login that may do more than it should is no wall: it is refused before any statement of an app runs on it. Beside
+    /// the process it is told whether the login may take on the role of row isolation.
+    async fn prove(&self, connection: &mut PgConnection, place: &Place) -> Result<(i32, bool)> {
         let (prefix, reader) = (self.names.tenants()?, Ident::new(self.names.reader())?);
-        let tenants = rules::Expect::TenantRoles { prefix: &prefix, reader: &reader };
-        let expect = match place {
-            Place::Schemas(_) => tenants,
-            // One login of the operator's may serve row and schema isolation: then tenants' roles hang on it.
-            Place::Rows if self.names.has_own_login() => tenants,
-            Place::Rows | Place::Shared | Place::Tenant(_) => rules::Expect::Alone,
+        let rows = Ident::new(self.names.rows_role())?;
+        // As one message: a pooler could give the statement and its execution different connections.
+        let ask = format!(
+            "SELECT pg_backend_pid() AS pid, session_user::text AS login,
+                    coalesce(pg_has_role(session_user, to_regrole('{rows}'), 'MEMBER'), false) AS enters,
+                    {} AS extensions",
+            extensions::ASK
+        );
+        let ask = sqlx::raw_sql(AssertSqlSafe(ask));
+        let row = ask.fetch_one(&mut *connection).await.map_err(|e| cannot_open(place, e))?;
+        let (pid, login, enters): (i32, String, bool) = (row.get("pid"), row.get("login"), row.get("enters"));
+        if !matches!(place, Place::Tenant(_)) {
+            self.control.extensions.learn(row.get("extensions"));
+        }
+        let (is_rows, is_schemas) = (matches!(place, Place::Rows), matches!(place, Place::Schemas(_)));
+        // One login of the operator's may serve row and schema isolation.
+        let serves_both = self.names.has_own_login() && login == self.names.rows_login();
+        let expect = rules::Expect {
+            rows: (is_rows || is_schemas && serves_both).then_some(&rows),
+            tenants: (is_schemas || is_rows && serves_both).then_some((&prefix, &reader)),
         };
         let breaches = rules::login_breaches(connection, expect).await.map_err(|e| cannot_open(place, e))?;
         if breaches.is_empty() {
-            return Ok(pid);
+            return Ok((pid, enters || !is_rows));
         }
         Err(Error::new(
             ErrorKind::Isolation,

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{connect::in_time, types::OwnTypes};
+use super::{connect::in_time, extensions, types::OwnTypes};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many changes run at once; with the one that stops statements this is all that comes on top of the budget.
@@ -23,6 +23,7 @@ pub(super) struct Control {
     permits: Semaphore,
     canceller: tokio::sync::Mutex<Option<PgConnection>>,
     pub(super) own_types: OwnTypes,
+    pub(super) extensions: extensions::Known,
 }
 
 /// A connection as the administrator. Given back by [`Admin::done`] only; dropped it is closed, whatever it was doing.
@@ -69,6 +70,7 @@ impl Control {
             permits: Semaphore::new(MOST),
             canceller: tokio::sync::Mutex::default(),
             own_types: OwnTypes::default(),
+            extensions: extensions::Known::default(),
         }
     }
 

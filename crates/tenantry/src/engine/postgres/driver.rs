@@ -16,6 +16,7 @@ use crate::{
         postgres::PgScope,
     },
     error::{Error, ErrorKind, Result},
+    tenant::Isolation,
 };
 
 /// The server has no such statement. The driver looked a type up between preparing one without a name and using it, and the
@@ -76,8 +77,15 @@ impl Driver for PgDriver {
     }
 
     fn read(statement: &Statement<Postgres>, scope: &Scope) -> Result<SqlText> {
-        let pooled = scope_of(scope)?.is_pooled();
-        let read = text::cached(statement.sql.as_str())?;
+        let scope = scope_of(scope)?;
+        let (pooled, read) = (scope.is_pooled(), text::cached(statement.sql.as_str())?);
+        if read.locks_tables && scope.isolation() == Some(Isolation::Row) {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "`LOCK` would make all tenants wait: the tables are theirs too",
+            )
+            .help("lock rows: SELECT ... FOR UPDATE"));
+        }
         // Sent without arguments it goes over the simple protocol, which takes several statements.
         let plain = read.plain && statement.arguments.is_some();
         if pooled && !read.plain {
@@ -92,6 +100,8 @@ impl Driver for PgDriver {
             // The next statement may meet another process, which knows nothing of what was prepared on this one.
             shape_follows_schema: pooled,
             leaves_state: !plain && !pooled,
+            // A place of the tenant's own has no next tenant.
+            outlives_reset: read.outlives_reset && !scope.is_own(),
         })
     }
 
@@ -191,7 +201,7 @@ impl Driver for PgDriver {
     }
 
     fn stream(link: &mut PgLink, statement: Statement<Postgres>, text: SqlText) -> BoxStream<'_, Item<Self>> {
-        link.line().hear(|connection| connection.fetch_many(query(statement, text))).boxed()
+        link.line_of(text).hear(|connection| connection.fetch_many(query(statement, text))).boxed()
     }
 
     fn fetch_all(
@@ -199,7 +209,7 @@ impl Driver for PgDriver {
         statement: Statement<Postgres>,
         text: SqlText,
     ) -> BoxFuture<'_, SqlxResult<Vec<Row<Self>>>> {
-        link.line()
+        link.line_of(text)
             .say(move |connection| {
                 let items = connection.fetch_many(query(statement, text));
                 items.try_filter_map(|item| ready(Ok(item.right()))).try_collect()
@@ -212,7 +222,7 @@ impl Driver for PgDriver {
         statement: Statement<Postgres>,
         text: SqlText,
     ) -> BoxFuture<'_, SqlxResult<Option<Row<Self>>>> {
-        link.line()
+        link.line_of(text)
             .say(move |connection| {
                 let items = connection.fetch_many(query(statement, text));
                 // To the end: the driver's own way stops at the first row, and an error behind it would be lost.
@@ -226,7 +236,7 @@ impl Driver for PgDriver {
         statement: Statement<Postgres>,
         text: SqlText,
     ) -> BoxFuture<'_, SqlxResult<Done<Self>>> {
-        link.line()
+        link.line_of(text)
             .say(move |connection| {
                 let items = connection.fetch_many(query(statement, text));
                 items.try_filter_map(|item| ready(Ok(item.left()))).try_collect()

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     connect::Door,
+    extensions::{self, Class},
     ledger,
     lex::{Kind, Lexer, Token},
     names::SHARED,
@@ -72,6 +73,7 @@ async fn apply_in_tx(
         for statement in statements {
             run(admin, script, statement).await?;
         }
+        require_none_refused(admin, script).await?;
         admin.execute(AssertSqlSafe(server::shared_grants(&door.names))).await?;
         scripts::verify(admin, &door.names, site, &[script]).await?;
         ledger::write(admin, &site.target, &[script]).await
@@ -79,6 +81,19 @@ async fn apply_in_tx(
     .await;
     admin.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     applied
+}
+
+/// CASCADE makes what an extension needs, too.
+async fn require_none_refused(admin: &mut PgConnection, script: &Script) -> Result<()> {
+    let all: Vec<String> =
+        sqlx::query_scalar("SELECT extname::text FROM pg_catalog.pg_extension").fetch_all(admin).await?;
+    for name in all {
+        if let Class::Refused(why) = extensions::class(&name) {
+            return Err(at(script, 1, format!("the extension `{name}` is in the database: {why}"))
+                .help(format!("DROP EXTENSION \"{name}\"")));
+        }
+    }
+    Ok(())
 }
 
 fn statements_of(script: &Script) -> Result<Vec<Statement<'_>>> {
@@ -89,6 +104,10 @@ fn statements_of(script: &Script) -> Result<Vec<Statement<'_>>> {
             return Err(at(script, statement.line, "a file of extensions holds nothing else".into()).help(
                 "move the statements of extensions to a file of their own in migrations/shared, before this one",
             ));
+        }
+        if let Some((name, why)) = refused(&tokens) {
+            return Err(at(script, statement.line, format!("the extension `{name}` cannot be made: {why}"))
+                .help("do without it, or give its users database isolation and a database of their own server"));
         }
         if !is_allowed(&tokens) {
             return Err(at(
@@ -103,6 +122,17 @@ fn statements_of(script: &Script) -> Result<Vec<Statement<'_>>> {
         }
     }
     Ok(statements)
+}
+
+/// The extension that a statement makes, if it is a way around the walls.
+fn refused(statement: &[Token<'_>]) -> Option<(String, &'static str)> {
+    statement.iter().skip(2).find_map(|token| {
+        let name = token.name()?.into_owned();
+        match extensions::class(&name) {
+            Class::Refused(why) => Some((name, why)),
+            Class::Stateless | Class::Stateful => None,
+        }
+    })
 }
 
 /// The forms that are written above, and no other.

@@ -6,8 +6,8 @@
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
-    names::{Names, literal, quoted},
-    scripts, server,
+    names::{Names, TENANT, literal, quoted},
+    rows_role, rules, scripts, server,
     site::{Site, SiteKind},
 };
 use crate::{
@@ -27,6 +27,11 @@ pub(super) async fn owner_of(connection: &mut PgConnection, schema: &str) -> Res
 
 /// Whether a version from before each target had its own owner has made this one.
 pub(super) async fn is_old(connection: &mut PgConnection, names: &Names, site: &Site) -> Result<bool> {
+    if site.kind == SiteKind::Rows
+        && (rows_role::is_open(connection, names).await? || has_old_policies(connection).await?)
+    {
+        return Ok(true);
+    }
     match site.kind {
         SiteKind::Rows | SiteKind::Schema => {
             let query = "SELECT EXISTS (SELECT FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
@@ -35,6 +40,12 @@ pub(super) async fn is_old(connection: &mut PgConnection, names: &Names, site: &
         }
         SiteKind::Shared | SiteKind::Database => Ok(false),
     }
+}
+
+async fn has_old_policies(connection: &mut PgConnection) -> Result<bool> {
+    let query = "SELECT EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+                                 WHERE c.relnamespace = to_regnamespace($1) AND p.polname = $2)";
+    Ok(sqlx::query_scalar(query).bind(TENANT).bind(rules::FORMER_POLICY).fetch_one(connection).await?)
 }
 
 pub(super) fn is_gone(schema: &str) -> Error {
@@ -92,6 +103,11 @@ async fn renew_in_tx(admin: &mut PgConnection, names: &Names, site: &Site) -> Re
         text.push_str(&format!("{change} OWNER TO {}; ", quoted(&owner)));
     }
     admin.execute(AssertSqlSafe(text)).await?;
+    if site.kind == SiteKind::Rows {
+        server::protect_rows(admin, names).await?;
+        // Last of all: a program of an older version is refused by the server from now on.
+        rows_role::close(admin, names).await?;
+    }
     Ok(())
 }
 

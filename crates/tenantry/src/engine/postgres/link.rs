@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
@@ -23,7 +24,7 @@ use super::{
     wire::{Wire, drive},
 };
 use crate::{
-    engine::{Begin, Scope},
+    engine::{Begin, Scope, SqlText},
     error::{Error, ErrorKind},
     id::TenantId,
 };
@@ -34,6 +35,9 @@ const MOST_SCHEMAS: usize = 600;
 
 /// Of how many texts a connection remembers that the driver knows their types.
 const MOST_TEXTS: usize = 4_096;
+
+/// A connection without the role of row isolation is closed after this long: `migrate up` may have made the role since.
+const LONGEST_ROLELESS: Duration = Duration::from_secs(10);
 
 fn hash(sql: &str) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(sql)
@@ -61,6 +65,13 @@ pub(crate) struct PgLink {
     /// nobody would learn where they end.
     copying: bool,
     pooled: bool,
+    /// Something was run that may have left what no reset takes back.
+    spoiled: bool,
+    /// Something was run that may have called any function.
+    called: bool,
+    /// Since when it is known that its login may not take on the role of row isolation: older versions gave the login the
+    /// rights on the rows itself.
+    roleless: Option<Instant>,
     /// Tenants of schema isolation that it has served, and when: the larger, the later.
     tenants: HashMap<TenantId, u64>,
     /// The last of them.
@@ -84,11 +95,25 @@ impl PgLink {
             busy: false,
             copying: false,
             pooled,
+            spoiled: false,
+            called: false,
+            roleless: None,
             tenants: HashMap::new(),
             tenant: None,
             types_of: HashSet::new(),
             met: None,
         }
+    }
+
+    /// Its login has the rights on the rows of row isolation itself.
+    pub(super) fn enters_no_role(mut self) -> Self {
+        self.roleless = Some(Instant::now());
+        self
+    }
+
+    /// What enters the scope here.
+    fn fitting<'s>(&self, scope: &'s Arc<PgScope>) -> &'s Arc<PgScope> {
+        scope.without_role().filter(|_| self.roleless.is_some()).unwrap_or(scope)
     }
 
     /// When, as [`now`] tells it.
@@ -130,12 +155,28 @@ impl PgLink {
         self.wire.as_mut().is_some_and(Wire::is_lost)
     }
 
-    /// One that is still busy although nobody uses it any more is not handed on either.
-    pub(super) fn is_worn(&self) -> bool {
-        self.busy || self.tenants.len() >= MOST_SCHEMAS
+    /// Whether a last user may have left what no reset takes back. What an extension keeps is not known of any but those that
+    /// are known to keep nothing.
+    fn is_spoiled(&self) -> bool {
+        !self.pooled && (self.spoiled || self.called && self.control.extensions.keep_state())
     }
 
-    /// For a statement of an app.
+    /// One that is still busy although nobody uses it any more is not handed on either.
+    pub(super) fn is_worn(&self) -> bool {
+        self.busy
+            || self.is_spoiled()
+            || self.tenants.len() >= MOST_SCHEMAS
+            || self.roleless.is_some_and(|since| since.elapsed() > LONGEST_ROLELESS)
+    }
+
+    /// For a statement of an app that is run.
+    pub(super) fn line_of(&mut self, text: SqlText) -> Line<'_> {
+        self.spoiled |= text.outlives_reset;
+        self.called |= !text.reads_only;
+        self.line()
+    }
+
+    /// For words of an app, or to run what cannot leave more than a reset takes back.
     pub(crate) fn line(&mut self) -> Line<'_> {
         self.line_for(true)
     }
@@ -193,6 +234,7 @@ impl PgLink {
 
     /// Begins a transaction in that scope. Over a wire nothing is sent yet: it goes along with the first statement.
     pub(super) async fn enter(&mut self, scope: &Arc<PgScope>, begin: Begin) -> Done {
+        let scope = self.fitting(scope);
         self.require_rest()?;
         let is_new = self.meet(scope).await?;
         match &mut self.wire {
@@ -216,6 +258,7 @@ impl PgLink {
     /// Makes each statement from now on a transaction in that scope, which at a place of the tenant's own it is by itself.
     /// `false`: there is no wire that could.
     pub(super) async fn enter_each(&mut self, scope: &Arc<PgScope>, read_only: bool) -> Result<bool, sqlx::Error> {
+        let scope = self.fitting(scope);
         self.require_rest()?;
         if scope.is_own() {
             return Ok(true);

@@ -1,10 +1,10 @@
 //! PostgreSQL: rows in common tables, a schema, or a database per tenant.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Patience, Place,
-    Placement, Scope, Script, Target, sealed,
+    Placement, Scope, Script, Target, Wall, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -20,6 +20,7 @@ mod control;
 mod databases;
 mod driver;
 mod extend;
+mod extensions;
 mod layout;
 mod ledger;
 pub(crate) mod lex;
@@ -29,6 +30,7 @@ mod outcome;
 mod prelude;
 mod rights;
 mod rows;
+mod rows_role;
 mod rules;
 mod schemas;
 mod scope;
@@ -43,6 +45,7 @@ mod text;
 mod tries;
 mod types;
 mod url;
+mod wall;
 mod wire;
 
 pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
@@ -66,6 +69,7 @@ pub(crate) fn require_plain(sql: &str) -> Result<()> {
 use connect::Door;
 use control::Control;
 use names::Names;
+use scope::Limits;
 use shared::Home;
 use site::Site;
 use tries::{Tries, waits_for_lock};
@@ -90,7 +94,9 @@ pub(crate) struct PostgresEngine {
     password: Option<Secret>,
     /// Where the shared tables are at home, if that is another server.
     home: Option<HomeServer>,
-    statement_timeout: Duration,
+    require_closed_wall: bool,
+    /// Set once the wall is known to be closed.
+    closed: tokio::sync::OnceCell<()>,
     /// Set once the server is known to have all that this version needs.
     renewed: tokio::sync::OnceCell<()>,
 }
@@ -117,7 +123,7 @@ impl PostgresEngine {
             pooler: spec.pooler,
             wire: spec.wire,
             certificates: [spec.app_url.unwrap_or(spec.admin_url), spec.admin_url].map(url::certificates_of),
-            statement_timeout: spec.statement_timeout,
+            limits: Limits { statement: spec.statement_timeout, idle_in_transaction: spec.idle_in_transaction },
             template: tokio::sync::Mutex::default(),
         };
         let home = match &spec.home {
@@ -134,7 +140,8 @@ impl PostgresEngine {
             installation: spec.installation,
             password,
             home,
-            statement_timeout: spec.statement_timeout,
+            require_closed_wall: spec.require_closed_wall,
+            closed: tokio::sync::OnceCell::new(),
             renewed: tokio::sync::OnceCell::new(),
         })
     }
@@ -225,12 +232,35 @@ impl PostgresEngine {
         self.renewed.get_or_try_init(renew).await.map(|&()| ())
     }
 
+    /// Where the settings ask for a closed wall, nobody is served behind an open one.
+    async fn require_closed(&self) -> Result<()> {
+        if !self.require_closed_wall {
+            return Ok(());
+        }
+        let look = || async {
+            let mut admin = self.control.admin().await?;
+            let wall = wall::read(&mut admin, &self.door.names).await?;
+            admin.done();
+            if wall.missing.is_empty() {
+                return Ok(());
+            }
+            let missing = wall.missing.join(", ");
+            Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("`require_closed_wall` is set, and the wall is open: {missing}"),
+            )
+            .help(format!("as a superuser of that server: {}", wall.close)))
+        };
+        self.closed.get_or_try_init(look).await.map(|&()| ())
+    }
+
     async fn prepare_server(&self) -> Result<Option<u32>> {
         let mut admin = self.control.admin().await?;
         let password = self.password.as_ref().map(Secret::expose);
         server::prepare(&mut admin, &self.door.names, self.installation, password).await?;
         let most: String = sqlx::query_scalar("SHOW max_connections").fetch_one(&mut *admin).await?;
         admin.done();
+        self.require_closed().await?;
         self.refresh_main().await?;
         if self.door.names.has_own_login() {
             // Now, and not with the first request: one that may do more than it should is refused.
@@ -342,19 +372,27 @@ impl Engine for PostgresEngine {
     }
 
     fn scope(&self, placement: Option<&Placement>) -> Result<Scope> {
-        let pooled = self.door.pooler.then_some(self.statement_timeout);
+        let pooled = self.door.pooler.then_some(self.door.limits);
         let scope = match placement {
             None => PgScope::of_shared(pooled),
             Some(at) => {
                 let pooled = pooled.filter(|_| at.isolation != Isolation::Database);
-                PgScope::of_tenant(at, &self.door.names.of_tenant(&at.physical), pooled)
+                let names = &self.door.names;
+                let is_row = at.isolation == Isolation::Row;
+                let role = if is_row { names.rows_role() } else { names.of_tenant(&at.physical) };
+                PgScope::of_tenant(at, &role, pooled)
             }
         };
         Ok(Scope::Postgres(Arc::new(scope)))
     }
 
     fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>> {
-        Box::pin(async move { Ok(Connection::Postgres(Box::new(self.door.connect(place).await?))) })
+        Box::pin(async move {
+            if !matches!(place, Place::Tenant(_)) {
+                self.require_closed().await?;
+            }
+            Ok(Connection::Postgres(Box::new(self.door.connect(place).await?)))
+        })
     }
 
     fn still_bound(&self, connection: &mut Connection) -> bool {
@@ -446,6 +484,15 @@ impl Engine for PostgresEngine {
             let found = audit::server(&mut admin, &self.door.names, self.home.is_none()).await?;
             admin.done();
             Ok(found)
+        })
+    }
+
+    fn wall(&self) -> BoxFuture<'_, Result<Wall>> {
+        Box::pin(async {
+            let mut admin = self.control.admin().await?;
+            let wall = wall::read(&mut admin, &self.door.names).await?;
+            admin.done();
+            Ok(wall)
         })
     }
 

@@ -29,7 +29,7 @@ impl Names {
         Ok(names)
     }
 
-    fn of_server(&self, what: &str) -> String {
+    pub(super) fn of_server(&self, what: &str) -> String {
         // `on` keeps them apart from tenants' names, whatever the server is called.
         format!("tn_{}_on_{}_{what}", self.mark, self.server)
     }
@@ -61,7 +61,7 @@ impl Names {
         format!("tn_{}_o_", self.mark)
     }
 
-    /// What all owners of tenants' tables have in common: they may refer to the shared tables.
+    /// What all owners of tenants' tables have in common: they may write functions, and refer to the shared tables.
     pub(super) fn authors(&self) -> String {
         format!("tn_{}_authors", self.mark)
     }
@@ -77,9 +77,15 @@ impl Names {
         format!("tn_{}_shared_owner", self.mark)
     }
 
-    /// Reaches the rows of row isolation.
+    /// Signs in for the tenants of row isolation.
     pub(super) fn rows_login(&self) -> String {
         self.own_login.clone().unwrap_or_else(|| self.of_server("row"))
+    }
+
+    /// The role that the statements of row isolation's tenants run as. The login has no rights but to take it on: whoever
+    /// makes its session leave the role reaches nothing.
+    pub(super) fn rows_role(&self) -> String {
+        format!("tn_{}_rows", self.mark)
     }
 
     /// Whether one login of the operator's is both that of the rows and the first one of the schemas.

@@ -10,6 +10,7 @@ use super::{
     names::{Names, literal, quoted},
     rights, scripts, server,
     site::Site,
+    wall,
 };
 use crate::{
     engine::{Placement, Script, ScriptKind},
@@ -90,11 +91,13 @@ async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&
                  EXCEPTION WHEN duplicate_object THEN NULL;
                  END;
                  {member}
+                 {admit}
                  EXECUTE format('GRANT CONNECT ON DATABASE %I TO {login}', current_database());
              END IF;
          END $do$",
         lock = server::LOCK,
         member = rights::membership(login),
+        admit = wall::admit(login),
         login = quoted(login)
     );
     connection.execute(AssertSqlSafe(text)).await?;

@@ -18,11 +18,21 @@ pub(crate) struct PgScope {
     /// Whose schema a connection grows by.
     pub(super) schema_of: Option<TenantId>,
     isolation: Option<Isolation>,
-    /// How long a statement may run, where a pooler may give each transaction another connection.
-    limit_behind_pooler: Option<Duration>,
+    /// What limits a transaction where a pooler may give each another connection.
+    limits_behind_pooler: Option<Limits>,
+    /// The same scope for a login that has the rights on the rows itself, as older versions made it.
+    without_role: Option<Arc<Self>>,
 }
 
-#[derive(Debug)]
+/// How long a statement may run, and how long a transaction may be idle before the server ends it with its connection: its
+/// locks make others wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) statement: Duration,
+    pub(super) idle_in_transaction: Duration,
+}
+
+#[derive(Clone, Debug)]
 struct Settings {
     path: String,
     tenant: Option<String>,
@@ -33,35 +43,54 @@ struct Settings {
 }
 
 impl PgScope {
-    pub(super) fn of_tenant(placement: &Placement, role: &str, pooled: Option<Duration>) -> Self {
+    pub(super) fn of_tenant(placement: &Placement, role: &str, pooled: Option<Limits>) -> Self {
         let isolation = placement.isolation;
         let schema: Option<Arc<str>> = match isolation {
             Isolation::Row => Some(TENANT.into()),
             Isolation::Schema => Some(Arc::clone(&placement.physical)),
             Isolation::Database => None,
         };
-        let is_schema = isolation == Isolation::Schema;
         let settings = schema.map(|schema| Settings {
             path: path(&schema),
             tenant: Some(placement.id.to_string()),
-            role: is_schema.then(|| role.to_owned()),
+            role: Some(role.to_owned()),
             schema: Some(schema),
         });
-        Self {
+        let scope = Self {
             settings,
-            schema_of: is_schema.then_some(placement.id),
+            schema_of: (isolation == Isolation::Schema).then_some(placement.id),
             isolation: Some(isolation),
-            limit_behind_pooler: pooled,
+            limits_behind_pooler: pooled,
+            without_role: None,
+        };
+        if isolation == Isolation::Row { scope.or_without_role() } else { scope }
+    }
+
+    fn or_without_role(self) -> Self {
+        let settings = self.settings.as_ref().map(|settings| Settings { role: None, ..settings.clone() });
+        let Self { schema_of, isolation, limits_behind_pooler, .. } = self;
+        let bare = Self { settings, schema_of, isolation, limits_behind_pooler, without_role: None };
+        Self { without_role: Some(Arc::new(bare)), ..self }
+    }
+
+    /// What enters the scope on a connection whose login may not take on the role of row isolation.
+    pub(super) const fn without_role(&self) -> Option<&Arc<Self>> {
+        self.without_role.as_ref()
+    }
+
+    pub(super) fn of_shared(pooled: Option<Limits>) -> Self {
+        let settings = Settings { path: SHARED_PATH.into(), tenant: None, role: None, schema: None };
+        Self {
+            settings: Some(settings),
+            schema_of: None,
+            isolation: None,
+            limits_behind_pooler: pooled,
+            without_role: None,
         }
     }
 
-    pub(super) fn of_shared(pooled: Option<Duration>) -> Self {
-        let settings = Settings { path: SHARED_PATH.into(), tenant: None, role: None, schema: None };
-        Self { settings: Some(settings), schema_of: None, isolation: None, limit_behind_pooler: pooled }
-    }
-
     pub(crate) const fn is_pooled(&self) -> bool {
-        self.limit_behind_pooler.is_some()
+        self.limits_behind_pooler.is_some()
     }
 
     /// Whether the place is the tenant's own, so that a statement needs no scope around it.
@@ -145,10 +174,11 @@ impl PgScope {
             // server more than all the rest of the scope.
             asked.extend(of.schema.as_ref().map(|_| "current_schema AS schema"));
         }
-        if let Some(limit) = self.limit_behind_pooler {
+        if let Some(limits) = self.limits_behind_pooler {
             // Behind a pooler nothing can come with the connection, and only inside of a transaction is it known which
             // process of the server would have to be stopped.
-            all.push(set("statement_timeout", &limit.as_millis().to_string()));
+            all.push(set("statement_timeout", &limits.statement.as_millis().to_string()));
+            all.push(set("idle_in_transaction_session_timeout", &limits.idle_in_transaction.as_millis().to_string()));
             all.push(set("standard_conforming_strings", "on"));
             all.push(set("row_security", "on"));
             asked.push("pg_backend_pid() AS pid");
@@ -195,7 +225,7 @@ mod tests {
         let of = |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", None).begin(Begin::WRITE);
         assert_eq!(
             of(Isolation::Row),
-            "BEGIN READ WRITE; SET LOCAL search_path = \"tenant\",shared,pg_temp; \
+            "BEGIN READ WRITE; SET LOCAL ROLE \"tn_x_t_1\"; SET LOCAL search_path = \"tenant\",shared,pg_temp; \
              SET LOCAL tenantry.tenant = '01890a5d-ac96-774b-bcce-b302099a8057'; \
              SELECT current_schema AS schema"
         );

@@ -6,8 +6,9 @@ use super::{
     layout, ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
     rights::{self, Rights, grant_to_myself},
-    rules, scram,
+    rows_role, rules, scram,
     site::Site,
+    wall,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -75,8 +76,10 @@ pub(super) async fn renew(
 
 async fn is_prepared(admin: &mut PgConnection, names: &Names) -> Result<bool> {
     let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL
-                        AND to_regprocedure('tenantry.may_write()') IS NOT NULL AND to_regrole($1) IS NOT NULL";
-    Ok(sqlx::query_scalar(query).bind(quoted(&names.authors())).fetch_one(admin).await?)
+                        AND to_regprocedure('tenantry.may_write()') IS NOT NULL AND to_regrole($1) IS NOT NULL
+                        AND to_regrole($2) IS NOT NULL";
+    let (authors, rows) = (quoted(&names.authors()), quoted(&names.rows_role()));
+    Ok(sqlx::query_scalar(query).bind(authors).bind(rows).fetch_one(admin).await?)
 }
 
 fn require_version(admin: &PgConnection) -> Result<()> {
@@ -108,12 +111,14 @@ async fn prepare_in_tx(
         let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
         login_make(admin, names, &login, secret.as_deref()).await?;
     }
+    rows_role::make(admin, names).await?;
     let text = format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}; {}", ledger::SCHEMA, rules::may_write());
     admin.execute(AssertSqlSafe(text)).await?;
     require_own(admin, installation).await?;
     grants(admin, names).await?;
     admin.execute(AssertSqlSafe(shared_grants(names))).await?;
-    Ok(())
+    rows_role::inherit(admin, names).await?;
+    wall::close(admin, names).await
 }
 
 /// Statements of a DO block that make the owner of one target, unless it is there.
@@ -190,7 +195,8 @@ async fn require_own(admin: &mut PgConnection, installation: TenantId) -> Result
 /// the rights that are named [`former_logins`] finds who had them.
 async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let (owner, reader) = (quoted(&names.rows_owner()), quoted(&names.reader()));
-    let (rows, shared) = (quoted(&names.rows_login()), quoted(&names.shared_login()));
+    let (rows, shared) = (quoted(&names.rows_role()), quoted(&names.shared_login()));
+    let rows_login = quoted(&names.rows_login());
     let (schemas, shared_owner) = (quoted(&names.schemas_login(0)), quoted(&names.shared_owner()));
     let text = format!(
         "CREATE SCHEMA IF NOT EXISTS {TENANT} AUTHORIZATION {owner};
@@ -200,7 +206,7 @@ async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
          GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC, {owner}, {rows}, {shared}, {reader};
          DO $$ BEGIN
              EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows}, {schemas}, {shared}, {reader}, CURRENT_USER',
+             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows_login}, {schemas}, {shared}, {reader}, CURRENT_USER',
                             current_database());
          END $$;
          {NO_LARGE_OBJECTS}"
@@ -225,7 +231,7 @@ END $lo$";
 async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let prefix = literal(&names.prefix());
     let owners = [names.owner(), names.rows_owner(), names.shared_owner(), names.authors()];
-    let logins = [names.rows_login(), names.shared_login(), names.reader()];
+    let logins = [names.rows_role(), names.rows_login(), names.shared_login(), names.reader()];
     let ours: Vec<String> = owners.iter().chain(&logins).map(|name| literal(name)).collect();
     let ours = ours.join(", ");
     let text = format!(
@@ -242,6 +248,11 @@ async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
          END $$"
     );
     admin.execute(AssertSqlSafe(text)).await?;
+    protect_rows(admin, names).await
+}
+
+/// Makes the tables that tenants have in common what they have to be.
+pub(super) async fn protect_rows(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let (site, owner) = (Site::rows(names), layout::owner_of(admin, TENANT).await?);
     admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&owner)))).await?;
     rules::protect(admin, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
@@ -251,7 +262,7 @@ async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
 
 /// What may be done with the shared tables, said again after each file: for all of them that the current role may speak for.
 pub(super) fn shared_grants(names: &Names) -> String {
-    let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_login()), quoted(&names.shared_login()));
+    let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_role()), quoted(&names.shared_login()));
     let (owner, authors) = (quoted(&names.owner()), quoted(&names.authors()));
     format!(
         "DO $grants$ DECLARE thing record; BEGIN

@@ -58,7 +58,7 @@ impl Site {
         Self {
             target: ledger::ROWS.into(),
             schema: TENANT.into(),
-            role: names.rows_login(),
+            role: names.rows_role(),
             tenant: None,
             kind: SiteKind::Rows,
             database: None,

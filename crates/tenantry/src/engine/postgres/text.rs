@@ -27,11 +27,15 @@ pub(crate) struct PgText {
     pub(crate) reads_only: bool,
     /// Exactly one plain statement: nothing of it outlives its transaction.
     pub(crate) plain: bool,
+    /// It may leave what no reset takes back: the seed of `random()`, or whatever a text does that it runs.
+    pub(crate) outlives_reset: bool,
+    /// It locks whole tables.
+    pub(crate) locks_tables: bool,
 }
 
 impl PgText {
     /// What cannot be told from its words.
-    const UNSURE: Self = Self { reads_only: false, plain: false };
+    const UNSURE: Self = Self { reads_only: false, plain: false, outlives_reset: false, locks_tables: false };
 }
 
 /// Reads a text.
@@ -46,15 +50,16 @@ pub(crate) fn read(sql: &str) -> Result<PgText> {
     for statement in &statements {
         refused::check(statement)?;
     }
-    if !whole {
-        return Ok(PgText::UNSURE);
-    }
+    let outlives_reset = statements.iter().any(|statement| plain::outlives_reset(statement));
+    let locks_tables = statements.iter().any(|statement| statement.first().is_some_and(|verb| verb.is("lock")));
     let read = |statement: &Vec<Token<'_>>| plain::read(statement);
-    Ok(match &statements[..] {
+    let text = match &statements[..] {
+        _ if !whole => PgText::UNSURE,
         [] => PgText::UNSURE,
         [only] => read(only),
-        several => PgText { reads_only: several.iter().all(|statement| read(statement).reads_only), plain: false },
-    })
+        several => PgText { reads_only: several.iter().all(|s| read(s).reads_only), ..PgText::UNSURE },
+    };
+    Ok(PgText { outlives_reset, locks_tables, ..text })
 }
 
 /// The statements of a text, and whether it could be read to its end. Other than in a file, any semicolon that is not in

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, Finding, Ledger, Patience, Place, Placement,
-    Scope, Script, Target, sealed,
+    Scope, Script, Target, Wall, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -178,6 +178,11 @@ impl Engine for SqliteEngine {
     fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>> {
         // Nothing lies between the tenants' files that could let one reach another.
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn wall(&self) -> BoxFuture<'_, Result<Wall>> {
+        // No two tenants share a file.
+        Box::pin(async { Ok(Wall::default()) })
     }
 
     fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>> {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::Connection as _;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::{Done, PgLink};
-use crate::engine::postgres::wire::drive;
+use crate::engine::postgres::{extensions, wire::drive};
 
 /// How often an answer to the cancelled statement of a last user may come late.
 const TRIES: usize = 5;
@@ -70,7 +70,10 @@ impl PgLink {
             // A transaction is all that a pooler lets one have: with it everything is gone.
             return self.insist("ROLLBACK").await;
         }
-        self.forget_statements().await && self.discard().await
+        if self.spoiled {
+            return false;
+        }
+        self.forget_statements().await && self.discard().await && !self.is_spoiled()
     }
 
     /// DISCARD ALL refuses to run inside of a transaction: once it was answered there is none. ROLLBACK is said only
@@ -93,7 +96,13 @@ impl PgLink {
     /// A limit of time that was set holds for what takes it back too, and the server's clock may run out when that has just
     /// ended: then it hits the next statement, which would be another tenant's. With no limit there is no clock.
     async fn discard_once(&mut self) -> Done {
-        self.end("SET statement_timeout = 0").await?;
+        if let Some(wire) = &mut self.wire {
+            wire.orders_mut().end();
+        }
+        // An extension may have been made since the connection was opened.
+        let ask = AssertSqlSafe(format!("SET statement_timeout = 0; SELECT {}", extensions::ASK));
+        let answer = self.own_line().say(|connection| connection.fetch_one(sqlx::raw_sql(ask))).await?;
+        self.control.extensions.learn(answer.try_get(0)?);
         self.end("DISCARD ALL").await
     }
 

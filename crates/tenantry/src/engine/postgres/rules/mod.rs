@@ -76,7 +76,7 @@ const PENDING: &str = include_str!("pending.sql");
 /// app's policy would see, and could show in an error, the rows of other tenants.
 const POLICY: &str = "!tenantry";
 /// Its name in older versions.
-const FORMER_POLICY: &str = "tenantry_isolation";
+pub(crate) const FORMER_POLICY: &str = "tenantry_isolation";
 /// The policy's expression as PostgreSQL 15 prints it, so that most need no closer look.
 const PRINTED: &str = concat!(
     "(tenant_id = (( SELECT NULLIF(current_setting('tenantry.tenant'::text, true), ''::text)",

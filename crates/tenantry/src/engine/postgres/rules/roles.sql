@@ -17,13 +17,15 @@ SELECT code, what, repair FROM (
     FROM ours JOIN pg_catalog.pg_db_role_setting s ON s.setrole = ours.oid, pg_catalog.unnest(s.setconfig) setting
    WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=)'
   UNION ALL
-  -- A login may be a member of tenants' roles and of nothing else, a tenant's role of the reader of the shared tables.
+  -- A login may be a member of tenants' roles, that of the rows of their role, and of nothing else; a tenant's role of the
+  -- reader of the shared tables.
   SELECT 'role_membership', pg_catalog.format('role %s is a member of %s', ours.name, other.rolname),
          pg_catalog.format('REVOKE %I FROM %I', other.rolname, ours.name)
     FROM ours JOIN pg_catalog.pg_auth_members m ON m.member = ours.oid
     JOIN pg_catalog.pg_roles other ON other.oid = m.roleid
    WHERE m.admin_option OR NOT (ours.rolcanlogin AND NOT other.rolcanlogin
                                 AND pg_catalog.starts_with(other.rolname::text, '{tenants}')
+                            OR (ours.name = '{own}' OR ours.name LIKE '%\_row') AND other.rolname = '{prefix}rows'
                             OR NOT ours.rolcanlogin AND pg_catalog.starts_with(ours.name, '{tenants}')
                                 AND pg_catalog.starts_with(other.rolname::text, '{prefix}')
                                 AND other.rolname LIKE '%\_reader'

@@ -38,7 +38,7 @@ impl Place {
         let names = crate::engine::postgres::names::Names::new(installation, "main", None).expect("names");
         crate::engine::postgres::server::prepare(&mut connection, &names, installation, None).await.expect("prepared");
         let ident = |name: String| Ident::new(name).expect("an identifier");
-        let (owner, login) = (ident(names.rows_owner()), ident(names.rows_login()));
+        let (owner, login) = (ident(names.rows_owner()), ident(names.rows_role()));
         let shared_owner = ident(names.shared_owner());
         let (schema, shared) = (ident("tenant".into()), ident("shared".into()));
         Self { connection, _database: database, schema, shared, owner, shared_owner, login }

@@ -7,6 +7,12 @@ pub(super) fn leaves_traces(name: &str) -> bool {
     words(SESSION).any(|word| word == name) || words(FAMILIES).any(|start| name.starts_with(start)) || runs_sql(&name)
 }
 
+/// Whether something of that name can set the seed of `random()`, or run a text that does.
+pub(super) fn outlives_reset(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["setseed", "set_config", "pg_settings"].contains(&name.as_str()) || runs_sql(&name)
+}
+
 /// Functions that change the session; and the view by which an UPDATE sets a setting.
 const SESSION: &str = "set_config pg_settings setseed set_limit loread lowrite postgres_fdw_disconnect \
                        postgres_fdw_disconnect_all";

@@ -20,11 +20,25 @@ pub(super) fn read(statement: &[Token<'_>]) -> PgText {
         Some(name) => names::leaves_traces(&name),
         None => token.is_escaped_name(),
     });
-    PgText { plain: shape.plain && !leaves_traces, reads_only: shape.reads_only && !calls_unknown(statement) }
+    PgText {
+        plain: shape.plain && !leaves_traces,
+        reads_only: shape.reads_only && !calls_unknown(statement),
+        ..PgText::UNSURE
+    }
 }
 
-const READS: PgText = PgText { reads_only: true, plain: true };
-const WRITES: PgText = PgText { reads_only: false, plain: true };
+/// Whether a statement may leave on the session what `DISCARD ALL` does not take back: the seed of `random()`, which a
+/// setting and a function set, and whatever is done by a text that it runs.
+pub(super) fn outlives_reset(statement: &[Token<'_>]) -> bool {
+    let [verb, rest @ ..] = statement else { return false };
+    let sets_seed = verb.is("set")
+        && rest.iter().take(2).any(|token| token.name().is_some_and(|name| name.eq_ignore_ascii_case("seed")));
+    let names = || statement.iter().filter_map(Token::name);
+    sets_seed || verb.is("do") || names().any(|name| names::outlives_reset(&name))
+}
+
+const READS: PgText = PgText { reads_only: true, plain: true, ..PgText::UNSURE };
+const WRITES: PgText = PgText { plain: true, ..PgText::UNSURE };
 
 /// What stands behind EXPLAIN.
 pub(super) struct Explained<'a, 'b> {
@@ -65,7 +79,7 @@ fn query(statement: &[Token<'_>]) -> PgText {
     // `INSERT INTO` and `MERGE INTO` alone may hold an INTO; any other is a table made by SELECT.
     let own = usize::from(verb.is_any(&["insert", "merge"]));
     let makes_table = rest.iter().skip(own).any(|token| token.is("into"));
-    PgText { reads_only: !changes && !locks(rest), plain: !makes_table }
+    PgText { reads_only: !changes && !locks(rest), plain: !makes_table, ..PgText::UNSURE }
 }
 
 /// What follows WITH. `None` if it is not in the common form.
@@ -87,11 +101,15 @@ fn with(rest: &[Token<'_>]) -> Option<PgText> {
         }
         let end = group(rest, at);
         let inner = query(rest.get(at + 1..end.checked_sub(1)?)?);
-        text = PgText { reads_only: text.reads_only && inner.reads_only, plain: text.plain && inner.plain };
+        text = PgText { reads_only: text.reads_only && inner.reads_only, plain: text.plain && inner.plain, ..text };
         at = end + 1;
         if !rest.get(end)?.is_mark(",") {
             let main = query(&rest[end..]);
-            return Some(PgText { reads_only: text.reads_only && main.reads_only, plain: text.plain && main.plain });
+            return Some(PgText {
+                reads_only: text.reads_only && main.reads_only,
+                plain: text.plain && main.plain,
+                ..text
+            });
         }
     }
 }

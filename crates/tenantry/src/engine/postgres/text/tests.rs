@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const READS: PgText = PgText { reads_only: true, plain: true };
-const WRITES: PgText = PgText { reads_only: false, plain: true };
+const READS: PgText = PgText { reads_only: true, plain: true, ..PgText::UNSURE };
+const WRITES: PgText = PgText { plain: true, ..PgText::UNSURE };
 
 fn all(expected: PgText, texts: &[&str]) {
     for sql in texts {
@@ -58,6 +58,40 @@ fn a_plain_change_leaves_nothing_but_its_rows() {
             "EXPLAIN (ANALYZE false) UPDATE t SET a = 1",
         ],
     );
+}
+
+#[test]
+fn what_no_reset_takes_back_is_told() {
+    for sql in [
+        "SELECT setseed(0.42)",
+        "select pg_catalog.\"SETSEED\" (0.1)",
+        "SET seed = 0.5",
+        "SET LOCAL seed TO 0.5",
+        "set session \"SEED\" to 0.5",
+        "SELECT 1; SET seed TO 1",
+        "SELECT set_config('se' || 'ed', '0.5', false)",
+        "UPDATE pg_settings SET setting = '0.5' WHERE name = 'seed'",
+        "DO $$ BEGIN PERFORM setseed(0.5); END $$",
+        "SELECT query_to_xml('select setseed(0.5)', true, true, '')",
+        "SELECT * FROM ts_stat('select setseed(0.5)')",
+        "SELECT setseed(0.5), 'x",
+    ] {
+        assert!(read(sql).expect(sql).outlives_reset, "{sql}");
+    }
+    for sql in ["SELECT 1", "SET work_mem = '1MB'", "UPDATE t SET seed = 1", "SELECT 'setseed(1)' AS a", "LOCK TABLE t"]
+    {
+        assert!(!read(sql).expect(sql).outlives_reset, "{sql}");
+    }
+}
+
+#[test]
+fn a_lock_on_a_table_is_told() {
+    for sql in ["LOCK TABLE t", "lock t in share mode", "SELECT 1; LOCK t", "/* x */ Lock only t"] {
+        assert!(read(sql).expect(sql).locks_tables, "{sql}");
+    }
+    for sql in ["SELECT lock FROM t", "SELECT a FROM t FOR UPDATE", "UPDATE t SET lock = 1"] {
+        assert!(!read(sql).expect(sql).locks_tables, "{sql}");
+    }
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! The closed wall: what a tenant's SQL would need to leave its scope is taken from everybody but the engine's logins.
+//!
+//! A statement of row or schema isolation runs as a role without rights of its own beside the tenant's. To become another one
+//! it has to set `role`, `search_path` or `tenantry.tenant`: by `set_config`, or by code in a language that runs any text.
+//! Where the administrator may not take these away the wall is open, and says so: [`Wall`].
+
+use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
+
+use super::names::{Names, literal, quoted};
+use crate::{
+    engine::{Finding, Wall},
+    error::Result,
+};
+
+const SET_CONFIG: &str = "pg_catalog.set_config(text,text,boolean)";
+
+/// Closes the wall of the connected database, as far as the administrator may; may be run again. The grants come first: at
+/// no moment is a login without what it needs.
+pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()> {
+    let text = format!(
+        "DO $wall$ DECLARE who text; what text; BEGIN
+             IF NOT has_function_privilege('{SET_CONFIG}', 'EXECUTE WITH GRANT OPTION') THEN RETURN; END IF;
+             FOR who IN SELECT quote_ident(rolname) FROM pg_roles WHERE {logins} LOOP
+                 EXECUTE 'GRANT EXECUTE ON FUNCTION {SET_CONFIG} TO ' || who;
+             END LOOP;
+             FOR what IN SELECT quote_ident(lanname) FROM pg_language WHERE lanpltrusted LOOP
+                 EXECUTE format('GRANT USAGE ON LANGUAGE %s TO {owners}', what);
+                 EXECUTE format('REVOKE USAGE ON LANGUAGE %s FROM PUBLIC', what);
+             END LOOP;
+             REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM PUBLIC;
+         EXCEPTION WHEN insufficient_privilege THEN NULL;
+         END $wall$",
+        logins = logins(names),
+        owners = owners(names)
+    );
+    admin.execute(AssertSqlSafe(text)).await?;
+    Ok(())
+}
+
+/// The statement of a DO block that lets a new login enter scopes.
+pub(super) fn admit(login: &str) -> String {
+    format!(
+        "IF has_function_privilege('{SET_CONFIG}', 'EXECUTE WITH GRANT OPTION') THEN
+             GRANT EXECUTE ON FUNCTION {SET_CONFIG} TO {};
+         END IF;",
+        quoted(login)
+    )
+}
+
+/// Which of `pg_roles` are logins by which apps enter scopes.
+fn logins(names: &Names) -> String {
+    let [rows, shared] = [names.rows_login(), names.shared_login()].map(|name| literal(&name));
+    let of_schemas = literal(&format!("^{}s[0-9]+$", names.of_server("")));
+    format!("rolname IN ({rows}, {shared}) OR rolname ~ {of_schemas}")
+}
+
+/// Who may write functions: those as whom files of migrations run.
+fn owners(names: &Names) -> String {
+    [names.owner(), names.shared_owner(), names.authors()].map(|name| quoted(&name)).join(", ")
+}
+
+/// What is open, as the catalog has it now: a dump that is restored loses the revoke on the language `sql`.
+pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall> {
+    let text = format!(
+        "SELECT what, by_superuser FROM (
+             SELECT 1, 'everybody may call ' || p.oid::regprocedure,
+                    format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure)
+               FROM pg_catalog.pg_proc p
+              WHERE p.prosrc = 'set_config_by_name' AND p.prolang = 12
+                AND pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
+             UNION ALL
+             SELECT 2, 'everybody may write code in the language ' || lanname,
+                    format('REVOKE USAGE ON LANGUAGE %I FROM PUBLIC', lanname)
+               FROM pg_catalog.pg_language WHERE lanpltrusted AND pg_catalog.has_language_privilege('public', oid, 'USAGE')
+             UNION ALL
+             SELECT 3, format('tenants may call set_config as %I', g.grantee::regrole::text),
+                    format('REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM %s', g.grantee::regrole)
+               FROM pg_catalog.pg_proc p, aclexplode(p.proacl) g
+              WHERE p.oid = '{SET_CONFIG}'::regprocedure AND {tenants}
+             UNION ALL
+             SELECT 4, format('tenants may write code in the language %s as %s', l.lanname, g.grantee::regrole),
+                    format('REVOKE USAGE ON LANGUAGE %I FROM %s', l.lanname, g.grantee::regrole)
+               FROM pg_catalog.pg_language l, aclexplode(l.lanacl) g WHERE l.lanpltrusted AND {tenants}
+         ) open(part, what, by_superuser) ORDER BY part, what",
+        tenants = tenants(names)
+    );
+    let rows = admin.fetch_all(AssertSqlSafe(text)).await?;
+    let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let revokes: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+    let close = if missing.is_empty() { String::new() } else { closing(admin, names, revokes).await? };
+    Ok(Wall { missing, close })
+}
+
+/// Which `grantee` is a role that tenants' statements run as.
+fn tenants(names: &Names) -> String {
+    let prefix = literal(&names.prefix());
+    format!(
+        "(pg_catalog.starts_with(pg_catalog.pg_get_userbyid(g.grantee)::text, {prefix} || 't_')
+          OR pg_catalog.pg_get_userbyid(g.grantee) = {})",
+        literal(&names.rows_role())
+    )
+}
+
+/// What a superuser types, once, so that everything goes on working: the administrator may let new logins in afterwards.
+async fn closing(admin: &mut PgConnection, names: &Names, revokes: Vec<String>) -> Result<String> {
+    let query = format!("SELECT quote_ident(rolname) FROM pg_roles WHERE {} ORDER BY rolname", logins(names));
+    let logins: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut *admin).await?;
+    let administrator: String = sqlx::query_scalar("SELECT quote_ident(current_user)").fetch_one(&mut *admin).await?;
+    let languages =
+        "SELECT string_agg(quote_ident(lanname), ', ' ORDER BY lanname) FROM pg_language WHERE lanpltrusted";
+    let languages: String = sqlx::query_scalar(languages).fetch_one(admin).await?;
+    let mut all = vec![
+        format!("GRANT EXECUTE ON FUNCTION {SET_CONFIG} TO {}", logins.join(", ")),
+        format!("GRANT EXECUTE ON FUNCTION {SET_CONFIG} TO {administrator} WITH GRANT OPTION"),
+        format!("GRANT USAGE ON LANGUAGE {languages} TO {}", owners(names)),
+        format!("GRANT USAGE ON LANGUAGE {languages} TO {administrator} WITH GRANT OPTION"),
+    ];
+    all.extend(revokes);
+    Ok(all.join("; "))
+}
+
+/// What is wrong with the wall where it could be closed, and which login it shuts out.
+pub(super) async fn findings(admin: &mut PgConnection, names: &Names) -> Result<Vec<Finding>> {
+    let could_be_closed: bool =
+        sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetch_one(&mut *admin).await?;
+    let Wall { missing, close } = read(admin, names).await?;
+    let mut found = Vec::new();
+    if could_be_closed && !missing.is_empty() {
+        found.push(Finding { code: "open_wall", what: format!("open wall: {}", missing.join(", ")), repair: close });
+    }
+    let query = format!(
+        "SELECT rolname::text FROM pg_roles
+          WHERE ({}) AND NOT has_function_privilege(oid, '{SET_CONFIG}', 'EXECUTE') ORDER BY rolname",
+        logins(names)
+    );
+    let shut_out: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(admin).await?;
+    found.extend(shut_out.into_iter().map(|login| Finding {
+        code: "login_shut_out",
+        repair: format!("GRANT EXECUTE ON FUNCTION {SET_CONFIG} TO {}", quoted(&login)),
+        what: format!("the login `{login}` may not call set_config: nobody can be served by it"),
+    }));
+    Ok(found)
+}

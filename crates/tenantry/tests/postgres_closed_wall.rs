@@ -1,0 +1,282 @@
+//! What the server itself refuses to a tenant's SQL, whatever its words: texts that never saw the lexer.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use support::{Installation, Kind, SHARED, TENANT, limits, number, run, texts, user_add, users};
+use tenantry::{DoctorOptions, Error, MigrateOptions, Migrations, TenantDb};
+use tenantry_testbed::Postgres;
+
+/// What a tenant's SQL would need to leave its scope, and with which code the server refuses it. `{id}` is another tenant,
+/// `{role}` its role.
+const ATTEMPTS: &[(&str, &str)] = &[
+    ("SELECT set_config('tenantry.tenant', '{id}', true)", "42501"),
+    ("SELECT set_config('role', '{role}', true)", "42501"),
+    ("SELECT set_config('role', 'none', true)", "42501"),
+    ("SELECT set_config('search_path', 'tenantry', false)", "42501"),
+    ("DECLARE c CURSOR FOR SELECT set_config('role', 'none', true)", "42501"),
+    ("EXPLAIN ANALYZE SELECT set_config('role', 'none', true)", "42501"),
+    ("COPY (SELECT set_config('role', 'none', true)) TO STDOUT", "42501"),
+    ("PREPARE p AS SELECT set_config('role', 'none', true); EXECUTE p", "42501"),
+    ("INSERT INTO users (username) SELECT set_config('role', 'none', true)", "42501"),
+    ("SELECT username FROM users ORDER BY set_config('role', 'none', true)", "42501"),
+    ("UPDATE pg_settings SET setting = 'tenantry' WHERE name = 'search_path'", "42501"),
+    ("DO $$ BEGIN RESET ROLE; END $$", "42501"),
+    ("DO $$ BEGIN EXECUTE 'SET LOCAL tenantry.tenant = ''{id}'''; END $$", "42501"),
+    ("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "42501"),
+    ("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'", "42501"),
+    ("CREATE TABLE mine (a int)", "42501"),
+    ("CREATE TEMP TABLE mine (a int)", "42501"),
+    ("CREATE VIEW mine AS SELECT * FROM users", "42501"),
+    ("SELECT query_to_xml('set role none', true, true, '')", "0A000"),
+    ("SELECT * FROM ts_stat('set role none')", ""),
+    ("SELECT ts_rewrite('a'::tsquery, 'set role none')", ""),
+];
+
+async fn two_tenants(place: &Installation) -> (TenantDb, TenantDb) {
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    user_add(&acme, "ann").await;
+    user_add(&globex, "canary").await;
+    (acme, globex)
+}
+
+/// Whose transaction it is, and what it reads, as `session` has it.
+async fn whose(session: &mut PgConnection) -> Vec<String> {
+    let text = "SELECT ARRAY[current_user, current_setting('search_path'), current_setting('tenantry.tenant')]::text[]
+                       || ARRAY(SELECT username FROM users ORDER BY 1)";
+    session.fetch_one(text).await.unwrap().get(0)
+}
+
+async fn the_server_keeps_a_tenants_sql_in_its_scope(kind: Kind) {
+    let place = Installation::on(kind).await;
+    let (acme, globex) = two_tenants(&place).await;
+    let login = place.login(if kind == Kind::PostgresRow { "row" } else { "s0" });
+    let mut raw = place.admin_at(&acme).await;
+    raw.execute(AssertSqlSafe(format!("SET SESSION AUTHORIZATION {login}"))).await.unwrap();
+    // As the scope does it.
+    raw.execute(AssertSqlSafe(format!(
+        "BEGIN; SELECT set_config('role', '{}', true), set_config('search_path', '{}, shared, pg_temp', true),
+                       set_config('tenantry.tenant', '{}', true)",
+        place.role_of(&acme),
+        place.schema_of(&acme),
+        acme.tenant().id
+    )))
+    .await
+    .unwrap();
+    let before = whose(&mut raw).await;
+    assert_eq!((before[0].as_str(), before.last().unwrap().as_str()), (place.role_of(&acme).as_str(), "ann"));
+    for (text, code) in ATTEMPTS {
+        let text = text.replace("{id}", &globex.tenant().id.to_string()).replace("{role}", &place.role_of(&globex));
+        raw.execute("SAVEPOINT attempt").await.unwrap();
+        let refused = raw.execute(sqlx::raw_sql(AssertSqlSafe(text.clone()))).await.expect_err(&text);
+        let told = refused.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
+        assert!(code.is_empty() || told == *code, "{text}: {refused:?}");
+        raw.execute("ROLLBACK TO attempt").await.unwrap();
+        assert_eq!(whose(&mut raw).await, before, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn postgres_row_the_server_keeps_a_tenants_sql_in_its_scope() {
+    the_server_keeps_a_tenants_sql_in_its_scope(Kind::PostgresRow).await;
+}
+
+#[tokio::test]
+async fn postgres_schema_the_server_keeps_a_tenants_sql_in_its_scope() {
+    the_server_keeps_a_tenants_sql_in_its_scope(Kind::PostgresSchema).await;
+}
+
+/// The login of row isolation reaches no row before it has taken its role on.
+#[tokio::test]
+async fn postgres_row_a_login_without_its_role_has_no_rights() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, _) = two_tenants(&place).await;
+    assert_eq!(texts(&acme, "SELECT current_user::text").await.unwrap(), [place.role_of(&acme)]);
+    let mut raw = place.admin_at(&acme).await;
+    raw.execute(AssertSqlSafe(format!("SET SESSION AUTHORIZATION {}", place.login("row")))).await.unwrap();
+    raw.execute(AssertSqlSafe(format!("SET tenantry.tenant = '{}'", acme.tenant().id))).await.unwrap();
+    for text in ["SELECT * FROM tenant.users", "DELETE FROM tenant.users", "SELECT * FROM shared.plans"] {
+        let refused = raw.execute(text).await.unwrap_err();
+        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{text}");
+    }
+}
+
+#[tokio::test]
+async fn doctor_finds_a_wall_that_was_opened_and_names_what_closes_it() {
+    for (open, finds) in [
+        ("GRANT EXECUTE ON FUNCTION set_config TO PUBLIC", "open_wall"),
+        ("GRANT USAGE ON LANGUAGE sql TO PUBLIC", "open_wall"),
+        ("GRANT USAGE ON LANGUAGE plpgsql TO {rows}", "open_wall"),
+        ("GRANT EXECUTE ON FUNCTION set_config TO {rows}", "open_wall"),
+        ("REVOKE EXECUTE ON FUNCTION set_config FROM {login}", "login_shut_out"),
+        ("GRANT SELECT ON tenant.users TO {login}", "login_privilege"),
+        ("GRANT USAGE ON SCHEMA tenant TO {login}", "login_privilege"),
+    ] {
+        let place = Installation::on(Kind::PostgresRow).await;
+        let acme = place.tenant("acme").await;
+        assert!(place.tenancy.server_wall("local").await.unwrap().is_closed());
+        let doctor = || place.tenancy.doctor(DoctorOptions::new().read_only(true));
+        assert_eq!(doctor().await.unwrap().findings, []);
+        let open = open.replace("{rows}", &place.role_of(&acme)).replace("{login}", &place.login("row"));
+        place.sql_at(&acme, &open);
+        let found = doctor().await.unwrap().findings;
+        let finding = found.iter().find(|f| f.code == finds).unwrap_or_else(|| panic!("{open}: {found:?}"));
+        finding.repair.split("; ").for_each(|text| drop(place.sql_at(&acme, text)));
+        assert_eq!(doctor().await.unwrap().findings, [], "{open}");
+        user_add(&acme, "ann").await;
+    }
+}
+
+/// Where the administrator is no superuser the wall is open until one has closed it, and everything works before and after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superuser_closes_the_wall_by_what_is_told() {
+    let server = Postgres::private(&[]).unwrap();
+    let role = "CREATE ROLE boss LOGIN CREATEROLE CREATEDB PASSWORD 'boss-password'";
+    server.sql("postgres", role).unwrap();
+    server.sql("postgres", "CREATE DATABASE app OWNER boss").unwrap();
+    let url = server.tcp_url("app").replace("admin:admin-password@", "boss:boss-password@");
+    let dir = tempfile::tempdir().unwrap();
+    let tenancy = support::open(dir.path().into(), |c| c, TENANT).await.open().await.unwrap();
+    tenancy.server_add(tenantry::NewServer::new("main", &url)).await.unwrap();
+    assert_eq!(tenancy.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap().failed, 0);
+    let new = |key: &str, isolation| tenantry::NewTenant::new(key).unwrap().isolation(isolation);
+    for (key, isolation) in [("row", tenantry::Isolation::Row), ("schema", tenantry::Isolation::Schema)] {
+        tenancy.tenant_create(new(key, isolation)).await.unwrap();
+        user_add(&tenancy.tenant(key).await.unwrap(), "ann").await;
+    }
+    let wall = tenancy.server_wall("main").await.unwrap();
+    assert_eq!(wall.missing.len(), 3, "{wall:?}");
+    let report = tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    assert_eq!(report.findings, []);
+    assert!(report.checks.iter().any(|check| check.contains("open wall")), "{:?}", report.checks);
+    for text in wall.close.split("; ") {
+        server.sql("app", text).unwrap();
+    }
+    assert!(tenancy.server_wall("main").await.unwrap().is_closed());
+    for key in ["row", "schema"] {
+        assert_eq!(users(&tenancy.tenant(key).await.unwrap()).await, ["ann"]);
+    }
+    tenancy.tenant_create(new("later", tenantry::Isolation::Schema)).await.unwrap();
+    user_add(&tenancy.tenant("later").await.unwrap(), "bob").await;
+    let report = tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    assert_eq!(report.findings, []);
+}
+
+/// An installation as older versions made it: the login has the rights on the rows, and no role.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_installation_is_served_until_a_migration_takes_the_logins_rights() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, _) = two_tenants(&place).await;
+    let (rows, login) = (place.role_of(&acme), place.login("row"));
+    for text in [
+        format!("DROP OWNED BY {rows}"),
+        format!("DROP ROLE {rows}"),
+        format!("GRANT USAGE ON SCHEMA tenant, shared TO {login}"),
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tenant TO {login}"),
+        format!("GRANT SELECT ON ALL TABLES IN SCHEMA shared TO {login}"),
+    ] {
+        place.sql_at(&acme, &text);
+    }
+    let old = place.neighbour().await;
+    let (acme, globex) = (old.tenant("acme").await.unwrap(), old.tenant("globex").await.unwrap());
+    user_add(&acme, "bob").await;
+    assert_eq!((users(&acme).await, users(&globex).await), (vec!["ann".into(), "bob".into()], vec!["canary".into()]));
+    assert_eq!(texts(&acme, "SELECT current_user::text").await.unwrap(), [login.clone()]);
+    let found = old.doctor(DoctorOptions::new().read_only(true)).await.unwrap().findings;
+    assert!(found.iter().any(|f| f.code == "old_layout"), "{found:?}");
+    let files: Vec<_> = TENANT.iter().copied().chain([("0002_more.sql", "ALTER TABLE users ADD age int")]).collect();
+    let migrations = Migrations::embedded(files, SHARED.to_vec()).unwrap();
+    let new = support::open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+    let report = new.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    assert_eq!(report.failed, 0, "{report:?}");
+    let acme = new.tenant("acme").await.unwrap();
+    assert_eq!(users(&acme).await, ["ann", "bob"]);
+    assert_eq!(texts(&acme, "SELECT current_user::text").await.unwrap(), [rows]);
+    assert_eq!(new.doctor(DoctorOptions::new().read_only(true)).await.unwrap().findings, []);
+    let mut raw = place.admin_at(&acme).await;
+    raw.execute(AssertSqlSafe(format!("SET SESSION AUTHORIZATION {login}"))).await.unwrap();
+    assert!(raw.execute("SELECT * FROM tenant.users").await.is_err(), "the login has rights of its own");
+    raw.close().await.unwrap();
+}
+
+/// Whatever was done behind an answer is over: a connection is back, or closed.
+async fn at_rest(place: &Installation) {
+    while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+async fn pid(db: &TenantDb) -> i64 {
+    number(db, "SELECT pg_backend_pid()::bigint").await.unwrap()
+}
+
+/// `DISCARD ALL` leaves the seed of `random()`: the next tenant would draw the numbers that the last one has chosen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_seed_was_set_serves_nobody_else() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let place = Installation::on_with(kind, limits(1, 1), TENANT).await;
+        let (acme, globex) = two_tenants(&place).await;
+        for text in ["SELECT setseed(0.42)", "SET seed = 0.42", "SELECT 1; SET LOCAL seed TO 0.42"] {
+            let before = pid(&globex).await;
+            assert_eq!(pid(&acme).await, before, "there is one connection");
+            support::run_raw(&acme, text).await.unwrap();
+            at_rest(&place).await;
+            assert_ne!(pid(&globex).await, before, "{kind:?}: {text}");
+        }
+        let before = pid(&globex).await;
+        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        at_rest(&place).await;
+        assert_eq!(pid(&globex).await, before, "what a reset takes back closes no connection");
+    }
+}
+
+/// What an extension keeps in its session is known of none but those that are listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_may_hold_an_extensions_state_serves_nobody_else() {
+    let place = Installation::on_with(Kind::PostgresRow, limits(1, 1), TENANT).await;
+    let (acme, globex) = two_tenants(&place).await;
+    for (extension, keeps) in [("pgcrypto", false), ("dblink", true)] {
+        place.sql_at(&acme, &format!("CREATE EXTENSION {extension} SCHEMA shared"));
+        // Learnt with the next reset, and with the next connection.
+        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        at_rest(&place).await;
+        for text in
+            ["SELECT shared.dblink_get_connections()::text", "INSERT INTO users (username) VALUES (gen_random_uuid())"]
+        {
+            let before = pid(&globex).await;
+            assert_eq!(pid(&acme).await, before);
+            drop(run(&acme, text).await);
+            at_rest(&place).await;
+            if keeps {
+                assert_ne!(pid(&globex).await, before, "{extension}: {text}");
+            } else if text.starts_with("INSERT") {
+                assert_eq!(pid(&globex).await, before, "{extension}: {text}");
+            }
+        }
+        // What reads only, by functions of the server's, leaves nothing.
+        let before = pid(&globex).await;
+        assert_eq!(users(&globex).await, ["canary"]);
+        assert_eq!(pid(&acme).await, before, "{extension}");
+    }
+}
+
+/// A transaction that is left idle is ended by the server, and what comes next is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_is_idle_for_too_long_is_ended() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let place = Installation::on(kind).await;
+        let (acme, _) = two_tenants(&place).await;
+        let limit = texts(&acme, "SELECT current_setting('idle_in_transaction_session_timeout')").await.unwrap();
+        assert_eq!(limit, ["1min"]);
+        let mut tx = acme.begin().await.unwrap();
+        let shorter = "SET LOCAL idle_in_transaction_session_timeout = '100ms'";
+        sqlx::query(shorter).execute(tx.postgres().unwrap()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        let ended = sqlx::query("SELECT 1").execute(tx.postgres().unwrap()).await.unwrap_err();
+        drop(tx);
+        assert_eq!(users(&acme).await, ["ann"]);
+        assert!(Error::from(ended).to_string().contains("the connection to the database broke"));
+    }
+}
