@@ -121,6 +121,21 @@ pub(super) async fn assign(connection: &mut PgConnection, slot: &str, target: &s
     Ok(())
 }
 
+/// Says that a slot deletes the rows of a target that is gone.
+pub(super) async fn assign_end(connection: &mut PgConnection, slot: &str, target: &str) -> Result<()> {
+    sqlx::query(
+        "WITH former AS (DELETE FROM tenantry.work WHERE slot = $1 AND version <> $3)
+         INSERT INTO tenantry.work (slot, target, version, kind, description, checksum)
+         VALUES ($1, $2, $3, 'gone', '', '') ON CONFLICT (slot, version) DO UPDATE SET target = EXCLUDED.target",
+    )
+    .bind(slot)
+    .bind(target)
+    .bind(GONE)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Which of its files a slot has still to apply; [`GONE`] among them once its target is purged.
 pub(super) async fn missing(slot: &mut PgConnection) -> Result<Vec<i64>> {
     Ok(sqlx::query_scalar("SELECT * FROM tenantry.missing()").fetch_all(slot).await?)

@@ -47,6 +47,7 @@ mod types;
 mod url;
 mod wall;
 mod wire;
+mod writers;
 
 pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
 pub(crate) use driver::PgDriver;
@@ -210,9 +211,13 @@ impl PostgresEngine {
 
     async fn try_remove(&self, placement: &Placement) -> Result<()> {
         let names = &self.door.names;
+        if placement.isolation == Isolation::Row {
+            self.require_renewed().await?;
+            return rows::remove(&self.door, placement).await;
+        }
         let mut admin = self.control.admin().await?;
         match placement.isolation {
-            Isolation::Row => rows::remove(&mut admin, placement).await?,
+            Isolation::Row => {}
             Isolation::Schema => schemas::remove(&mut admin, names, &placement.physical).await?,
             Isolation::Database => databases::remove(&mut admin, names, &placement.physical).await?,
         }

@@ -7,11 +7,15 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use super::{
     connect::Door,
     layout, ledger,
-    names::{TENANT, literal, quoted},
+    names::{TENANT, quoted},
+    rights::Rights,
+    rules,
     scope::path,
     scripts,
     site::Site,
+    slots,
     tries::Tries,
+    writers,
 };
 use crate::{
     engine::{Placement, Script, ScriptKind},
@@ -67,45 +71,110 @@ async fn make_tables(door: &Door, scripts: &[Arc<Script>]) -> Result<()> {
 /// How often rows are deleted that triggers have written meanwhile.
 const MOST_ROUNDS: usize = 10;
 
-/// Deletes a tenant's rows in one statement over all tables, so that references between them, in circles too, are looked
-/// at only when all are gone.
-pub(super) async fn remove(connection: &mut PgConnection, placement: &Placement) -> Result<()> {
-    connection.execute("BEGIN").await?;
-    let removed = remove_in_tx(connection, placement).await;
-    connection.execute(if removed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+/// First the tenant's end is committed, which every statement that writes asks for. Then those are waited for that have asked
+/// before, and only then the rows are deleted. Killed in between, or failed, it is run again from the beginning.
+pub(super) async fn remove(door: &Door, placement: &Placement) -> Result<()> {
+    let mut admin = door.control.admin().await?;
+    admin.execute("BEGIN").await?;
+    let buried = bury_in_tx(&mut admin, placement).await;
+    admin.execute(if buried.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    buried?;
+    writers::wait_out(&mut admin, &door.names).await?;
+    let tables = tables(&mut admin).await?;
+    if tables.is_empty() {
+        admin.done();
+        return Ok(());
+    }
+    let owner = layout::owner_of(&mut admin, TENANT).await?;
+    let there = there(&mut admin, placement, &tables).await?;
+    admin.done();
+    // Whatever a trigger or a policy of the app's does, it does with the owner's rights and no others.
+    let mut slot = slots::open_for_end(door, &placement.physical, &owner).await?;
+    let removed = remove_as(&mut slot.connection, placement, &owner, &tables, there).await;
+    slot.close().await;
     removed
 }
 
-async fn remove_in_tx(connection: &mut PgConnection, placement: &Placement) -> Result<()> {
-    // First of all: a data file that runs for it would fill tables that this knows nothing of.
-    scripts::lock(connection, &placement.physical, "pg_try_advisory_xact_lock").await?;
-    ledger::bury(connection, &placement.physical).await?;
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.oid DESC",
-    )
-    .bind(TENANT)
-    .fetch_all(&mut *connection)
-    .await?;
-    if tables.is_empty() {
-        return Ok(());
-    }
-    delete(connection, placement, &tables).await?;
-    require_none(connection, placement, &tables).await
+/// Under the lock: a data file that runs for it would fill tables that this knows nothing of.
+async fn bury_in_tx(admin: &mut PgConnection, placement: &Placement) -> Result<()> {
+    scripts::lock(admin, &placement.physical, "pg_try_advisory_xact_lock").await?;
+    ledger::bury(admin, &placement.physical).await
 }
 
-async fn delete(connection: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<()> {
-    let id = placement.id;
-    connection.execute(WITHOUT_TRIGGERS).await?;
-    let owner = layout::owner_of(connection, TENANT).await?;
-    // As the owner, who is bound by the walls too: it could delete no other tenant's rows.
+async fn tables(admin: &mut PgConnection) -> Result<Vec<String>> {
+    let query =
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.oid DESC";
+    Ok(sqlx::query_scalar(query).bind(TENANT).fetch_all(admin).await?)
+}
+
+/// Deletes a tenant's rows in one statement over all tables, so that references between them, in circles too, are looked
+/// at only when all are gone.
+async fn remove_as(
+    slot: &mut PgConnection,
+    placement: &Placement,
+    owner: &str,
+    tables: &[String],
+    there: Option<Vec<i64>>,
+) -> Result<()> {
+    slot.execute("BEGIN").await?;
+    let removed = async {
+        enter(slot, placement, owner).await?;
+        if let Some(there) = there {
+            require_seen(slot, placement, tables, &there).await?;
+        }
+        delete(slot, placement, tables).await?;
+        require_none(slot, placement, tables).await
+    }
+    .await;
+    slot.execute(if removed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    removed
+}
+
+/// As the owner, who is bound by the walls too: it could delete no other tenant's rows.
+async fn enter(slot: &mut PgConnection, placement: &Placement, owner: &str) -> Result<()> {
     let scope = format!(
-        "SET LOCAL lock_timeout = '{}'; SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{id}'; SET LOCAL ROLE {}",
+        "SET LOCAL lock_timeout = '{}'; SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{}'; SET LOCAL ROLE {}",
         scripts::DATA_LOCK_TIMEOUT,
         path(TENANT),
-        quoted(&owner)
+        placement.id,
+        quoted(owner)
     );
-    connection.execute(AssertSqlSafe(scope)).await?;
+    slot.execute(AssertSqlSafe(scope)).await?;
+    Ok(())
+}
+
+/// How many rows of the tenant a superuser sees in each table, where a policy of the app's may hide some from the owner. Nobody
+/// writes any more.
+async fn there(admin: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<Option<Vec<i64>>> {
+    let query = "SELECT EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+                                 WHERE c.relnamespace = $1::regnamespace AND NOT p.polname = ANY ($2))";
+    let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY];
+    let has_others: bool = sqlx::query_scalar(query).bind(TENANT).bind(&ours[..]).fetch_one(&mut *admin).await?;
+    if has_others && Rights::of(admin).await?.is_superuser {
+        return Ok(Some(counts(admin, placement, tables).await?));
+    }
+    Ok(None)
+}
+
+async fn counts(connection: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<Vec<i64>> {
+    let id = placement.id;
+    let each: Vec<String> =
+        tables.iter().map(|table| format!("(SELECT count(*) FROM {table} WHERE tenant_id = '{id}')")).collect();
+    let text = format!("SELECT ARRAY[{}]::bigint[]", each.join(", "));
+    Ok(sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(connection).await?)
+}
+
+/// What a policy hides from the owner would stay.
+async fn require_seen(slot: &mut PgConnection, placement: &Placement, tables: &[String], there: &[i64]) -> Result<()> {
+    let seen = counts(slot, placement, tables).await?;
+    let hidden = tables.iter().zip(there.iter().zip(&seen)).filter(|(_, (there, seen))| there != seen);
+    let hidden: Vec<&str> = hidden.map(|(table, _)| table.as_str()).collect();
+    if hidden.is_empty() { Ok(()) } else { Err(kept_in(placement, &hidden.join(", "))) }
+}
+
+async fn delete(slot: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<()> {
+    let id = placement.id;
     let deletes: Vec<String> = tables
         .iter()
         .enumerate()
@@ -115,7 +184,7 @@ async fn delete(connection: &mut PgConnection, placement: &Placement, tables: &[
     let counts: Vec<String> = (0..tables.len()).map(|n| format!("(SELECT count(*) FROM d{n})")).collect();
     let text = format!("WITH {} SELECT {}", deletes.join(", "), counts.join(" + "));
     for _ in 0..MOST_ROUNDS {
-        let gone: i64 = sqlx::query_scalar(AssertSqlSafe(text.clone())).fetch_one(&mut *connection).await?;
+        let gone: i64 = sqlx::query_scalar(AssertSqlSafe(text.clone())).fetch_one(&mut *slot).await?;
         if gone == 0 {
             return Ok(());
         }
@@ -124,33 +193,15 @@ async fn delete(connection: &mut PgConnection, placement: &Placement, tables: &[
         .help("look for a trigger that writes rows when others are deleted"))
 }
 
-/// Where the administrator may say so, no trigger of the app's runs: it might keep rows, or write others.
-/// Dropping a schema or a database runs none either.
-const WITHOUT_TRIGGERS: &str = "DO $do$ BEGIN
-    IF has_parameter_privilege('session_replication_role', 'SET') THEN
-        SET LOCAL session_replication_role = replica;
-    END IF;
-END $do$";
+/// That nothing more was deleted does not mean that nothing is left: a policy or a trigger may keep rows.
+async fn require_none(slot: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<()> {
+    let left = counts(slot, placement, tables).await?;
+    let kept = tables.iter().zip(&left).filter(|(_, count)| **count > 0).map(|(table, _)| table.as_str());
+    let kept: Vec<&str> = kept.collect();
+    if kept.is_empty() { Ok(()) } else { Err(kept_in(placement, &kept.join(", "))) }
+}
 
-/// That nothing more was deleted does not mean that nothing is left: a policy may hide rows, and a trigger may keep
-/// them.
-async fn require_none(connection: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<()> {
-    let id = placement.id;
-    let superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = session_user";
-    if sqlx::query_scalar(superuser).fetch_one(&mut *connection).await? {
-        // Who sees what the owner does not.
-        connection.execute("SET LOCAL ROLE NONE").await?;
-    }
-    let kept: Vec<String> = tables
-        .iter()
-        .map(|table| format!("SELECT {} WHERE EXISTS (SELECT FROM {table} WHERE tenant_id = '{id}')", literal(table)))
-        .collect();
-    let kept: Vec<String> =
-        sqlx::query_scalar(AssertSqlSafe(kept.join(" UNION ALL "))).fetch_all(&mut *connection).await?;
-    if kept.is_empty() {
-        return Ok(());
-    }
-    let kept = kept.join(", ");
-    Err(Error::new(ErrorKind::WrongState, format!("rows of tenant {id} cannot be deleted from {kept}"))
-        .help("look for a policy or a trigger of yours on DELETE, change it by a migration, and purge again"))
+fn kept_in(placement: &Placement, tables: &str) -> Error {
+    Error::new(ErrorKind::WrongState, format!("rows of tenant {} cannot be deleted from {tables}", placement.id))
+        .help("look for a policy or a trigger of yours on DELETE, change it by a migration, and purge again")
 }

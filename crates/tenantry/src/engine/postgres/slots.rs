@@ -51,9 +51,41 @@ pub(super) async fn open<'d>(door: &'d Door, site: &Site, role: &str, scripts: &
             own.close().await?;
         }
     }
-    grant(&mut admin, &login, role, site.database.as_deref()).await?;
-    let connection = connect(&mut admin, door, &login, site.database.as_deref()).await?;
-    Ok(Slot { admin, connection, login, role: role.to_owned(), database: site.database.clone() })
+    ready(door, admin, login, role, site.database.clone()).await
+}
+
+/// Opens a session that deletes the rows of a tenant which is gone, as the owner of the tables in common. Where the
+/// administrator may say so, no trigger of the app's runs in it, but one that is said to run always: it might keep rows, or
+/// write others. Dropping a schema or a database runs none either.
+pub(super) async fn open_for_end<'d>(door: &'d Door, target: &str, owner: &str) -> Result<Slot<'d>> {
+    let mut admin = door.control.admin().await?;
+    let login = lease(&mut admin, door).await?;
+    sweep(&mut admin, &login).await?;
+    ledger::assign_end(&mut admin, &login, target).await?;
+    let is_superuser = rights::Rights::of(&mut admin).await?.is_superuser;
+    let of_login = |what: &str| format!("ALTER ROLE {} {what}", quoted(&login));
+    if is_superuser {
+        let setting = of_login("SET session_replication_role = replica");
+        admin.execute(AssertSqlSafe(setting)).await?;
+    }
+    let reset = of_login("RESET session_replication_role");
+    let mut slot = ready(door, admin, login, owner, None).await?;
+    if is_superuser {
+        slot.admin.execute(AssertSqlSafe(reset)).await?;
+    }
+    Ok(slot)
+}
+
+async fn ready<'d>(
+    door: &'d Door,
+    mut admin: Admin<'d>,
+    login: String,
+    role: &str,
+    database: Option<String>,
+) -> Result<Slot<'d>> {
+    grant(&mut admin, &login, role, database.as_deref()).await?;
+    let connection = connect(&mut admin, door, &login, database.as_deref()).await?;
+    Ok(Slot { admin, connection, login, role: role.to_owned(), database })
 }
 
 /// The password of a slot follows from that of the server's other logins, which the operator may have changed since the
@@ -139,6 +171,9 @@ async fn sweep(admin: &mut PgConnection, login: &str) -> Result<()> {
                   WHERE m.member = to_regrole({name}) LOOP
                  EXECUTE 'REVOKE ' || held.role || ' FROM {quoted}' || {by_grantor};
              END LOOP;
+             IF EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = to_regrole({name})) THEN
+                 ALTER ROLE {quoted} RESET ALL;
+             END IF;
              FOR held IN SELECT quote_ident(b.datname) AS database
                    FROM pg_shdepend d JOIN pg_database b ON b.oid = d.objid
                   WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole({name})

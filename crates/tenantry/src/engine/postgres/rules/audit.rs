@@ -20,12 +20,12 @@ pub(crate) struct Roles<'a> {
 
 const ROLES: &str = include_str!("roles.sql");
 const DATABASE: &str = include_str!("database.sql");
-/// The body of `tenantry.may_write()`: nothing is written for a tenant after its purge, but by the purge itself, whose
-/// deletions may set off triggers of the app.
-const MAY_WRITE: &str = "BEGIN
-    RETURN NOT EXISTS (SELECT FROM tenantry.migrations
-        WHERE target = 't_' || replace(tenantry.tenant()::text, '-', '') AND version = -1
-          AND xmin <> coalesce(pg_current_xact_id_if_assigned()::xid, '0'));
+/// The body of `tenantry.may_write()`: nothing is written for a tenant after its purge, but by the session that deletes its
+/// rows, whose deletions may set off triggers of the app.
+const MAY_WRITE: &str = "DECLARE own text := 't_' || replace(tenantry.tenant()::text, '-', '');
+BEGIN
+    RETURN NOT EXISTS (SELECT FROM tenantry.migrations m WHERE m.target = own AND m.version = -1)
+        OR EXISTS (SELECT FROM tenantry.work w WHERE w.target = own AND w.version = -1 AND w.slot = session_user);
 END";
 
 /// Makes the function which the policies of row isolation ask once a statement that writes. It reads the ledger with its

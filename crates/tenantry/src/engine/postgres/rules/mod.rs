@@ -74,7 +74,7 @@ const PENDING: &str = include_str!("pending.sql");
 
 /// The policy that keeps tenants' rows apart. Restrictive policies are evaluated in the order of their names: before it, an
 /// app's policy would see, and could show in an error, the rows of other tenants.
-const POLICY: &str = "!tenantry";
+pub(crate) const POLICY: &str = "!tenantry";
 /// Its name in older versions.
 pub(crate) const FORMER_POLICY: &str = "tenantry_isolation";
 /// The policy's expression as PostgreSQL 15 prints it, so that most need no closer look.

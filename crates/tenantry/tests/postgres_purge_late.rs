@@ -1,0 +1,89 @@
+//! A purge in row isolation is final: no transaction that began before it writes for the tenant after it has answered.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use sqlx::Executor;
+use support::{Installation, Kind, number, run};
+use tenantry::TenantDb;
+
+const NOTE: &str = "INSERT INTO notes (text) VALUES ('late')";
+
+fn left(place: &Installation, db: &TenantDb) -> String {
+    let id = db.tenant().id;
+    place
+        .database
+        .as_ref()
+        .unwrap()
+        .sql(&format!("SELECT count(*) FROM tenant.notes WHERE tenant_id = '{id}'"))
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_transaction_of_another_process_writes_nothing_after_the_purge() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    let neighbour = place.neighbour().await;
+    let frozen = neighbour.tenant("acme").await.unwrap();
+    let mut tx = frozen.begin().await.unwrap();
+    sqlx::query(NOTE).execute(tx.postgres().unwrap()).await.unwrap();
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    place.tenancy.tenant_purge("acme").await.unwrap();
+    assert_eq!(left(&place, &acme).trim(), "0");
+    let late = match tx.postgres() {
+        Ok(view) => sqlx::query(NOTE).execute(view).await.map(drop),
+        Err(error) => Err(error.into()),
+    };
+    let committed = tx.commit().await;
+    assert!(late.is_err() && committed.is_err(), "{late:?} {committed:?}");
+    assert_eq!(left(&place, &acme).trim(), "0", "nothing was written behind the purge");
+    run(&globex, NOTE).await.unwrap();
+    assert_eq!(number(&globex, "SELECT count(*) FROM notes").await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_waited_for_a_lock_writes_nothing_after_the_purge() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    run(&acme, "INSERT INTO notes (text) VALUES ('first')").await.unwrap();
+    let neighbour = place.neighbour().await;
+    let waiting = neighbour.tenant("acme").await.unwrap();
+    let mut holder = place.admin_at(&acme).await;
+    holder.execute("BEGIN; SELECT FROM tenant.notes FOR UPDATE").await.unwrap();
+    let late = tokio::spawn(async move { run(&waiting, "UPDATE notes SET text = 'late'").await });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while place.database.as_ref().unwrap().sql(waits).unwrap() == "0" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    let tenancy = place.tenancy.clone();
+    let purge = tokio::spawn(async move { tenancy.tenant_purge("acme").await });
+    while place.sql_at(&acme, "SELECT count(*) FROM tenantry.migrations WHERE version = -1") == "0" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    holder.execute("COMMIT").await.unwrap();
+    purge.await.unwrap().unwrap();
+    drop(late.await.unwrap());
+    assert_eq!(left(&place, &acme).trim(), "0");
+    run(&globex, NOTE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_trigger_does_while_rows_are_deleted_it_does_without_the_administrators_rights() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
+    run(&acme, NOTE).await.unwrap();
+    // As it would be if the check of functions had missed it.
+    let planted = "CREATE FUNCTION tenant.planted() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN EXECUTE 'RESET ROLE'; EXECUTE 'CREATE ROLE planted SUPERUSER'; RETURN OLD; END $$;
+         CREATE TRIGGER planted AFTER DELETE ON tenant.notes FOR EACH ROW EXECUTE FUNCTION tenant.planted();
+         ALTER TABLE tenant.notes ENABLE ALWAYS TRIGGER planted";
+    place.sql_at(&acme, planted);
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    place.tenancy.tenant_purge("acme").await.unwrap_err();
+    assert_eq!(place.sql_at(&acme, "SELECT count(*) FROM pg_roles WHERE rolname = 'planted'"), "0");
+    place.sql_at(&acme, "DROP TRIGGER planted ON tenant.notes");
+    place.tenancy.tenant_purge("acme").await.unwrap();
+    assert_eq!(left(&place, &acme).trim(), "0");
+}
