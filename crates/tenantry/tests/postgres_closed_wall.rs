@@ -183,7 +183,7 @@ async fn an_older_installation_is_served_until_a_migration_takes_the_logins_righ
     let (acme, globex) = (old.tenant("acme").await.unwrap(), old.tenant("globex").await.unwrap());
     user_add(&acme, "bob").await;
     assert_eq!((users(&acme).await, users(&globex).await), (vec!["ann".into(), "bob".into()], vec!["canary".into()]));
-    assert_eq!(texts(&acme, "SELECT current_user::text").await.unwrap(), [login.clone()]);
+    assert_eq!(texts(&acme, "SELECT current_user::text").await.unwrap(), std::slice::from_ref(&login));
     let found = old.doctor(DoctorOptions::new().read_only(true)).await.unwrap().findings;
     assert!(found.iter().any(|f| f.code == "old_layout"), "{found:?}");
     let files: Vec<_> = TENANT.iter().copied().chain([("0002_more.sql", "ALTER TABLE users ADD age int")]).collect();

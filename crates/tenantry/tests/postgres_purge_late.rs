@@ -6,7 +6,7 @@ mod support;
 
 use sqlx::Executor;
 use support::{Installation, Kind, number, run};
-use tenantry::TenantDb;
+use tenantry::{DoctorOptions, TenantDb};
 
 const NOTE: &str = "INSERT INTO notes (text) VALUES ('late')";
 
@@ -86,4 +86,24 @@ async fn what_a_trigger_does_while_rows_are_deleted_it_does_without_the_administ
     place.sql_at(&acme, "DROP TRIGGER planted ON tenant.notes");
     place.tenancy.tenant_purge("acme").await.unwrap();
     assert_eq!(left(&place, &acme).trim(), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_rows_of_a_tenant_that_was_purged_and_deletes_them() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    run(&globex, NOTE).await.unwrap();
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    place.tenancy.tenant_purge("acme").await.unwrap();
+    let clean = place.tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap();
+    assert!(clean.findings.is_empty(), "{clean:#?}");
+    let id = acme.tenant().id;
+    place.sql_at(&globex, &format!("INSERT INTO tenant.notes (tenant_id, text) VALUES ('{id}', 'planted')"));
+    let report = place.tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap();
+    let codes: Vec<_> = report.findings.iter().map(|f| f.code).collect();
+    assert_eq!(codes, ["orphan"], "{report:#?}");
+    let report = place.tenancy.doctor(DoctorOptions::new().read_only(true).repair(true)).await.unwrap();
+    assert!(report.findings.is_empty() && !report.repaired.is_empty(), "{report:#?}");
+    assert_eq!(left(&place, &acme).trim(), "0");
+    assert_eq!(number(&globex, "SELECT count(*) FROM notes").await.unwrap(), 1);
 }

@@ -7,7 +7,7 @@ use crate::{
     engine::{Finding, Placement},
     error::Result,
     id::TenantId,
-    tenant::{Isolation, Tenant, TenantState},
+    tenant::{Tenant, TenantState},
     tenantry::Tenantry,
 };
 
@@ -232,8 +232,8 @@ async fn remove_orphan(tenantry: &Tenantry, server: &crate::scope::ServerHandle,
     if !was_known(tenantry, place).await || !matches!(tenantry.catalog().tenant_find(&Name::Id(id)).await, Ok(None)) {
         return false;
     }
-    // Nobody knows any more how it was kept apart: whatever bears its name goes.
-    for &isolation in server.engine.capabilities().isolations.iter().filter(|i| **i != Isolation::Row) {
+    // Nobody knows any more how it was kept apart: whatever bears its name goes, and every row of it.
+    for &isolation in server.engine.capabilities().isolations {
         let orphan = Placement { id, isolation, physical: place.into(), login: None, password: None };
         if server.engine.tenant_place_drop(&orphan).await.is_err() {
             return false;
