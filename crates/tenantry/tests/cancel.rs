@@ -159,7 +159,7 @@ impl Scene {
              UNION ALL SELECT locktype FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
              UNION ALL SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'";
         let role = match self.place.kind {
-            Kind::PostgresSchema => self.place.role_of(&self.neighbour),
+            Kind::PostgresRow | Kind::PostgresSchema => self.place.role_of(&self.neighbour),
             _ => "none".to_owned(),
         };
         let expected =

@@ -54,13 +54,15 @@ impl Place {
         };
         let connection = &mut self.connection;
         let enter = format!(
-            "BEGIN; SET LOCAL ROLE {}; CREATE TABLE shared.plans (id int PRIMARY KEY);
+            "BEGIN;
+             GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO {owner}, {shared_owner};
+             SET LOCAL ROLE {shared_owner}; CREATE TABLE shared.plans (id int PRIMARY KEY);
              GRANT SELECT, REFERENCES ON shared.plans TO {owner};
              -- The wall before the rules: here it is taken down, so that the rules are asked.
              GRANT CREATE ON SCHEMA shared TO {owner};
              SET LOCAL ROLE {owner}; SET LOCAL search_path = tenant, shared",
-            self.shared_owner,
-            owner = self.owner
+            owner = self.owner,
+            shared_owner = self.shared_owner
         );
         connection.execute(AssertSqlSafe(enter)).await.expect("enters");
         connection.execute(PRELUDE).await.expect("the prelude");

@@ -45,8 +45,6 @@ pub(super) struct Flush {
     pub(super) before: Before,
     pub(super) tenant: Option<TenantId>,
     pub(super) apps: bool,
-    /// A statement of it is to be executed.
-    pub(super) executes: bool,
 }
 
 impl Orders {
@@ -137,6 +135,6 @@ impl Orders {
             Before::Begin(..) => std::mem::take(&mut self.before),
             other => other.clone(),
         };
-        Flush { before, tenant: self.tenant, apps: self.apps, executes: false }
+        Flush { before, tenant: self.tenant, apps: self.apps }
     }
 }

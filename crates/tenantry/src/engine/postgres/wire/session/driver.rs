@@ -60,10 +60,6 @@ impl Session {
             }
             return Ok(whole);
         }
-        if matches!(head.kind, b'P' | b'D' | b'B' | b'E') && self.follows_a_statement() {
-            self.refused = Some(one_statement());
-            return self.driver_message(head, input, server);
-        }
         match head.kind {
             b'd' => {
                 self.pass(head, input, server);
@@ -89,9 +85,6 @@ impl Session {
             b'E' => {
                 server.extend_from_slice(&message);
                 self.expected.push_back(Expect::Execute(For::Driver));
-                if let Some(flush) = &mut self.flush {
-                    flush.executes = true;
-                }
             }
             b'C' => self.close(&message, server)?,
             b'H' => server.extend_from_slice(&message),
@@ -100,12 +93,6 @@ impl Session {
             _ => return Err(broken("a message that no driver sends here")),
         }
         Ok(true)
-    }
-
-    /// Whether a statement of an app's goes before, in the same flush. Should that end the transaction, what comes behind it
-    /// would run in none, and so outside of the scope: drivers send one statement, and wait.
-    fn follows_a_statement(&self) -> bool {
-        self.flush.as_ref().is_some_and(|flush| flush.apps && flush.executes)
     }
 
     /// Passes a message on as it comes.
@@ -343,12 +330,6 @@ impl Session {
         self.sync(server);
         Ok(())
     }
-}
-
-fn one_statement() -> BytesMut {
-    let mut answer = BytesMut::new();
-    frames::error(&mut answer, "42501", "tenantry", "a second statement before the Sync of the first cannot be sent");
-    answer
 }
 
 /// Under which name a statement is bound; `None` is its own.
