@@ -97,10 +97,10 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
         ),
         (
             "DO $$ BEGIN EXECUTE format('GRANT TRUNCATE ON tenant.users TO %I',
-                 (SELECT rolname FROM pg_roles WHERE has_schema_privilege(oid, 'tenant', 'USAGE') AND rolname LIKE 'tn\\_%\\_row' LIMIT 1)); END $$",
+                 (SELECT rolname FROM pg_roles WHERE has_schema_privilege(oid, 'tenant', 'USAGE') AND rolname LIKE 'tn\\_%\\_rows' LIMIT 1)); END $$",
             "excess_privilege",
             "DO $$ BEGIN EXECUTE format('REVOKE TRUNCATE ON tenant.users FROM %I',
-                 (SELECT rolname FROM pg_roles WHERE has_schema_privilege(oid, 'tenant', 'USAGE') AND rolname LIKE 'tn\\_%\\_row' LIMIT 1)); END $$",
+                 (SELECT rolname FROM pg_roles WHERE has_schema_privilege(oid, 'tenant', 'USAGE') AND rolname LIKE 'tn\\_%\\_rows' LIMIT 1)); END $$",
         ),
     ] {
         with_hole(&place, &database, hole, code).await;
@@ -113,9 +113,13 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
 /// What a superuser makes as the owner of the tables, so that nothing else is wrong with it.
 fn as_owner_of(table: &str, statement: &str) -> String {
     format!(
-        "DO $as$ BEGIN EXECUTE format('SET LOCAL ROLE %I',
-             (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = '{table}'::regclass));
-         EXECUTE $it${statement}$it$; END $as$"
+        "DO $as$ DECLARE owner text := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = '{table}'::regclass); BEGIN
+             EXECUTE format('GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO %I', owner);
+             EXECUTE format('SET LOCAL ROLE %I', owner);
+             EXECUTE $it${statement}$it$;
+             RESET ROLE;
+             EXECUTE format('REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM %I', owner);
+         END $as$"
     )
 }
 

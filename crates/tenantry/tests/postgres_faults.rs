@@ -231,6 +231,7 @@ async fn a_login_that_drifted_is_refused_with_the_reason(kind: Kind) {
     user_add(&acme, "ann").await;
     let login = match kind {
         Kind::PostgresSchema => place.login("s0"),
+        Kind::PostgresRow => place.login("row"),
         _ => place.role_of(&acme),
     };
     for (drift, back, reason) in [

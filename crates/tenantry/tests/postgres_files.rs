@@ -433,3 +433,60 @@ async fn what_an_older_version_made_on_postgres_is_served_and_gets_its_own_owner
     mixed.is_whole().await;
     run(&mixed.tenants[2], "INSERT INTO users (username) VALUES ('later')").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_file_sets_for_its_own_login_on_postgres_is_gone_before_the_slots_next_use() {
+    let mixed = Mixed::new().await;
+    let poison = "DO $$ BEGIN RESET ROLE;
+        EXECUTE format('ALTER ROLE %I SET check_function_bodies = off', session_user);
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET default_transaction_read_only = on', session_user, current_database());
+    END $$";
+    let next = mixed.release(&[("0002_next.sql", poison)], &[]).await;
+    next.migrations().up(&only("s1"), |_| ()).await.unwrap();
+    let next = mixed.release(&[("0002_next.sql", "ALTER TABLE users ADD COLUMN age int")], &[]).await;
+    let report = next.migrations().up(&only("s2"), |_| ()).await.unwrap();
+    assert_eq!(report.failed, 0, "{report:?}");
+    let settings = format!(
+        "SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE r.rolname LIKE '{}%'",
+        mixed.place.mark()
+    );
+    assert_eq!(mixed.sql(&settings), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_schema_on_postgres_changes_no_row_that_was_there_by_whatever_statement() {
+    let mixed = Mixed::new().await;
+    let wipe = "CREATE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'DELETE FROM users; SELECT 1';";
+    for file in [
+        "ALTER TABLE users ADD COLUMN z int; EXPLAIN ANALYZE DELETE FROM users".into(),
+        format!("{wipe} ALTER TABLE users ADD COLUMN z int; VALUES (wipe()); DROP FUNCTION wipe()"),
+        format!("{wipe} (SELECT wipe()); DROP FUNCTION wipe()"),
+        format!(
+            "{wipe} CREATE TABLE t AS SELECT tenantry.tenant() AS tenant_id, wipe(); DROP TABLE t; DROP FUNCTION wipe()"
+        ),
+        format!(
+            "{wipe} ALTER TABLE items ADD COLUMN z int DEFAULT wipe(); ALTER TABLE items DROP COLUMN z; DROP FUNCTION wipe()"
+        ),
+    ] {
+        for options in [MigrateOptions::new(), only("s1")] {
+            let next = mixed.release(&[("0002_next.sql", &file)], &[]).await;
+            // Of an empty table nothing is rewritten, so that its default is not called for any row.
+            next.migrations().up(&options, |_| ()).await.unwrap();
+            mixed.is_whole().await;
+            if mixed.sql("SELECT count(*) FROM tenantry.migrations WHERE version = 2") != "0" {
+                mixed.sql("DELETE FROM tenantry.migrations WHERE version = 2");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_file_without_a_transaction_on_postgres_leaves_nothing_that_is_refused() {
+    let mixed = Mixed::new().await;
+    let before = mixed.walls();
+    let file = "-- no-transaction\nGRANT INSERT ON plans TO PUBLIC";
+    let next = mixed.release(&[], &[("0002_next.sql", file)]).await;
+    let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    assert_eq!(report.failed, 1, "{report:?}");
+    require_same(&before, &mixed.walls(), file);
+}

@@ -136,6 +136,7 @@ SELECT CASE o.type
    AND s.refclassid = 'pg_authid'::regclass AND s.refobjid = to_regrole(quote_ident({former})),
        LATERAL pg_identify_object(d.classid, d.objid, 0) o
  WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = to_regnamespace(quote_ident({schema}))
+   AND d.classid <> 'pg_default_acl'::regclass
    AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = d.classid AND i.objid = d.objid AND i.refclassid <> 'pg_namespace'::regclass
                       AND (i.deptype IN ('i', 'e') OR i.deptype = 'a' AND d.classid = 'pg_class'::regclass))
  ORDER BY d.classid, d.objid";

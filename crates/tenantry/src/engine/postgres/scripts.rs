@@ -175,6 +175,13 @@ async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Site, script:
         let all = statements.iter().any(runs_code);
         prelude::unforce(slot, &site.schema, script.sql.as_str(), all).await?;
     }
+    let (known, before) = if site.kind == SiteKind::Shared {
+        (Vec::new(), 0)
+    } else {
+        let known = relations(slot, &site.schema).await?;
+        let before = rows_changed_in(slot, &known).await?;
+        (known, before)
+    };
     for statement in &statements {
         if site.kind == SiteKind::Rows && makes_routine(statement) {
             // Its body is looked at as if it were run, which reads nothing.
@@ -191,7 +198,32 @@ async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Site, script:
             run(slot, script, statement).await?;
         }
     }
+    // A default, a constraint or a query of what is made may call a function that changes what was there.
+    if site.kind != SiteKind::Shared && rows_changed_in(slot, &known).await? != before {
+        return Err(at(script, 1, "a file of the schema changes no data".into())
+            .help("move what changes rows to a file of its own that ends in `.data.sql`: it runs once per tenant"));
+    }
     leave(slot, script).await
+}
+
+/// The relations of a schema as they are before a file.
+async fn relations(slot: &mut PgConnection, schema: &str) -> Result<Vec<i64>> {
+    let query =
+        "SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
+    Ok(sqlx::query_scalar(query).bind(schema).fetch_all(slot).await?)
+}
+
+/// How many of their rows this transaction has changed, as [`rows_changed`] counts.
+async fn rows_changed_in(slot: &mut PgConnection, relations: &[i64]) -> Result<i64> {
+    let ids: Vec<String> = relations.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_catalog.pg_stat_xact_all_tables
+          WHERE relid = ANY ('{{{}}}'::pg_catalog.oid[])",
+        ids.join(",")
+    );
+    let row = slot.fetch_one(sqlx::raw_sql(AssertSqlSafe(text))).await?;
+    Ok(row.try_get(0)?)
 }
 
 /// What a file has deferred runs with its rights and not with those of what comes after it, and what it has set ends with
@@ -289,7 +321,10 @@ fn makes_routine(statement: &Statement<'_>) -> bool {
 fn changes_data(statement: &Statement<'_>) -> bool {
     let words = first_words(statement);
     let verb = words.first().map_or("", String::as_str);
-    matches!(verb, "insert" | "update" | "delete" | "merge" | "with" | "truncate")
+    matches!(
+        verb,
+        "insert" | "update" | "delete" | "merge" | "with" | "truncate" | "explain" | "values" | "table" | "("
+    )
 }
 
 /// Whether the server may have to look at rows that are there.
@@ -327,6 +362,11 @@ fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Er
                 "change data in a file that ends in `.data.sql`; write no materialized view and no CREATE TABLE AS over \
                  tenant tables: what they store has no wall",
             );
+    }
+    if server.is_some_and(|e| e.code() == "42501" && e.message().contains("for language")) {
+        return at(script, statement.line, "a data file runs no block behind a closed wall".into())
+            .caused_by(cause)
+            .help("write statements, or make a function in a file of the schema and call it here with SELECT");
     }
     if server.is_some_and(|e| e.code() == "42501") {
         return at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(
@@ -439,7 +479,7 @@ async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Scr
         return Err(at(script, 1, "a data file runs in a transaction".into()).help("take `-- no-transaction` away"));
     }
     let statements = statements_of(site, script)?;
-    if let Some(other) = statements.iter().find(|s| site.kind != SiteKind::Shared && !needs_no_transaction(s)) {
+    if let Some(other) = statements.iter().find(|s| !needs_no_transaction(s)) {
         return Err(at(script, other.line, "this statement could not be taken back if it were unsafe".into()).help(
             "in a file with `-- no-transaction` write CREATE, DROP or REINDEX INDEX CONCURRENTLY and ALTER TYPE ... ADD \
              VALUE only; the rest belongs into a file of its own",

@@ -5,7 +5,10 @@
 //! inherits nothing and is a member of one role: the owner of the one target, or the role that its data files have, and
 //! that for this one run. Whatever the file says, the server refuses what that role may not do.
 
-use sqlx::{AssertSqlSafe, Connection as _, Executor, postgres::PgConnection};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor,
+    postgres::{PgConnection, PgQueryResult},
+};
 
 use super::{
     connect::{Door, in_time},
@@ -171,9 +174,12 @@ async fn sweep(admin: &mut PgConnection, login: &str) -> Result<()> {
                   WHERE m.member = to_regrole({name}) LOOP
                  EXECUTE 'REVOKE ' || held.role || ' FROM {quoted}' || {by_grantor};
              END LOOP;
-             IF EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = to_regrole({name})) THEN
-                 ALTER ROLE {quoted} RESET ALL;
-             END IF;
+             -- Any login may set its own settings, and a file's session is one.
+             FOR held IN SELECT coalesce(' IN DATABASE ' || quote_ident(b.datname), '') AS place
+                   FROM pg_db_role_setting s LEFT JOIN pg_database b ON b.oid = s.setdatabase
+                  WHERE s.setrole = to_regrole({name}) LOOP
+                 EXECUTE 'ALTER ROLE {quoted}' || held.place || ' RESET ALL';
+             END LOOP;
              FOR held IN SELECT quote_ident(b.datname) AS database
                    FROM pg_shdepend d JOIN pg_database b ON b.oid = d.objid
                   WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole({name})
@@ -209,17 +215,7 @@ impl Slot<'_> {
     /// slot sweeps.
     pub(super) async fn close(self) {
         let Self { mut admin, connection, login, role, database } = self;
-        let mut text = format!("REVOKE {} FROM {}", quoted(&role), quoted(&login));
-        if let Some(database) = database {
-            let connect = format!(
-                "; SELECT {}; REVOKE CONNECT ON DATABASE {} FROM {}",
-                server::LOCK,
-                quoted(&database),
-                quoted(&login)
-            );
-            text.push_str(&connect);
-        }
-        let revoked = admin.execute(AssertSqlSafe(text)).await;
+        let revoked = take_back(&mut admin, &login, &role, database.as_deref()).await;
         if let Err(error) = connection.close().await {
             tracing::debug!(error = &error as &dyn std::error::Error, "a session of migrations did not close cleanly");
         }
@@ -233,5 +229,32 @@ impl Slot<'_> {
                 "what a session of migrations was granted stays until the slot's next use"
             ),
         }
+    }
+}
+
+/// The database may have been dropped meanwhile, with its tenant.
+async fn take_back(
+    admin: &mut PgConnection,
+    login: &str,
+    role: &str,
+    database: Option<&str>,
+) -> Result<PgQueryResult, sqlx::Error> {
+    let connect = database.map(|database| {
+        format!(
+            "IF EXISTS (SELECT FROM pg_database WHERE datname = {}) THEN
+                 PERFORM {};
+                 REVOKE CONNECT ON DATABASE {} FROM {};
+             END IF;",
+            literal(database),
+            server::LOCK,
+            quoted(database),
+            quoted(login)
+        )
+    });
+    let text = format!("REVOKE {} FROM {}", quoted(role), quoted(login));
+    let revoked = admin.execute(AssertSqlSafe(text)).await?;
+    match connect {
+        Some(connect) => admin.execute(AssertSqlSafe(format!("DO $do$ BEGIN {connect} END $do$"))).await,
+        None => Ok(revoked),
     }
 }

@@ -73,9 +73,17 @@ SELECT code, object, detail, correction FROM (
   SELECT CASE WHEN kind.path THEN 'function_search_path' ELSE 'function_setting' END, name, setting,
          format('ALTER ROUTINE %s RESET %s', name, split_part(setting, '=', 1))
     FROM fun, unnest(proconfig) setting, LATERAL (SELECT setting ~* '^search_path=' AS path) kind
-   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=)'
+   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=)'
       OR path AND EXISTS (SELECT FROM regexp_split_to_table(substr(setting, 13), '\s*,\s*') part
            WHERE btrim(part, '" ''') NOT IN ('', '{schema}', 'shared', 'tenantry', 'pg_catalog', 'pg_temp'))
+  UNION ALL
+  -- A reference's check runs as the owner of the table that is referred to, and so does a cast in it.
+  SELECT DISTINCT 'cast_function', format('%I', t.typname), c.castfunc::regprocedure::text,
+         format('DROP CAST (%s AS %s)', c.castsource::regtype, c.casttarget::regtype)
+    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+    JOIN pg_cast c ON t.oid IN (c.castsource, c.casttarget)
+   WHERE c.castfunc >= 16384 AND EXISTS (SELECT FROM pg_proc p WHERE p.oid = c.castfunc AND p.prolang <> 12)
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid AND e.deptype = 'e')
   UNION ALL
   SELECT 'wrong_owner', 'schema {schema}', pg_get_userbyid(nspowner), 'ALTER SCHEMA {schema} OWNER TO {owner}'
     FROM own WHERE nspowner <> owner

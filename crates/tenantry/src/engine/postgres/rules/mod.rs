@@ -13,6 +13,7 @@ use crate::ident::Ident;
 
 mod audit;
 mod bodies;
+mod cascades;
 mod immutable;
 mod login;
 mod reasons;
@@ -110,6 +111,9 @@ pub(crate) async fn breaches(
     let mut found = listed(connection, sql).await?;
     found.extend(bodies::breaches(connection, subject).await?);
     found.extend(immutable::breaches(connection, rules, subject).await?);
+    if rules == Rules::Row {
+        found.extend(cascades::breaches(connection, subject).await?);
+    }
     let elsewhere = match rules {
         Rules::Row => &[],
         Rules::Own => NOT_FOR_OWN,

@@ -2,6 +2,7 @@
 
 /// Code and reason, in the order of the alphabet.
 const REASONS: &[(&str, &str)] = &[
+    ("cast_function", "a cast by a function of the app's runs with another's rights where a reference is checked"),
     (
         "child_elsewhere",
         "parent and child of an inheritance or a partition are in different schemas; rights of the child are not asked for",
@@ -68,6 +69,10 @@ const REASONS: &[(&str, &str)] = &[
     ("security_definer", "a SECURITY DEFINER routine runs with its owner's rights"),
     ("tenant_column", "a tenant table needs `tenant_id uuid NOT NULL DEFAULT tenantry.tenant()`"),
     ("trigger_function", "the trigger's function is outside of the tenant's schema and not safe"),
+    (
+        "trigger_in_cascade",
+        "a trigger BEFORE the change of a row runs past row security while a reference acts; it may only look at its row",
+    ),
     ("untrusted_language", "only sql and plpgsql can be read; another language may pass the server's rights by"),
     ("used_from_outside", "an object of another schema is built on a tenant table"),
     ("view_not_invoker", "the view runs with its owner's rights; it has to be security_invoker"),
@@ -84,7 +89,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::engine::postgres::rules::{ANY, EXPRESSIONS, PENDING, ROW, bodies, immutable};
+    use crate::engine::postgres::rules::{ANY, EXPRESSIONS, PENDING, ROW, bodies, cascades, immutable};
 
     /// Every code that the checks in Rust give, and every quoted word that stands where a query gives one: first in a SELECT, in a VALUES row or in a CASE.
     fn codes_in_sql() -> BTreeSet<&'static str> {
@@ -94,7 +99,7 @@ mod tests {
         };
         let known: BTreeSet<_> = REASONS.iter().map(|(code, _)| *code).collect();
         let in_sql = [ANY, EXPRESSIONS, ROW, PENDING].into_iter().flat_map(words).filter(|word| known.contains(word));
-        in_sql.chain(bodies::CODES.iter().copied()).chain([immutable::CODE]).collect()
+        in_sql.chain(bodies::CODES.iter().copied()).chain([immutable::CODE, cascades::CODE]).collect()
     }
 
     #[test]

@@ -15,7 +15,8 @@ SELECT code, what, repair FROM (
   SELECT 'role_setting', pg_catalog.format('role %s starts with %s', ours.name, setting),
          pg_catalog.format('ALTER ROLE %I RESET %s', ours.name, pg_catalog.split_part(setting, '=', 1))
     FROM ours JOIN pg_catalog.pg_db_role_setting s ON s.setrole = ours.oid, pg_catalog.unnest(s.setconfig) setting
-   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=)'
+   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=)'
+      OR ours.name ~ '^{prefix}on_.*_m[0-9]+$' AND setting !~ '^session_replication_role='
   UNION ALL
   -- A login may be a member of tenants' roles, that of the rows of their role, and of nothing else; a tenant's role of the
   -- reader of the shared tables.

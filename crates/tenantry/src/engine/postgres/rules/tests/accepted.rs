@@ -174,4 +174,20 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
         "a foreign key that is not validated yet",
         "ALTER TABLE items ADD FOREIGN KEY (tenant_id, owner_id) REFERENCES users (tenant_id, id) NOT VALID",
     ),
+    (
+        "a trigger that notes the time of a change, beside a reference that acts",
+        "ALTER TABLE items ADD COLUMN changed_at timestamptz,
+           ADD FOREIGN KEY (tenant_id, owner_id) REFERENCES users (tenant_id, id) ON DELETE SET NULL (owner_id);
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN IF NEW IS DISTINCT FROM OLD THEN NEW.changed_at := now(); END IF; RETURN NEW; END $$;
+         CREATE TRIGGER touch BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touch()",
+    ),
+    (
+        "a trigger that counts after a reference's cascade",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items (tenant_id, id) ON DELETE CASCADE);
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN UPDATE users SET username = username || '!'; RETURN OLD; END $$;
+         CREATE TRIGGER gone AFTER DELETE ON parts FOR EACH ROW EXECUTE FUNCTION gone()",
+    ),
 ];

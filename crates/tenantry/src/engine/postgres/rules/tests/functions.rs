@@ -202,4 +202,35 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
         "CREATE FUNCTION f() RETURNS void BEGIN ATOMIC SELECT pg_advisory_lock(1); END",
         "function_scope",
     ),
+    (
+        "a trigger that counts before a reference's cascade deletes",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE CASCADE);
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN UPDATE users SET username = username || '!'; RETURN OLD; END $$;
+         CREATE TRIGGER gone BEFORE DELETE ON parts FOR EACH ROW EXECUTE FUNCTION gone()",
+        "trigger_in_cascade",
+    ),
+    (
+        "a trigger that reads before a reference sets null",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n bigint,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE SET NULL (item_id));
+         CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN NEW.n := (SELECT count(*) FROM users); RETURN NEW; END $$;
+         CREATE TRIGGER seen BEFORE UPDATE ON parts FOR EACH ROW EXECUTE FUNCTION seen()",
+        "trigger_in_cascade",
+    ),
+    (
+        "a cast that runs where a reference is checked",
+        "CREATE TYPE sneak AS ENUM ('one');
+         CREATE FUNCTION sneak_int(sneak) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
+         CREATE CAST (sneak AS int) WITH FUNCTION sneak_int(sneak) AS IMPLICIT",
+        "cast_function",
+    ),
+    (
+        "a function whose texts are read by other rules",
+        "CREATE FUNCTION peek() RETURNS SETOF text LANGUAGE plpgsql SET standard_conforming_strings = off AS
+           $$ BEGIN RETURN QUERY SELECT username FROM users; END $$",
+        "function_setting",
+    ),
 ];
