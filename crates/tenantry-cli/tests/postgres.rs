@@ -87,7 +87,7 @@ fn tenants_are_created_in_three_isolations_and_the_doctor_finds_nothing() {
     let list = site.json(&["tenant", "list"]);
     let isolations: Vec<_> = list.as_array().unwrap().iter().map(|t| t["isolation"].as_str().unwrap()).collect();
     assert_eq!(isolations, ["database", "row", "schema"]);
-    assert_eq!(site.places(), ["database", "role", "role", "schema"]);
+    assert_eq!(site.places(), ["database", "owner", "role", "role", "schema"]);
     for key in ISOLATIONS {
         assert_eq!(rows(&site, key, "INSERT INTO users (username) VALUES (current_user) RETURNING 1"), json!([[1]]));
         assert_eq!(rows(&site, key, "SELECT count(*), count(DISTINCT tenant_id) FROM users"), json!([[2, 1]]));
