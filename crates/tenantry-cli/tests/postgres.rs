@@ -100,7 +100,7 @@ fn tenants_are_created_in_three_isolations_and_the_doctor_finds_nothing() {
         assert!(said.contains(&format!("between two tenants of {isolation} isolation on server `main`")), "{said}");
     }
     assert!(said.ends_with("nothing was found\n"), "{said}");
-    assert_eq!(site.places(), ["database", "role", "role", "schema"]);
+    assert_eq!(site.places(), ["database", "owner", "role", "role", "schema"]);
 }
 
 #[test]
