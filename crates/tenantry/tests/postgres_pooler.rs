@@ -15,6 +15,8 @@ mod orm;
 #[allow(dead_code, reason = "what needs more than plain statements is refused behind a pooler")]
 #[path = "conformance/statements.rs"]
 mod statements;
+#[path = "conformance/suspension.rs"]
+mod suspension;
 #[allow(dead_code, reason = "what needs more than plain statements is refused behind a pooler")]
 #[path = "conformance/transactions.rs"]
 mod transactions;
@@ -105,6 +107,12 @@ macro_rules! behind_a_pooler {
                     a_read_transaction_sees_one_snapshot,
                     a_savepoint_for_a_caller_who_went_away_is_taken_for_no_other,
                     random_nesting_ends_as_the_model_says;
+                suspension:
+                    a_write_that_waits_is_stopped_when_its_tenant_is_suspended,
+                    a_transaction_that_waits_is_stopped_when_its_tenant_is_suspended,
+                    a_write_that_nobody_waits_for_is_stopped_when_its_tenant_is_suspended,
+                    a_long_read_is_stopped_when_its_tenant_is_suspended_here,
+                    a_suspension_never_hits_another_tenant_on_the_same_connections;
                 orm:
                     entities_work_on_a_handle_and_in_a_transaction,
                     a_stream_of_models_gives_all_rows;

@@ -17,19 +17,40 @@ pub(crate) fn ends_the_connection(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("57P") || matches!(code, "25P03" | "25P04")
 }
 
+/// Whether a statement failed because it was stopped, or because it was about to wait for another and was told not to: nothing of
+/// it is stored. SQLSTATE query_canceled; SQLITE_INTERRUPT, and SQLITE_BUSY with its extended codes.
+pub(crate) fn was_stopped(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    matches!(code.as_deref(), Some("57014" | "9" | "5" | "261" | "517"))
+}
+
 /// Stops what a connection is doing, from outside of it.
 #[derive(Clone, Debug)]
 pub(crate) enum Stopper {
     Sqlite(sqlite::Stop),
-    /// A server is asked to stop while the connection is settled: that takes a round trip.
-    WhenSettled,
+    Postgres(Arc<postgres::Process>),
 }
 
 impl Stopper {
+    /// At once, where that takes no round trip; a server is asked to stop while the connection is settled.
     pub(crate) fn stop(&self) {
         match self {
             Self::Sqlite(stop) => stop.stop(),
-            Self::WhenSettled => {}
+            Self::Postgres(_) => {}
+        }
+    }
+
+    /// Stops what runs now, and waits until it was asked to. What comes after it may be hit too, until the connection is settled.
+    pub(crate) async fn halt(&self) {
+        match self {
+            Self::Sqlite(stop) => stop.stop(),
+            Self::Postgres(process) => {
+                // If it cannot be asked, whoever waits for the statement goes on waiting: it is asked again.
+                let asked = process.stop().await;
+                if !asked {
+                    tracing::warn!("a statement of a tenant that is not served any more cannot be stopped");
+                }
+            }
         }
     }
 }
@@ -71,7 +92,7 @@ impl Connection {
     pub(crate) fn stopper(&self) -> Stopper {
         match self {
             Self::Sqlite(link) => Stopper::Sqlite(link.stopper()),
-            Self::Postgres(_) => Stopper::WhenSettled,
+            Self::Postgres(link) => Stopper::Postgres(link.stopper()),
         }
     }
 

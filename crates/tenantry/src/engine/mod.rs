@@ -20,7 +20,7 @@ mod sql_text;
 pub(crate) mod sqlite;
 
 pub(crate) use attack::{Attack, Outcome};
-pub(crate) use connection::{Begin, Connection, Level, Scope, ends_the_connection};
+pub(crate) use connection::{Begin, Connection, Level, Scope, Stopper, ends_the_connection, was_stopped};
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
 pub(crate) use place::{Place, Placement, Target};
 pub(crate) use script::{Applied, Ledger, Script, ScriptKind};

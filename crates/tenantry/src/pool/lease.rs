@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{SETTLE_TIMEOUT, Share, Shared, state::Party};
-use crate::engine::Connection;
+use super::{SETTLE_TIMEOUT, Share, Shared, halt::Hold, state::Party};
+use crate::{engine::Connection, id::TenantId};
 
 /// Holds a connection. It is tainted from the moment it is handed out; only [`Lease::clean`] clears it. Dropped while
 /// tainted, the connection is stopped, settled, and goes back only if the engine can prove that nothing is left.
@@ -13,6 +13,8 @@ pub(crate) struct Lease {
     party: Party,
     generation: u64,
     state: Cleanliness,
+    /// How a tenant's is reached from outside, from the moment it is handed out.
+    hold: Option<Arc<Hold>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ enum Cleanliness {
 
 impl Lease {
     pub(super) fn new(shared: Arc<Shared>, party: Party, connection: Connection, generation: u64) -> Self {
-        Self { connection: Some(connection), shared, party, generation, state: Cleanliness::Clean }
+        Self { connection: Some(connection), shared, party, generation, state: Cleanliness::Clean, hold: None }
     }
 
     /// The last step before an app gets it. `None`: the connection is not bound to its place any more; it is closed.
@@ -35,6 +37,8 @@ impl Lease {
         let bound = self.connection.as_mut().is_some_and(|c| self.shared.engine.still_bound(c));
         if bound {
             self.state = Cleanliness::Tainted;
+            let stopper = self.connection.as_ref().map(Connection::stopper);
+            self.hold = self.party.tenant.zip(stopper).map(|(tenant, stopper)| self.shared.holds.add(tenant, stopper));
             return Some(self);
         }
         self.shared.counters.closed_unproven();
@@ -47,6 +51,11 @@ impl Lease {
     /// The connection. A lease always has one; `None` only inside of its own drop.
     pub(crate) fn connection(&mut self) -> Option<&mut Connection> {
         self.connection.as_mut()
+    }
+
+    /// Whether its tenant is not served any more: what ran on it was stopped, and nothing more may be run or committed.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.is_halted())
     }
 
     /// The user is done and nothing is left behind: its statement has ended, and so has its transaction.
@@ -74,7 +83,12 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let (shared, party) = (Arc::clone(&self.shared), self.party.clone());
+        let halted = self.hold.take().zip(party.tenant).filter(|(hold, tenant)| shared.holds.remove(*tenant, hold));
         match self.state {
+            // What stops it may come late, and must not hit the next one.
+            Cleanliness::Clean | Cleanliness::ToFinish if halted.is_some() => {
+                self.shared.runtime.spawn(rest_and_settle(shared, party, connection, self.generation, halted));
+            }
             Cleanliness::Clean => self.shared.put_back(&self.party, connection, self.generation),
             Cleanliness::Unwanted => self.shared.close_held(party, connection),
             Cleanliness::ToFinish => {
@@ -83,10 +97,26 @@ impl Drop for Lease {
             Cleanliness::Tainted => {
                 // Whatever still runs was abandoned: nobody is told its outcome.
                 connection.stopper().stop();
-                self.shared.runtime.spawn(settle_or_close(shared, party, connection, self.generation));
+                self.shared.runtime.spawn(rest_and_settle(shared, party, connection, self.generation, halted));
             }
         }
     }
+}
+
+/// As [`settle_or_close`], once nobody stops it any more who was told to.
+async fn rest_and_settle(
+    shared: Arc<Shared>,
+    party: Party,
+    connection: Connection,
+    generation: u64,
+    halted: Option<(Arc<Hold>, TenantId)>,
+) {
+    let share = Share::held(&shared, &party);
+    if let Some((hold, _)) = halted {
+        hold.at_rest().await;
+    }
+    share.keep();
+    settle_or_close(shared, party, connection, generation).await;
 }
 
 async fn finish_or_settle(shared: Arc<Shared>, party: Party, mut connection: Connection, generation: u64) {

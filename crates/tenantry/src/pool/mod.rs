@@ -17,6 +17,7 @@ use crate::{
     seconds::Seconds,
 };
 
+mod halt;
 mod lease;
 mod queue;
 mod state;
@@ -75,6 +76,8 @@ pub(super) struct Shared {
     runtime: tokio::runtime::Handle,
     /// Wakes who waits for a place to have no connection any more.
     emptied: tokio::sync::Notify,
+    /// The leases of tenants that are out.
+    holds: halt::Holds,
     me: Weak<Shared>,
     /// Whether somebody will look at the waiters again soon.
     looking: AtomicBool,
@@ -95,6 +98,7 @@ impl Pool {
             counters: Counters::default(),
             runtime: tokio::runtime::Handle::current(),
             emptied: tokio::sync::Notify::new(),
+            holds: halt::Holds::default(),
             me: Weak::clone(me),
             looking: AtomicBool::new(false),
         }))
@@ -144,6 +148,19 @@ impl Pool {
     pub(crate) fn retire_tenant(&self, tenant: TenantId) {
         let idle = self.0.state().retire_tenant(tenant);
         self.0.close_all(idle);
+    }
+
+    /// Whether a tenant has a connection.
+    pub(crate) fn serves(&self, tenant: TenantId) -> bool {
+        self.0.holds.has(tenant)
+    }
+
+    /// Stops whatever a tenant runs that is not served any more. Its leases are good for nothing from now on; who comes
+    /// later has to be kept out by whoever hands out leases.
+    pub(crate) fn halt(&self, tenant: TenantId) {
+        for hold in self.0.holds.halt(tenant) {
+            self.0.runtime.spawn(async move { hold.stop().await });
+        }
     }
 
     /// Lets a tenant in no more and waits until it holds no connection, and until no connection is open at a place that

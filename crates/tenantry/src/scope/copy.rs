@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     engine::{
-        Begin, Scope, SqlText,
+        Begin, Scope, SqlText, SqlxResult,
         postgres::{CopyDirection, PgDriver, PgLink, copy_direction, copy_is_plain},
     },
     error::{Error, ErrorKind, Result},
+    pool::Lease,
     tenant::Isolation,
 };
 
@@ -48,7 +49,7 @@ fn require_in(statement: &str, isolation: Option<Isolation>) -> Result<()> {
 }
 
 /// Whatever happens on the way, the link is busy until the end was read.
-async fn copy_in(link: &mut PgLink, statement: &str, source: impl AsyncRead + Unpin) -> Result<u64> {
+async fn copy_in(link: &mut PgLink, statement: &str, source: impl AsyncRead + Unpin) -> SqlxResult<u64> {
     let line = link.line_for_copy().await?;
     let rows = line.only_say(async |connection| {
         let mut copy = connection.copy_in_raw(statement).await?;
@@ -63,7 +64,7 @@ async fn copy_in(link: &mut PgLink, statement: &str, source: impl AsyncRead + Un
     Ok(rows)
 }
 
-fn copy_out<'l>(link: &'l mut PgLink, statement: &'l str) -> Pieces<'l> {
+fn copy_out<'l>(link: &'l mut PgLink, statement: &'l str) -> BoxStream<'l, SqlxResult<Bytes>> {
     async_stream::try_stream! {
         let line = link.line_for_copy().await?;
         let mut pieces = line.copy_out(statement).await?;
@@ -102,13 +103,17 @@ impl<S: Subject> Db<S> {
             let mut lease = db.lease().await?;
             let link = link_of::<PgDriver>(db.connection(&mut lease)?)?;
             link.begin(db.scope(), Begin { read_only: true, level: None }).await?;
+            let mut failure = None;
             {
                 let mut pieces = copy_out(link, &statement);
                 while let Some(piece) = pieces.next().await {
-                    yield piece?;
+                    match piece {
+                        Ok(piece) => yield piece,
+                        Err(error) => failure = Some(error),
+                    }
                 }
             }
-            link.commit().await?;
+            db.copied(&mut lease, failure.map_or(Ok(()), Err)).await?;
         }
         .boxed()
     }
@@ -118,9 +123,23 @@ impl<S: Subject> Db<S> {
         let mut lease = self.lease().await?;
         let link = link_of::<PgDriver>(self.connection(&mut lease)?)?;
         link.begin(self.scope(), Begin::WRITE).await?;
-        let rows = copy_in(link, statement, source).await?;
-        link.commit().await?;
-        Ok(rows)
+        let rows = copy_in(link, statement, source).await;
+        self.copied(&mut lease, rows).await
+    }
+
+    /// Commits a COPY that went well.
+    async fn copied<T>(&self, lease: &mut Lease, copied: SqlxResult<T>) -> Result<T> {
+        let ended = match copied {
+            Ok(value) => {
+                self.require_served(lease).await?;
+                link_of::<PgDriver>(self.connection(lease)?)?.commit().await.map(|()| value)
+            }
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.told(lease, error).await.into()),
+        }
     }
 }
 
@@ -140,7 +159,7 @@ impl<S: Subject> Tx<S> {
                     }
                 }
             }
-            turn.over(failure.map_or(Ok(()), |error| Err(error.into()))).await?;
+            turn.over(failure.map_or(Ok(()), Err)).await?;
         }
         .boxed()
     }
@@ -149,7 +168,7 @@ impl<S: Subject> Tx<S> {
         require_in(statement, self.db().postgres_isolation())?;
         let mut turn = self.turn_served().await?;
         let rows = copy_in(link_of::<PgDriver>(turn.start(COPY)?)?, statement, source).await;
-        Ok(turn.over(rows.map_err(Into::into)).await?)
+        Ok(turn.over(rows).await?)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         Begin, Connection, Driver, Place, Scope,
         postgres::{self, PgDriver},
         sqlite::SqliteDriver,
+        was_stopped,
     },
     error::{Error, ErrorKind, Result},
     id::TenantId,
@@ -129,7 +130,10 @@ impl<S: Subject> Db<S> {
             match connection.begin(self.scope(), begin).await {
                 Ok(()) => return Ok(Tx::new(self.clone(), lease)),
                 Err(error) if connection.is_out_of_date(&error) && tries.next().is_some() => lease.discard(),
-                Err(error) => return Err(nothing_done(connection.not_entered(error)).into()),
+                Err(error) => {
+                    let error = connection.not_entered(error);
+                    return Err(nothing_done(self.told(&lease, error).await).into());
+                }
             }
         }
     }
@@ -185,6 +189,28 @@ impl<S: Subject> Db<S> {
             Gate::Decided(decision) => decision,
             Gate::Ask(asking) => asking.await,
         }
+    }
+
+    /// Nothing more is run or committed on a lease whose tenant was not served any more while it was out.
+    pub(super) fn require_served(&self, lease: &Lease) -> impl Future<Output = Result<()>> + Send + use<'_, S> {
+        let is_halted = lease.is_halted();
+        async move { if is_halted { Err(self.halted().await) } else { Ok(()) } }
+    }
+
+    /// What an error means on that lease: the tenant's statements are stopped when it is not served any more.
+    pub(super) fn told(
+        &self,
+        lease: &Lease,
+        error: sqlx::Error,
+    ) -> impl Future<Output = sqlx::Error> + Send + use<'_, S> {
+        let is_halted = lease.is_halted();
+        async move { if is_halted && was_stopped(&error) { self.halted().await.caused_by(error).into() } else { error } }
+    }
+
+    async fn halted(&self) -> Error {
+        let again =
+            || Error::new(ErrorKind::NotReady, "the tenant was not served for a moment: what it ran was stopped");
+        self.gate().await.map_or_else(|why| why, |()| again())
     }
 
     /// The connection inside of a lease, with the time limit of one statement set.

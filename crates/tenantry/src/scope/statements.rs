@@ -54,23 +54,6 @@ pub(super) fn link_of<D: Driver>(connection: &mut Connection) -> Result<&mut D::
     D::link(connection).ok_or_else(|| Error::new(ErrorKind::Internal, "a lease of another engine"))
 }
 
-/// Ends what was begun around a one-shot statement that has ended well. The lease goes back, clean if it is.
-async fn leave(mut lease: Lease, text: SqlText, leave: Leave) -> SqlxResult<()> {
-    match leave {
-        Leave::AsItIs => {}
-        Leave::Commit => connection_of(&mut lease)?.commit_statement().await?,
-        Leave::CommitLater if text.leaves_state => connection_of(&mut lease)?.commit_statement().await?,
-        Leave::CommitLater => {
-            lease.finish_later();
-            return Ok(());
-        }
-    }
-    if !text.leaves_state {
-        lease.clean();
-    }
-    Ok(())
-}
-
 /// Undoes what was begun around a one-shot statement that has failed. `false`: the connection cannot be trusted.
 async fn roll_back(lease: &mut Lease, begun: Leave, error: &sqlx::Error) -> bool {
     match (begun, lease.connection()) {
@@ -112,12 +95,33 @@ impl<S: Subject> Db<S> {
             let (link, statement) = shot.aim(self)?;
             match run(link, statement, text).await {
                 Ok(value) => {
-                    leave(shot.lease, shot.text, shot.begun).await?;
+                    self.leave(shot.lease, shot.text, shot.begun).await?;
                     return Ok(value);
                 }
                 Err(error) => shot = self.once_more(shot, error, false).await?,
             }
         }
+    }
+
+    /// Ends what was begun around a one-shot statement that has ended well. The lease goes back, clean if it is.
+    async fn leave(&self, mut lease: Lease, text: SqlText, leave: Leave) -> SqlxResult<()> {
+        match leave {
+            Leave::AsItIs => {}
+            Leave::CommitLater if !text.leaves_state => {
+                lease.finish_later();
+                return Ok(());
+            }
+            Leave::Commit | Leave::CommitLater => {
+                self.require_served(&lease).await?;
+                if let Err(error) = connection_of(&mut lease)?.commit_statement().await {
+                    return Err(self.told(&lease, error).await);
+                }
+            }
+        }
+        if !text.leaves_state {
+            lease.clean();
+        }
+        Ok(())
     }
 
     /// A connection for a one-shot statement, with what it needs around it.
@@ -144,6 +148,9 @@ impl<S: Subject> Db<S> {
         error: sqlx::Error,
         streaming: bool,
     ) -> SqlxResult<Shot<D>> {
+        if shot.lease.is_halted() {
+            return Err(self.told(&shot.lease, error).await);
+        }
         let link = link_of::<D>(self.connection(&mut shot.lease)?)?;
         let again = shot.spare.take().and_then(|spare| Some((D::again(link, &error, &spare, shot.text)?, spare)));
         if let Some((Again { text, on: On::Another }, spare)) = again {
@@ -176,7 +183,10 @@ impl<S: Subject> Db<S> {
             match D::enter(link_of::<D>(connection)?, self.scope(), text, streaming).await {
                 Ok(begun) => return Ok((lease, begun)),
                 Err(error) if connection.is_out_of_date(&error) && tries.next().is_some() => lease.discard(),
-                Err(error) => return Err(nothing_done(connection.not_entered(error))),
+                Err(error) => {
+                    let error = connection.not_entered(error);
+                    return Err(nothing_done(self.told(&lease, error).await));
+                }
             }
         }
     }
@@ -233,7 +243,7 @@ impl<S: Subject> Db<S> {
                 }
                 match failure {
                     None => {
-                        leave(shot.lease, shot.text, shot.begun).await?;
+                        db.leave(shot.lease, shot.text, shot.begun).await?;
                         break;
                     }
                     Some(error) => shot = db.once_more(shot, error, true).await?,

@@ -88,9 +88,13 @@ impl<S: Subject> Turn<S> {
 
     /// Writes down how the statement ended.
     pub(super) async fn over<T>(mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        if result.is_err() {
-            self.fail().await;
-        }
+        let result = match result {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                self.fail().await;
+                Err(self.core.db.told(&self.state.lease, error).await)
+            }
+        };
         self.state.running = false;
         result
     }
@@ -141,6 +145,7 @@ impl<S: Subject> Tx<S> {
     pub(super) async fn turn_served(&self) -> Result<Turn<S>> {
         let turn = self.turn().await?;
         self.core.db.gate().await?;
+        self.core.db.require_served(&turn.state.lease).await?;
         Ok(turn)
     }
 
@@ -220,7 +225,7 @@ impl<S: Subject> Tx<S> {
                 Ok(())
             }
             // The lease stays tainted: the connection is settled or closed.
-            Err(cause) => Err(Error::from(cause)),
+            Err(cause) => Err(Error::from(self.core.db.told(&turn.state.lease, cause).await)),
         }
     }
 

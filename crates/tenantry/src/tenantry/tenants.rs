@@ -57,11 +57,15 @@ impl Tenantry {
         let after = self.0.catalog.tenant_transition(tenant.id, transition).await?;
         for server in self.0.servers.all_open() {
             server.pool.retire_tenant(after.id);
+            if !after.state.is_served() {
+                server.pool.halt(after.id);
+            }
         }
         Ok(after)
     }
 
-    /// Stops serving a tenant: at once here, within 2 s everywhere. Its data stays.
+    /// Stops serving a tenant: at once here, within 2 s everywhere. What it runs is stopped, and nothing of that is stored.
+    /// Its data stays.
     ///
     /// # Errors
     /// If there is no such tenant, or it is not active.

@@ -9,6 +9,7 @@ mod support;
 mod isolation;
 mod orm;
 mod statements;
+mod suspension;
 mod transactions;
 
 /// One behaviour as a test of the engine in whose module it stands.
@@ -68,6 +69,13 @@ macro_rules! conformance {
                     a_transaction_that_the_database_ended_unseen_stores_nothing_more,
                     a_suspended_tenants_open_transaction_goes_no_further,
                     random_nesting_ends_as_the_model_says;
+                suspension:
+                    a_write_that_waits_is_stopped_when_its_tenant_is_suspended,
+                    a_transaction_that_waits_is_stopped_when_its_tenant_is_suspended,
+                    a_write_that_nobody_waits_for_is_stopped_when_its_tenant_is_suspended,
+                    a_long_read_is_stopped_when_its_tenant_is_suspended_here,
+                    a_commit_that_waits_is_stopped_when_its_tenant_is_suspended,
+                    a_suspension_never_hits_another_tenant_on_the_same_connections;
                 orm:
                     entities_work_on_a_handle_and_in_a_transaction,
                     a_closure_transaction_commits_or_rolls_back,

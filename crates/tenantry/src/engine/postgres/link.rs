@@ -20,6 +20,7 @@ pub(crate) use line::Line;
 use super::{
     control::Control,
     outcome::{is_lost, schema_is_gone},
+    process::Process,
     scope::PgScope,
     wire::{Wire, drive},
 };
@@ -57,8 +58,7 @@ pub(crate) struct PgLink {
     control: Arc<Control>,
     /// What stands behind the connection, if anything does.
     wire: Option<Wire>,
-    /// The process of the server that serves this connection, or, behind a pooler, its transaction.
-    pid: Option<i32>,
+    process: Arc<Process>,
     /// Whether a statement was sent whose end nobody has read.
     busy: bool,
     /// Whether a COPY was begun that has not ended in order. The driver does not count its answers: by a question behind it
@@ -89,9 +89,9 @@ impl PgLink {
         let pooled = pid.is_none();
         Self {
             connection,
+            process: Arc::new(Process::new(Arc::clone(&control), pid)),
             control,
             wire,
-            pid,
             busy: false,
             copying: false,
             pooled,
@@ -103,6 +103,10 @@ impl PgLink {
             types_of: HashSet::new(),
             met: None,
         }
+    }
+
+    pub(crate) fn stopper(&self) -> Arc<Process> {
+        Arc::clone(&self.process)
     }
 
     /// Its login has the rights on the rows of row isolation itself.
@@ -246,7 +250,7 @@ impl PgLink {
             None => {}
         }
         if scope.is_pooled() {
-            self.pid = None;
+            self.process.set(None).await;
         }
         let words = AssertSqlSafe(scope.begin(begin));
         if scope.schema().is_none() && !scope.is_pooled() {
@@ -289,7 +293,7 @@ impl PgLink {
         let answer = self.own_line().say(|connection| connection.fetch_all(sqlx::raw_sql(words))).await?;
         let told = answer.first().ok_or(sqlx::Error::RowNotFound)?;
         if scope.is_pooled() {
-            self.pid = told.try_get("pid")?;
+            self.process.set(told.try_get("pid")?).await;
         }
         match scope.schema() {
             Some(schema) if told.try_get::<Option<&str>, _>("schema")? != Some(schema) => Err(schema_is_gone().into()),
@@ -366,7 +370,7 @@ impl PgLink {
         }
         if self.pooled {
             // Once this is on its way the process may serve somebody else: it must not be stopped any more.
-            self.pid = None;
+            self.process.set(None).await;
         }
         let ended = self.speak(words).await;
         if let Some(wire) = &mut self.wire {
@@ -412,11 +416,9 @@ impl PgLink {
     }
 
     pub(super) async fn close(self) {
-        if self.busy
-            && let Some(pid) = self.pid
-        {
+        if self.busy {
             // The server would go on with it for as long as it takes.
-            self.control.cancel(pid).await;
+            self.process.stop().await;
         }
         let Self { connection, mut wire, .. } = self;
         if let Err(error) = drive(wire.as_mut(), connection.close()).await {

@@ -1,21 +1,26 @@
 //! The guard: what SQL of an app may do on a connection, enforced by SQLite itself.
 //!
-//! The only module with `unsafe`: sqlx has no face for an authorizer.
+//! The only module with `unsafe`: sqlx has no face for an authorizer, nor for how a writer waits for another.
 
-#![expect(unsafe_code, reason = "sqlx offers no authorizer; each call is on a handle that sqlx keeps locked for us")]
+#![expect(
+    unsafe_code,
+    reason = "sqlx offers no authorizer and no busy handler; each call is on a handle that sqlx keeps locked for us"
+)]
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
     ptr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::SqliteConnection;
 
+use super::link::Stop;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Whom a connection serves.
@@ -207,6 +212,64 @@ pub(super) async fn install(connection: &mut SqliteConnection, mode: Mode) -> Re
 const MAX_VALUE_BYTES: c_int = 256 << 20;
 /// The longest SQL text.
 const MAX_SQL_BYTES: c_int = 4 << 20;
+
+/// How a writer waits for another one of its file: in short sleeps, so that it can be stopped.
+struct Waiting {
+    stop: Stop,
+    limit: Duration,
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    since: AtomicU64,
+}
+
+/// The longest of its sleeps.
+const NAP: Duration = Duration::from_millis(50);
+
+impl Waiting {
+    /// `false`: it has waited long enough.
+    fn nap(&self, naps_before: u64) -> bool {
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if naps_before == 0 {
+            self.since.store(now, Ordering::Relaxed);
+        }
+        let waited = Duration::from_millis(now.saturating_sub(self.since.load(Ordering::Relaxed)));
+        if self.stop.is_due() || waited >= self.limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(naps_before.saturating_mul(5).max(1)).min(NAP));
+        true
+    }
+}
+
+unsafe extern "C" fn nap(waiting: *mut c_void, naps_before: c_int) -> c_int {
+    // SAFETY: `waiting` is the client data that `wait_at_most` gave to this connection, which frees it when it is closed.
+    let waiting = unsafe { &*waiting.cast::<Waiting>() };
+    c_int::from(waiting.nap(u64::try_from(naps_before).unwrap_or(0)))
+}
+
+unsafe extern "C" fn release_waiting(waiting: *mut c_void) {
+    // SAFETY: called once by SQLite for the pointer that `wait_at_most` made with `Box::into_raw`.
+    drop(unsafe { Box::from_raw(waiting.cast::<Waiting>()) });
+}
+
+/// From now on a statement waits for another writer for at most `limit`, and no longer once it is to be stopped.
+pub(super) async fn wait_at_most(connection: &mut SqliteConnection, limit: Duration, stop: Stop) -> Result<()> {
+    let waiting = Waiting { stop, limit, opened: Instant::now(), since: AtomicU64::new(0) };
+    let mut locked = connection.lock_handle().await?;
+    let handle = locked.as_raw_handle().as_ptr();
+    let data = Box::into_raw(Box::new(waiting)).cast::<c_void>();
+    // SAFETY: as in `install`; on failure SQLite frees the data itself.
+    let result = unsafe {
+        match ffi::sqlite3_set_clientdata(handle, c"tenantry wait".as_ptr(), data, Some(release_waiting)) {
+            ffi::SQLITE_OK => ffi::sqlite3_busy_handler(handle, Some(nap), data),
+            failed => failed,
+        }
+    };
+    if result == ffi::SQLITE_OK {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Internal, format!("a connection cannot wait for others (SQLite code {result})")))
+}
 
 /// Whether a transaction is open, by SQLite's own word.
 pub(super) async fn in_transaction(connection: &mut SqliteConnection) -> Result<bool> {

@@ -16,7 +16,10 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow, SqliteStatement},
 };
 
-use super::guard::{self, Guard};
+use super::{
+    guard::{self, Guard},
+    open::BUSY_TIMEOUT,
+};
 use crate::{
     engine::{Begin, SqlText},
     error::{Error, Result},
@@ -42,6 +45,7 @@ impl SqliteLink {
         let guard = guard::install(&mut connection, mode).await?;
         let stop = Stop::default();
         let seen = stop.clone();
+        guard::wait_at_most(&mut connection, BUSY_TIMEOUT, stop.clone()).await?;
         connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_CHECKS, move || !seen.is_due());
         Ok(Self { connection, guard, stop, file })
     }
@@ -252,7 +256,7 @@ impl Stop {
         self.0.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         let deadline = self.0.deadline.load(Ordering::Acquire);
         self.0.stopped.load(Ordering::Acquire)
             || (deadline != 0 && self.0.started.elapsed().as_millis() > u128::from(deadline))

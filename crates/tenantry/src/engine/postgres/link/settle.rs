@@ -22,9 +22,7 @@ impl PgLink {
         if self.copying {
             return false;
         }
-        if let Some(pid) = self.pid
-            && !self.control.cancel(pid).await
-        {
+        if !self.process.stop().await {
             return false;
         }
         self.drain().await
@@ -55,9 +53,7 @@ impl PgLink {
                 Ok(answer) => return answer,
                 Err(_) => patience *= 2,
             }
-            if let Some(pid) = self.pid {
-                self.control.cancel(pid).await;
-            }
+            self.process.stop().await;
         }
     }
 
