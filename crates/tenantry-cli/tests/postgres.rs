@@ -35,8 +35,8 @@ fn a_server_takes_the_place_of_the_unused_one_that_init_has_made() {
     );
     assert_eq!(
         site.ok(&["server", "list"]),
-        "NAME  ENGINE    POOLER  TENANTS  CAPACITY  CONNECTIONS  SHARED TABLES\n\
-         main  postgres  -       0        9         7            version 0\n"
+        "NAME  ENGINE    WALL    POOLER  TENANTS  CAPACITY  CONNECTIONS  SHARED TABLES\n\
+         main  postgres  closed  -       0        9         7            version 0\n"
     );
     site.ok(&["tenant", "create", "acme"]);
     assert_eq!(site.json(&["tenant", "show", "acme"])["isolation"], "schema");

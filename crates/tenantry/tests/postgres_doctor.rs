@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{Installation, Kind, user_add};
+use support::{Installation, Kind, user_add, users};
 use tenantry::{DoctorOptions, DoctorReport};
 
 async fn examined(place: &Installation) -> DoctorReport {
@@ -176,6 +176,75 @@ async fn functions_and_rights_that_open_the_wall_on_postgres_are_found_and_their
     let report = with_hole(&place, &database, hole, "extension_member").await;
     repaired(&place, &database, &report, "extension_member").await;
     assert!(codes(&examined(&place).await).contains(&"security_definer"), "now it is a function like any other");
+}
+
+/// What a superuser may have done behind tenantry's back, all at once.
+const HOLES: &[&str] = &[
+    "ALTER TABLE tenant.users DISABLE ROW LEVEL SECURITY",
+    "ALTER TABLE tenant.items OWNER TO CURRENT_USER",
+    "DROP POLICY \"!tenantry\" ON tenant.orders",
+    "CREATE POLICY \"!app\" ON tenant.notes AS RESTRICTIVE USING (text::int > 0)",
+    "GRANT INSERT ON shared.plans TO PUBLIC",
+    "GRANT SELECT ON tenant.users TO PUBLIC",
+    "GRANT EXECUTE ON FUNCTION set_config TO PUBLIC",
+    "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC",
+    "ALTER FUNCTION tenantry.may_write() RESET ALL",
+    "CREATE FUNCTION public.all_users() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users'",
+    "CREATE EXTENSION isn SCHEMA shared",
+    "CREATE FUNCTION shared.sd2() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users'",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_puts_back_what_tenantry_had_made_and_drops_nothing_of_the_apps() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    user_add(&acme, "ann").await;
+    user_add(&globex, "bob").await;
+    for hole in HOLES {
+        place.sql_at(&acme, hole);
+    }
+    let report = place.tenancy.doctor(DoctorOptions::new().read_only(true).repair(true)).await.unwrap();
+    assert!(report.findings.is_empty(), "{report:#?}");
+    assert!(report.repaired.len() >= HOLES.len() - 1, "{report:#?}");
+    assert_eq!(users(&acme).await, ["ann"]);
+    let kept = "SELECT count(*) FROM pg_proc WHERE proname IN ('all_users', 'sd2')
+                UNION ALL SELECT count(*) FROM pg_policy WHERE polname = 'p_app'";
+    assert_eq!(place.sql_at(&acme, kept), "2\n1");
+    let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    assert!(report.findings.is_empty(), "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_its_maker_can_undo_is_named_and_left_alone_by_a_repair() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
+    for (hole, code, undo) in [
+        ("CREATE TABLE tenant.leak (a int)", "tenant_column", "DROP TABLE tenant.leak"),
+        ("CREATE EXTENSION dblink SCHEMA shared", "extension_member", "DROP EXTENSION dblink"),
+        ("CREATE EXTENSION lo SCHEMA shared", "extension_refused", "DROP EXTENSION lo"),
+        (
+            "CREATE VIEW tenant.all_users AS SELECT * FROM tenant.users",
+            "view_not_invoker",
+            "DROP VIEW tenant.all_users",
+        ),
+        (
+            "CREATE FUNCTION tenant.s() RETURNS void LANGUAGE sql AS 'SELECT setseed(0.5)'",
+            "function_scope",
+            "DROP FUNCTION tenant.s()",
+        ),
+        (
+            "CREATE FUNCTION tenant.q() RETURNS text LANGUAGE sql AS 'SELECT query FROM pg_stat_activity LIMIT 1'",
+            "function_scope",
+            "DROP FUNCTION tenant.q()",
+        ),
+    ] {
+        place.sql_at(&acme, hole);
+        let report = place.tenancy.doctor(DoctorOptions::new().read_only(true).repair(true)).await.unwrap();
+        assert!(codes(&report).contains(&code), "{hole}: {report:#?}");
+        place.sql_at(&acme, undo);
+        let after = examined(&place).await;
+        assert!(after.findings.is_empty(), "{hole}: {after:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ request can name the canaries, and they are removed at the end. Exit code 4 mean
 Examples:
   tenantry doctor                look, and try
   tenantry doctor --read-only    look only
-  tenantry doctor --repair       end what crashed processes left, remove what belongs to nobody";
+  tenantry doctor --repair       end what crashed processes left, remove what belongs to nobody, put walls back";
 
 /// How far it may go.
 #[derive(Debug, Args)]

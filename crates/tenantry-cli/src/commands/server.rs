@@ -1,8 +1,10 @@
 //! `tenantry server`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use tenantry::NewServer;
+use tenantry::{NewServer, Wall};
 
 use crate::{
     confirm,
@@ -70,6 +72,9 @@ pub(crate) struct Add {
     pooler: bool,
 }
 
+/// How long a list waits for a server to tell of its wall.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Serialize)]
 struct Row {
     #[serde(flatten)]
@@ -77,6 +82,8 @@ struct Row {
     tenants: u64,
     /// Whether the shared tables live here.
     home: bool,
+    /// What of its wall is open; `null` if it did not answer.
+    wall: Option<Wall>,
 }
 
 impl Server {
@@ -135,7 +142,8 @@ async fn rows(tenancy: &tenantry::Tenantry) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, server) in tenancy.server_list().await?.into_iter().enumerate() {
         let tenants = tenancy.server_tenants(&server.name).await?;
-        rows.push(Row { server, tenants, home: number == 0 });
+        let wall = tokio::time::timeout(PATIENCE, tenancy.server_wall(&server.name)).await;
+        rows.push(Row { server, tenants, home: number == 0, wall: wall.ok().and_then(Result::ok) });
     }
     Ok(rows)
 }
@@ -145,12 +153,13 @@ async fn list(context: &Context) -> Result<Exit> {
     render::answer(context, &rows, || {
         let number = |n: Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
         table::table(
-            ["name", "engine", "pooler", "tenants", "capacity", "connections", "shared tables"],
+            ["name", "engine", "wall", "pooler", "tenants", "capacity", "connections", "shared tables"],
             rows.iter().map(|row| {
                 let shared = if row.home { format!("version {}", row.server.shared_version) } else { "-".into() };
                 [
                     row.server.name.clone(),
                     row.server.engine.clone(),
+                    wall(row).into(),
                     if row.server.pooler { "yes".into() } else { "-".into() },
                     row.tenants.to_string(),
                     number(row.server.capacity),
@@ -164,6 +173,14 @@ async fn list(context: &Context) -> Result<Exit> {
         render::hint(context, "there is no server yet: tenantry server add NAME ADMIN_URL");
     }
     Ok(Exit::Ok)
+}
+
+const fn wall(row: &Row) -> &'static str {
+    match &row.wall {
+        Some(wall) if wall.is_closed() => "closed",
+        Some(_) => "open",
+        None => "no answer",
+    }
 }
 
 async fn remove(context: &Context, name: &str) -> Result<Exit> {

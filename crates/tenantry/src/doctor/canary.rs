@@ -136,7 +136,17 @@ async fn attack_each_other(
                 Outcome::NotTried(error) => not_tried.add(&attack.text, error),
             }
         }
-        tried += attacks.refused.len() + attacks.tried.len();
+        let escapes = server.engine.canary_escapes(&attacker.placement(), &victim.placement()).await?;
+        tried += attacks.refused.len() + attacks.tried.len() + escapes.len();
+        for (text, outcome) in escapes {
+            match outcome {
+                Outcome::GotThrough => {
+                    report.findings.push(bled("the server did not refuse what would leave a tenant's scope", &text));
+                }
+                Outcome::Refused => {}
+                Outcome::NotTried(error) => not_tried.add(&text, error),
+            }
+        }
         if let Some(tables) = tables {
             let of_victim = tenantry.tenant_db(Arc::new(victim.clone())).await?;
             trials::run(&db, &of_victim, tables, &attacks.tried, report, &mut not_tried).await?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     catalog::{Name, Server, TenantFilter},
-    engine::{Finding, Placement},
+    engine::{Engine, Finding, Placement},
     error::Result,
     id::TenantId,
     tenant::{Tenant, TenantState},
@@ -28,7 +28,8 @@ impl DoctorOptions {
         Self::default()
     }
 
-    /// Ends what crashed processes left, and removes canaries and orphans.
+    /// Ends what crashed processes left, removes canaries and orphans, and puts back what tenantry had made: row security, policies,
+    /// owners and rights. What would drop something of the app's is only named.
     pub const fn repair(mut self, yes: bool) -> Self {
         self.repair = yes;
         self
@@ -74,7 +75,7 @@ async fn examine(tenantry: &Tenantry, options: DoctorOptions) -> Result<DoctorRe
     }
     operations(tenantry, &mut report).await?;
     // What cannot be looked at is a finding among the others: it must not hide what was found.
-    let looked = places(tenantry, &mut report).await;
+    let looked = places(tenantry, options, &mut report).await;
     report.note("places", looked);
     let looked = orphans(tenantry, options, &mut report).await;
     report.note("orphans", looked);
@@ -131,13 +132,14 @@ async fn operations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()
     Ok(())
 }
 
-async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
+async fn places(tenantry: &Tenantry, options: DoctorOptions, report: &mut DoctorReport) -> Result<()> {
     let tenants = tenantry.tenant_list(&TenantFilter::all()).await?;
     let kept = tenants.iter().filter(|t| !matches!(t.state, TenantState::Provisioning | TenantState::Purging));
     let mut count = 0;
     for tenant in kept {
         let server = tenantry.servers().get(&tenant.server).await?;
-        match server.engine.audit(&tenant.placement()).await {
+        let placement = tenant.placement();
+        match audited(&*server.engine, Some(&placement), options, report).await {
             Ok(findings) => report.findings.extend(findings),
             Err(error) => {
                 let what = format!("the place of tenant `{}` cannot be audited", tenant.key);
@@ -157,7 +159,7 @@ async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
                 wall.close
             ));
         }
-        match handle.engine.audit_server().await {
+        match audited(&*handle.engine, None, options, report).await {
             Ok(findings) => report.findings.extend(findings),
             Err(error) => {
                 let what = format!("server `{}` cannot be audited", server.name);
@@ -167,6 +169,35 @@ async fn places(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
     }
     report.checks.push(format!("places: audited {count} tenants and their servers"));
     Ok(())
+}
+
+/// What is found at a place, or on a server, once what can be was mended.
+async fn audited(
+    engine: &dyn Engine,
+    placement: Option<&Placement>,
+    options: DoctorOptions,
+    report: &mut DoctorReport,
+) -> Result<Vec<Finding>> {
+    let look = async || match placement {
+        Some(placement) => engine.audit(placement).await,
+        None => engine.audit_server().await,
+    };
+    let found = look().await?;
+    if !options.repair {
+        return Ok(found);
+    }
+    let mut has_mended = false;
+    for finding in &found {
+        match engine.mend(placement, finding).await {
+            Ok(false) => {}
+            Ok(true) => {
+                has_mended = true;
+                report.repaired.push(format!("{}: {}", finding.what, finding.repair));
+            }
+            Err(error) => report.findings.push(Finding::of_error("not_mended", &finding.what, &error)),
+        }
+    }
+    if has_mended { look().await } else { Ok(found) }
 }
 
 async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut DoctorReport) -> Result<()> {

@@ -54,6 +54,9 @@ pub struct Capabilities {
     pub signs_in: bool,
     /// Whether a statement takes its scope along in one round trip: on PostgreSQL by the wire.
     pub one_round_trip: bool,
+    /// Whether the server itself keeps a tenant's SQL in its scope, in every isolation. On PostgreSQL that is for its administrator
+    /// to allow, and asked of the server: [`Tenantry::server_wall`](crate::Tenantry::server_wall) tells what is missing.
+    pub closed_wall: bool,
     /// Why an isolation is missing, and what to use instead.
     pub instead: &'static str,
 }
@@ -180,12 +183,24 @@ pub(crate) trait Engine: sealed::Sealed + Send + Sync + 'static {
     /// Looks for what would break the isolation of one place; an empty list means nothing was found.
     fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>>;
 
+    /// Repairs what an audit has found, if that only puts back what tenantry had made or takes away a right that nobody should have.
+    /// `placement`: of the audited place, none of the server. `false`: it is for the operator to decide.
+    fn mend<'a>(&'a self, placement: Option<&'a Placement>, finding: &'a Finding) -> BoxFuture<'a, Result<bool>>;
+
     /// Makes tables that two canaries can try each other's rows on, where the engine needs any; the app's own are never
     /// touched. They go with [`Engine::canary_clean`] or with the canaries.
     fn canary_prepare<'a>(&'a self, canaries: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>>;
 
     /// Removes these tables where they do not go with the canaries.
     fn canary_clean<'a>(&'a self, tables: &'a CanaryTables) -> BoxFuture<'a, Result<()>>;
+
+    /// Tries, on a connection of its own, what the server itself must refuse to one canary's SQL before another's data, whatever our
+    /// own checks let through. Nothing where the place is the wall, or the wall is open.
+    fn canary_escapes<'a>(
+        &'a self,
+        attacker: &'a Placement,
+        victim: &'a Placement,
+    ) -> BoxFuture<'a, Result<Vec<(String, Outcome)>>>;
 
     /// What a buggy or hostile statement may try to reach `victim`.
     fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks>;

@@ -107,11 +107,13 @@ impl Tenantry {
         self.0.servers.get(name).await?.engine.wall().await
     }
 
-    /// What the engine of a server can do.
+    /// What the engine of a server can do. The wall of a server that does not answer counts as open.
     ///
     /// # Errors
     /// If there is no such server.
     pub async fn server_capabilities(&self, name: &str) -> Result<Capabilities> {
-        Ok(*self.0.servers.get(name).await?.engine.capabilities())
+        let server = self.0.servers.get(name).await?;
+        let closed_wall = server.engine.wall().await.is_ok_and(|wall| wall.is_closed());
+        Ok(Capabilities { closed_wall, ..*server.engine.capabilities() })
     }
 }

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Row, postgres::PgConnection};
 
 use super::{
     control::Control,
-    layout,
+    extensions, layout,
     names::{Names, TENANT},
     rights::Rights,
     rows_role, rules,
@@ -80,6 +80,7 @@ pub(super) async fn server(admin: &mut PgConnection, names: &Names, is_home: boo
     let mut found = rules::audit_roles(admin, &roles_of(names)?.as_ref()).await?;
     found.extend(database(admin, names, None).await?);
     found.extend(wall::findings(admin, names).await?);
+    found.extend(extensions::findings(admin).await?);
     found.extend(rows_role::findings(admin, names).await?);
     let mut rows = Site::rows(names);
     if !rows_role::is_made(admin, names).await? {

@@ -86,6 +86,13 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
     let mut refused: Vec<Attack> = [
         "RESET ROLE",
         "RESET ALL",
+        "SET ROLE NONE",
+        "SET SCHEMA 'tenantry'",
+        "COMMIT AND CHAIN",
+        "ROLLBACK AND CHAIN",
+        "SELECT 1; COMMIT; SELECT 1",
+        "DROP OWNED BY CURRENT_USER",
+        "ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC",
         "SET SESSION AUTHORIZATION DEFAULT",
         "SET search_path = pg_catalog",
         "SET LOCAL row_security = off",
@@ -104,6 +111,11 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
     .map(Attack::new)
     .into();
     refused.push(Attack::new(format!("SET ROLE {role}")));
+    if victim.isolation == Isolation::Row
+        && let Some(CanaryTables { parent, .. }) = tables
+    {
+        refused.push(Attack::new(format!("LOCK TABLE {parent} IN ACCESS EXCLUSIVE MODE")));
+    }
     refused.push(Attack::new(format!("SET LOCAL tenantry.tenant = {id}")));
     let mut tried = Vec::new();
     if let Some(CanaryTables { parent, child }) = tables {

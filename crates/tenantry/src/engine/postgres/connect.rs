@@ -85,7 +85,7 @@ impl Door {
         self.pooler && !matches!(place, Place::Tenant(_))
     }
 
-    fn options(&self, place: &Place) -> Result<PgConnectOptions> {
+    pub(super) fn options(&self, place: &Place) -> Result<PgConnectOptions> {
         let names = &self.names;
         let (options, login) = match place {
             Place::Rows => (self.app.clone(), names.rows_login()),

@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sqlx::{AssertSqlSafe, postgres::PgConnection};
+
+use super::names::quoted;
+use crate::{engine::Finding, error::Result};
+
 /// What an extension means for whoever shares a connection with its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -76,6 +81,20 @@ pub(super) fn class(name: &str) -> Class {
     }
     let refused = REFUSED.iter().find(|(refused, _)| *refused == name);
     refused.map_or(Class::Stateful, |(_, why)| Class::Refused(why))
+}
+
+/// Extensions that are there although no file could have made them.
+pub(super) async fn findings(admin: &mut PgConnection) -> Result<Vec<Finding>> {
+    let names: String = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {ASK}"))).fetch_one(admin).await?;
+    let finding = |name: &str| match class(name) {
+        Class::Refused(why) => Some(Finding {
+            code: "extension_refused",
+            what: format!("the extension `{name}` is a way around the walls: {why}"),
+            repair: format!("DROP EXTENSION {}", quoted(name)),
+        }),
+        Class::Stateless | Class::Stateful => None,
+    };
+    Ok(names.split(',').filter_map(finding).collect())
 }
 
 /// Tells the extensions of a database, by [`Known::learn`].

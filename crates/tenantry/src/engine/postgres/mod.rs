@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Patience, Place,
-    Placement, Scope, Script, Target, Wall, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Outcome, Patience,
+    Place, Placement, Scope, Script, Target, Wall, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -19,12 +19,14 @@ mod connect;
 mod control;
 mod databases;
 mod driver;
+mod escapes;
 mod extend;
 mod extensions;
 mod layout;
 mod ledger;
 pub(crate) mod lex;
 mod link;
+mod mend;
 mod names;
 mod outcome;
 mod prelude;
@@ -85,6 +87,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     tenants_per_login: schemas::TENANTS_PER_LOGIN,
     signs_in: true,
     one_round_trip: true,
+    closed_wall: false,
     instead: "",
 };
 
@@ -507,12 +510,27 @@ impl Engine for PostgresEngine {
         Box::pin(audit::place(&self.control, &self.door.names, placement))
     }
 
+    fn mend<'a>(&'a self, placement: Option<&'a Placement>, finding: &'a Finding) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(mend::mend(&self.control, &self.door.names, placement, finding))
+    }
+
     fn canary_prepare<'a>(&'a self, canaries: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>> {
         Box::pin(canary::prepare(&self.control, &self.door.names, canaries))
     }
 
     fn canary_clean<'a>(&'a self, tables: &'a CanaryTables) -> BoxFuture<'a, Result<()>> {
         Box::pin(canary::clean(&self.control, tables))
+    }
+
+    fn canary_escapes<'a>(
+        &'a self,
+        attacker: &'a Placement,
+        victim: &'a Placement,
+    ) -> BoxFuture<'a, Result<Vec<(String, Outcome)>>> {
+        Box::pin(async move {
+            let (place, scope) = (self.place(attacker), self.scope(Some(attacker))?);
+            escapes::try_all(&self.door, &place, &scope, victim).await
+        })
     }
 
     fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks> {

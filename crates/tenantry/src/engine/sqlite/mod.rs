@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, Finding, Ledger, Patience, Place, Placement,
-    Scope, Script, Target, Wall, sealed,
+    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, Finding, Ledger, Outcome, Patience, Place,
+    Placement, Scope, Script, Target, Wall, sealed,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -35,6 +35,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     tenants_per_login: 0,
     signs_in: false,
     one_round_trip: true,
+    closed_wall: true,
     instead: "SQLite has neither schemas nor row security: use `--isolation database` (a file per tenant)",
 };
 
@@ -196,6 +197,20 @@ impl Engine for SqliteEngine {
 
     fn canary_clean<'a>(&'a self, _: &'a CanaryTables) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn mend<'a>(&'a self, _: Option<&'a Placement>, _: &'a Finding) -> BoxFuture<'a, Result<bool>> {
+        // What can be wrong with a file is more than a statement puts right.
+        Box::pin(async { Ok(false) })
+    }
+
+    fn canary_escapes<'a>(
+        &'a self,
+        _: &'a Placement,
+        _: &'a Placement,
+    ) -> BoxFuture<'a, Result<Vec<(String, Outcome)>>> {
+        // What SQLite itself refuses is its authorizer's: the attacks ask just that.
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn attacks(&self, victim: &Placement, _: Option<&CanaryTables>) -> Result<Attacks> {

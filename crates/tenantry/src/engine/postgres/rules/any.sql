@@ -62,7 +62,7 @@ SELECT code, object, detail, correction FROM (
       ('extension_member', extension, format('ALTER EXTENSION %s DROP ROUTINE %s', extension, name)),
       ('wrong_owner', CASE WHEN proowner <> own.owner AND extension IS NULL THEN pg_get_userbyid(proowner)::text END,
        format('ALTER ROUTINE %s OWNER TO {owner}', name)),
-      ('security_definer', CASE WHEN prosecdef THEN '' END, format('ALTER ROUTINE %s SECURITY INVOKER', name)),
+      ('security_definer', CASE WHEN prosecdef AND extension IS NULL THEN '' END, format('ALTER ROUTINE %s SECURITY INVOKER', name)),
       ('leakproof_function', CASE WHEN proleakproof THEN '' END, format('ALTER ROUTINE %s NOT LEAKPROOF', name)),
       ('untrusted_language', CASE WHEN lanname NOT IN ('sql', 'plpgsql') AND prokind <> 'a' THEN lanname::text END,
        format('CREATE FUNCTION %s ... LANGUAGE plpgsql', name)),

@@ -1,0 +1,63 @@
+//! What `doctor --repair` puts back: walls that tenantry itself had put up, and rights that somebody has added since.
+
+use sqlx::{AssertSqlSafe, Executor};
+
+use super::{control::Control, names::Names};
+use crate::{
+    engine::{Finding, Placement},
+    error::{Error, ErrorKind, Result},
+    tenant::Isolation,
+};
+
+/// Findings whose repair gives back what was there and takes nothing from the app but a right that it must not have. All others
+/// are for a human to decide: they drop something, or rewrite what the app has written.
+const MENDED: &[&str] = &[
+    "default_privileges",
+    "excess_privilege",
+    "granted_to_others",
+    "leakproof_function",
+    "login_privilege",
+    "login_shut_out",
+    "may_connect",
+    "may_create",
+    "may_make_temp",
+    "open_wall",
+    "outside_definer",
+    "policy_altered",
+    "policy_former",
+    "policy_order",
+    "rls_off",
+    "role_attribute",
+    "role_membership",
+    "security_definer",
+    "shared_writable",
+    "tenant_function",
+    "wrong_owner",
+];
+
+/// How long a repair waits for whoever uses the table.
+const PATIENCE: &str = "5s";
+
+/// Runs the finding's own repair where the finding was made, in one transaction. `false`: it is not one of those.
+pub(super) async fn mend(
+    control: &Control,
+    names: &Names,
+    placement: Option<&Placement>,
+    finding: &Finding,
+) -> Result<bool> {
+    if !MENDED.contains(&finding.code) || finding.repair.starts_with("run ") {
+        return Ok(false);
+    }
+    let own = placement.filter(|placement| placement.isolation == Isolation::Database);
+    let database = own.map(|placement| names.of_tenant(&placement.physical));
+    let mut fresh = control.admin_of(database.as_deref()).await?;
+    let text = format!("BEGIN; SET LOCAL lock_timeout = '{PATIENCE}'; {}; COMMIT", finding.repair);
+    let done = fresh.connection.execute(AssertSqlSafe(text)).await;
+    fresh.close().await;
+    done.map_err(|cause| {
+        Error::new(ErrorKind::Database, format!("the repair of `{}` failed", finding.code))
+            .caused_by(cause)
+            .help(finding.repair.clone())
+    })?;
+    Ok(true)
+}
