@@ -190,7 +190,7 @@ fn a_killed_purge_of_a_tenant_in_common_tables_is_finished_by_the_same_command()
 
 #[test]
 fn a_purge_killed_at_any_moment_is_finished_by_the_doctor() {
-    for isolation in ["schema", "database"] {
+    for isolation in ["schema", "database", "row"] {
         in_parallel(&MOMENTS, move |ms| {
             let site = with_a_deleted_tenant(isolation);
             killed_after(&site, ms, &DESTROY);
@@ -202,6 +202,50 @@ fn a_purge_killed_at_any_moment_is_finished_by_the_doctor() {
             nothing_is_left_of_it(&site, isolation);
         });
     }
+}
+
+/// How many rows the two tenants have in the tables in common.
+fn rows_in_common(site: &Site) -> String {
+    site.database().sql("SELECT count(*) FROM tenant.users").unwrap()
+}
+
+#[test]
+fn a_purge_of_rows_killed_while_it_waits_for_a_writer_goes_on_with_the_next() {
+    let site = Site::on_postgres();
+    for key in ["acme", "other"] {
+        site.ok(&["tenant", "create", key, "--isolation", "row"]);
+    }
+    // A process that stands still, and whose statement runs on at the server.
+    let mut frozen = site.command(&["sql", "acme", "-c", "SELECT pg_sleep(8)"]).stdout(Stdio::null()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(1_500));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&frozen), rustix::process::Signal::STOP).unwrap();
+    site.ok(&["tenant", "delete", "acme", "--yes"]);
+    killed_after(&site, 2_000, &DESTROY);
+    let buried = "SELECT count(*) FROM tenantry.migrations WHERE version = -1";
+    assert_eq!((site.database().sql(buried).unwrap().as_str(), rows_in_common(&site).as_str()), ("1", "2"));
+    site.ok(&DESTROY);
+    frozen.kill().unwrap();
+    frozen.wait().unwrap();
+    nothing_is_left_of_it(&site, "row");
+}
+
+#[test]
+fn a_purge_of_rows_killed_while_it_deletes_them_goes_on_with_the_next() {
+    let site = with_a_deleted_tenant("row");
+    thread::scope(|scope| {
+        let hold = "BEGIN; SELECT FROM tenant.users FOR UPDATE; SELECT pg_sleep(4); COMMIT";
+        let holder = scope.spawn(|| site.database().sql(hold).unwrap());
+        thread::sleep(Duration::from_millis(500));
+        killed_after(&site, 2_000, &DESTROY);
+        assert_eq!(rows_in_common(&site), "2", "nothing was deleted yet");
+        holder.join().unwrap();
+    });
+    site.ok(&DESTROY);
+    nothing_is_left_of_it(&site, "row");
+    let granted = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+                    WHERE r.rolname LIKE 'tn\\_%\\_on\\_main\\_m%'
+                      AND starts_with(r.rolname, (SELECT 'tn_' || right(replace(owner::text, '-', ''), 12) FROM tenantry.place))";
+    assert_eq!(site.database().sql(granted).unwrap(), "0", "no slot has kept a right");
 }
 
 const MIGRATE: [&str; 3] = ["migrate.before", "migrate.applied", "migrate.noted"];

@@ -4,9 +4,12 @@
 
 mod support;
 
-use sqlx::Executor;
-use support::{Installation, Kind, number, run};
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use support::{APP_PASSWORD, Installation, Kind, NewWay, number, run};
 use tenantry::{DoctorOptions, TenantDb};
+use tenantry_testbed::Postgres;
 
 const NOTE: &str = "INSERT INTO notes (text) VALUES ('late')";
 
@@ -65,6 +68,39 @@ async fn a_statement_that_waited_for_a_lock_writes_nothing_after_the_purge() {
     holder.execute("COMMIT").await.unwrap();
     purge.await.unwrap().unwrap();
     drop(late.await.unwrap());
+    assert_eq!(left(&place, &acme).trim(), "0");
+    run(&globex, NOTE).await.unwrap();
+}
+
+/// A statement of such a transaction sees the tenant as it was when that began, so no policy can tell it of the purge.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_with_an_old_snapshot_has_written_goes_with_the_purge() {
+    let database = Postgres::shared().unwrap().database().unwrap();
+    let address = database.tcp_url().rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
+    let url = |login: &str, database: &str| format!("postgres://{login}:{APP_PASSWORD}@{address}/{database}");
+    let way = |login: &str, database: &str| NewWay { url: url(login, database), pooler: false };
+    let place = Installation::by_another_way(Kind::PostgresRow, database, |config| config, way).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    let app = format!("{}_app", place.database_of(&acme));
+    let mut old = PgConnection::connect(&url(&app, &place.database_of(&acme))).await.unwrap();
+    let scope = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL ROLE {}; SET LOCAL search_path = tenant;
+         SET LOCAL tenantry.tenant = '{}'",
+        place.role_of(&acme),
+        acme.tenant().id
+    );
+    old.execute(AssertSqlSafe(scope)).await.unwrap();
+    old.execute(NOTE).await.unwrap();
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    let tenancy = place.tenancy.clone();
+    let purge = tokio::spawn(async move { tenancy.tenant_purge("acme").await });
+    while place.sql_at(&acme, "SELECT count(*) FROM tenantry.migrations WHERE version = -1") == "0" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    old.execute(NOTE).await.unwrap();
+    assert!(!purge.is_finished(), "it waits for who began before it");
+    old.execute("COMMIT").await.unwrap();
+    purge.await.unwrap().unwrap();
     assert_eq!(left(&place, &acme).trim(), "0");
     run(&globex, NOTE).await.unwrap();
 }

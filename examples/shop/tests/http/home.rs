@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
@@ -100,12 +100,18 @@ impl Home {
 
     /// Starts it and waits until it serves.
     pub(crate) fn start(self, arguments: &[&str]) -> Shop {
-        let log = File::create(self.path().join("log")).unwrap();
+        let (child, banner) = self.serve(arguments, "log");
+        Shop::of(self, child, banner)
+    }
+
+    /// One more process of what lives here, which writes its log into that file.
+    pub(crate) fn serve(&self, arguments: &[&str], log_file: &str) -> (Child, Vec<String>) {
+        let log = File::create(self.path().join(log_file)).unwrap();
         let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let Some(first) = lines.next() else {
             let status = child.wait().unwrap();
-            let log = std::fs::read_to_string(self.path().join("log")).unwrap();
+            let log = std::fs::read_to_string(self.path().join(log_file)).unwrap();
             panic!("the shop ended with {status}: {log}");
         };
         let mut banner = vec![first];
@@ -113,6 +119,6 @@ impl Home {
         while banner.last().is_some_and(|line| !line.contains("tenantry --config")) {
             banner.push(lines.next().unwrap());
         }
-        Shop::of(self, child, banner)
+        (child, banner)
     }
 }

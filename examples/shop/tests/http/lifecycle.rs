@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -66,6 +67,44 @@ pub(crate) fn without_a_demo_nobody_is_there_and_none_is_made_where_others_live(
     shop.get("/tenant_a/users").refused(404, "unknown_tenant");
     shop.get("/acme/users").expect(200, json!([]));
     assert!(!shop.banner.join("").contains("tenant_a"), "{:?}", shop.banner);
+}
+
+/// Three processes write for a tenant while it is deleted and purged. Whatever was acknowledged later, or stays behind, would be
+/// found: by the answers, and by doctor.
+pub(crate) fn a_purge_is_final_for_three_processes_that_write(on: Engine) {
+    let shop = Shop::start(on);
+    let others = [shop.another("log-2"), shop.another("log-3")];
+    assert_eq!(shop.post("/signup", json!({"tenant": "acme"})).status, 201);
+    let purged = OnceLock::new();
+    let write = |shop: &Shop, writer: usize| {
+        for number in 0.. {
+            let asked = Instant::now();
+            let status = shop.post("/acme/users", json!({"username": format!("{writer}-{number}")})).status;
+            match purged.get() {
+                Some(purged) if asked.duration_since(*purged) > Duration::from_secs(3) => return,
+                Some(purged) if asked > *purged => assert!([403, 404, 409, 503].contains(&status), "{status}"),
+                _ => {}
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let all = [&shop, &others[0], &others[1]];
+        for writer in 0..6 {
+            let write = &write;
+            scope.spawn(move || write(all[writer % 3], writer));
+        }
+        thread::sleep(Duration::from_secs(1));
+        shop.operate(async |tenancy| {
+            tenancy.tenant_delete("acme").await.unwrap();
+            tenancy.tenant_purge("acme").await.unwrap();
+        });
+        purged.set(Instant::now()).unwrap();
+    });
+    for shop in [&shop, &others[0], &others[1]] {
+        shop.get("/acme/users").refused(404, "unknown_tenant");
+        shop.get("/tenant_b/users").expect(200, users_b());
+    }
+    shop.is_healthy();
 }
 
 /// The beginning of a request whose body is still to come.

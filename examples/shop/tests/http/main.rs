@@ -76,6 +76,7 @@ on_every_engine! {
         several_programs_on_one_installation_lose_and_double_nothing,
     }
     lifecycle {
+        a_purge_is_final_for_three_processes_that_write,
         the_banner_is_six_lines_at_most_and_its_commands_work,
         secrets_are_for_the_owner_of_the_directory_only,
         a_restart_keeps_everything_and_makes_no_demo_a_second_time,

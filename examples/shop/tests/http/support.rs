@@ -47,6 +47,12 @@ impl Shop {
         Self { home, child, agent: config.into(), address, banner }
     }
 
+    /// Another process of the same installation.
+    pub(crate) fn another(&self, log_file: &str) -> Self {
+        let (child, banner) = self.home.serve(&["--no-demo"], log_file);
+        Self::of(Home::with(Vec::new()), child, banner)
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path))
     }
