@@ -90,6 +90,32 @@ async fn an_administrator_who_is_no_superuser_runs_every_isolation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_who_is_no_superuser_finds_rows_of_tenants_that_were_purged() {
+    let (server, url) = server("CREATEROLE CREATEDB");
+    let dir = tempfile::tempdir().unwrap();
+    let tenancy = opened(&dir, &[], NO_SHARED).await;
+    tenancy.server_add(NewServer::new("main", &url)).await.unwrap();
+    migrated(&tenancy).await;
+    let (acme, other) = (
+        tenant(&tenancy, Isolation::Row, "acme").await.unwrap(),
+        tenant(&tenancy, Isolation::Row, "other").await.unwrap(),
+    );
+    user_add(&other, "bob").await;
+    tenancy.tenant_delete("row-acme").await.unwrap();
+    tenancy.tenant_purge("row-acme").await.unwrap();
+    let look = DoctorOptions::new().read_only(true);
+    assert_eq!(tenancy.doctor(look).await.unwrap().findings, []);
+    let id = acme.tenant().id;
+    server.sql("app", &format!("INSERT INTO tenant.notes (tenant_id, text) VALUES ('{id}', 'planted')")).unwrap();
+    let found = tenancy.doctor(look).await.unwrap().findings;
+    assert!(found.len() == 1 && found[0].code == "orphan", "{found:#?}");
+    let report = tenancy.doctor(look.repair(true)).await.unwrap();
+    assert!(report.findings.is_empty() && !report.repaired.is_empty(), "{report:#?}");
+    assert_eq!(server.sql("app", "SELECT count(*) FROM tenant.notes").unwrap(), "0");
+    assert_eq!(users(&other).await, ["bob"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_who_is_no_superuser_stops_abandoned_statements() {
     let (server, url) = server("CREATEROLE CREATEDB");
     let dir = tempfile::tempdir().unwrap();

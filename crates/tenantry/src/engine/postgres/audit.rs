@@ -1,11 +1,11 @@
 //! What `doctor` looks at on a server.
 
-use sqlx::{AssertSqlSafe, Row, postgres::PgConnection};
+use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 
 use super::{
     control::Control,
     extensions, layout,
-    names::{Names, TENANT},
+    names::{Names, TENANT, quoted},
     rights::Rights,
     rows_role, rules,
     scope::path,
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::{Finding, Placement},
     error::Result,
+    id::TenantId,
     ident::Ident,
     tenant::Isolation,
 };
@@ -32,17 +33,31 @@ pub(super) async fn tenant_places(admin: &mut PgConnection, names: &Names) -> Re
     .fetch_all(&mut *admin)
     .await?;
     let mut places: std::collections::BTreeSet<String> = rows.iter().map(|row| row.get("name")).collect();
-    places.extend(tenants_with_rows(admin).await?);
+    places.extend(tenants_with_rows(admin, names).await?);
     Ok(places.into_iter().collect())
 }
 
-/// Who has a row in the tables in common, by the index that every key of theirs has. Only a superuser sees the rows of all
-/// tenants; another administrator would be shown none, and is told nothing.
-async fn tenants_with_rows(admin: &mut PgConnection) -> Result<Vec<String>> {
-    if !Rights::of(admin).await?.is_superuser {
+/// Who has a row in the tables in common. Only a superuser sees the rows of all tenants; another administrator looks as each
+/// tenant that was purged.
+async fn tenants_with_rows(admin: &mut PgConnection, names: &Names) -> Result<Vec<String>> {
+    let tables = walled_tables(admin).await?;
+    if tables.is_empty() {
         return Ok(Vec::new());
     }
-    let tables: Vec<String> = sqlx::query_scalar(
+    if Rights::of(admin).await?.is_superuser {
+        return found_by_key(admin, &tables).await;
+    }
+    if !rows_role::is_made(admin, names).await? {
+        return Ok(Vec::new());
+    }
+    admin.execute("BEGIN READ ONLY").await?;
+    let found = found_as_each(admin, names, &tables).await;
+    admin.execute("ROLLBACK").await?;
+    found
+}
+
+async fn walled_tables(admin: &mut PgConnection) -> Result<Vec<String>> {
+    let tables = sqlx::query_scalar(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND a.atttypid = 'uuid'::regtype
           WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relrowsecurity",
@@ -50,6 +65,30 @@ async fn tenants_with_rows(admin: &mut PgConnection) -> Result<Vec<String>> {
     .bind(TENANT)
     .fetch_all(&mut *admin)
     .await?;
+    Ok(tables)
+}
+
+/// In the scope of each tenant whose end stands in the ledger.
+async fn found_as_each(admin: &mut PgConnection, names: &Names, tables: &[String]) -> Result<Vec<String>> {
+    let gone =
+        "SELECT target FROM tenantry.migrations WHERE version = -1 AND starts_with(target, 't_') ORDER BY target";
+    let gone: Vec<String> = sqlx::query_scalar(gone).fetch_all(&mut *admin).await?;
+    admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.rows_role())))).await?;
+    let any: Vec<String> = tables.iter().map(|table| format!("EXISTS (SELECT FROM {table})")).collect();
+    let text = format!("SELECT {}", any.join(" OR "));
+    let mut found = Vec::new();
+    for target in gone {
+        let Some(id) = target.strip_prefix("t_").and_then(|id| id.parse::<TenantId>().ok()) else { continue };
+        admin.execute(AssertSqlSafe(format!("SET LOCAL tenantry.tenant = '{id}'"))).await?;
+        if sqlx::query_scalar(AssertSqlSafe(text.clone())).fetch_one(&mut *admin).await? {
+            found.push(target);
+        }
+    }
+    Ok(found)
+}
+
+/// By the index that every key of theirs has.
+async fn found_by_key(admin: &mut PgConnection, tables: &[String]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for table in tables {
         let text = format!(
@@ -131,7 +170,7 @@ impl Roles {
 async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of: &str) -> Result<Vec<Finding>> {
     let Some(rules) = site.rules() else { return Ok(Vec::new()) };
     let is_old = layout::is_old(connection, names, site).await?;
-    sqlx::Executor::execute(&mut *connection, "BEGIN").await?;
+    connection.execute("BEGIN").await?;
     // One finding for what an older version has made, and not one for each table.
     let subject = if is_old { site.subject_of(names.owner())? } else { site.subject(names)? };
     let found = async {
@@ -140,7 +179,7 @@ async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of:
         Ok::<_, sqlx::Error>(found)
     }
     .await;
-    sqlx::Executor::execute(&mut *connection, "ROLLBACK").await?;
+    connection.execute("ROLLBACK").await?;
     let old = is_old.then(|| Finding {
         code: "old_owner",
         what: format!("{of}: schema {} belongs to {}, as an older version has made it", site.schema, names.owner()),
