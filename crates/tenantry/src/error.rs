@@ -52,6 +52,12 @@ kinds! {
     BadHost, 400, "bad_host", "the host of this request cannot be read", false;
     /// A signal is there but malformed.
     BadSignal, 400, "bad_signal", "the tenant of this request cannot be read", false;
+    /// The body of a request is larger than the limit.
+    BodyTooLarge, 413, "body_too_large", "the body of this request is too large", false;
+    /// The client did not send the body of its request in time.
+    BodyTooSlow, 408, "body_too_slow", "the body of this request did not arrive in time", true;
+    /// A request that only reads ran past its limit.
+    RequestTooSlow, 503, "too_slow", "the request took too long", true;
     /// Credentials are missing or not valid.
     Unauthenticated, 401, "unauthenticated", "valid credentials are needed", false;
     /// No tenant of that name.

@@ -43,4 +43,4 @@ pub use seconds::{Days, Seconds};
 pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};
 pub use tenantry::{Tenantry, TenantryBuilder};
-pub use web::{Problem, TenantLayer, TenantService};
+pub use web::{LimitsLayer, LimitsService, Problem, RequestLimits, TenantLayer, TenantService};

@@ -1,13 +1,10 @@
 //! The router: which address is whose.
 
-use std::time::Duration;
-
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
     http::{HeaderValue, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+    middleware,
+    response::Response,
     routing::{get, post},
 };
 use tenantry::{Identify, Isolation, JwtKeys, TenantLayer, Tenantry};
@@ -20,9 +17,6 @@ use crate::{
     routes::{dashboard, items, me, orders, overview, products, users},
     signup,
 };
-
-const LONGEST_BODY: usize = 64 * 1024;
-const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 /// What handlers outside of a tenant need.
 #[derive(Clone)]
@@ -83,8 +77,6 @@ pub(crate) fn router(shop: Shop, door: &Door) -> Router {
                 "this address does not take this method",
             )
         })
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(middleware::from_fn(in_time))
         .layer(middleware::map_response(not_stored))
         .with_state(shop)
 }
@@ -107,13 +99,6 @@ fn person_routes() -> Router<Shop> {
 /// 404 whoever asks.
 fn both_ways(routes: Router<Shop>, layer: TenantLayer) -> Router<Shop> {
     Router::new().nest("/{tenant}", routes.clone()).merge(routes).route_layer(layer)
-}
-
-async fn in_time(request: Request, next: Next) -> Response {
-    // What a handler had begun is undone: a transaction that is dropped rolls back.
-    tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await.unwrap_or_else(|_| {
-        AppError::new(StatusCode::SERVICE_UNAVAILABLE, "too_slow", "the request took too long").into_response()
-    })
 }
 
 /// `/users` means another tenant for another header: a cache in between must not hand it on.

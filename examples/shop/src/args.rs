@@ -1,12 +1,12 @@
 //! What can be said on the command line, each also by environment.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{error::Error, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{
     Parser,
     builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser},
 };
-use tenantry::Isolation;
+use tenantry::{Isolation, RequestLimits, Seconds};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,9 +53,40 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOP_DATA", value_name = "DIR", default_value = "./data")]
     pub(crate) data: PathBuf,
 
+    /// How long a client may take over the headers of a request.
+    #[arg(long, env = "SHOP_HEADER_TIMEOUT", value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    pub(crate) header_timeout: Seconds,
+
+    /// How long a client may take over the body of a request.
+    #[arg(long, env = "SHOP_BODY_TIMEOUT", value_name = "SECONDS", value_parser = seconds, default_value = "20")]
+    pub(crate) body_timeout: Seconds,
+
+    /// How long a whole request may take.
+    #[arg(long, env = "SHOP_TOTAL_TIMEOUT", value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    pub(crate) total_timeout: Seconds,
+
+    /// The largest body of a request.
+    #[arg(long, env = "SHOP_BODY_BYTES", value_name = "BYTES", default_value = "65536")]
+    pub(crate) body_bytes: NonZeroU32,
+
     /// Make no demo tenants.
     #[arg(long, env = "SHOP_NO_DEMO", value_parser = FalseyValueParser::new())]
     pub(crate) no_demo: bool,
+}
+
+impl Args {
+    pub(crate) const fn limits(&self) -> RequestLimits {
+        RequestLimits {
+            header_timeout: self.header_timeout,
+            body_timeout: self.body_timeout,
+            total_timeout: self.total_timeout,
+            body_bytes: self.body_bytes,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Seconds, Box<dyn Error + Send + Sync>> {
+    Ok(Seconds::new(text.parse()?)?)
 }
 
 fn isolations() -> impl TypedValueParser<Value = Isolation> {
@@ -77,5 +108,14 @@ mod tests {
     fn an_isolation_that_is_none_is_refused_with_those_that_are() {
         let error = Args::try_parse_from(["shop", "--isolation", "cell"]).err().expect("is refused").to_string();
         assert!(error.contains("row, schema, database"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_that_would_limit_nothing_is_refused() {
+        for (flag, value) in [("--header-timeout", "0"), ("--body-timeout", "inf"), ("--total-timeout", "nan")] {
+            let error = Args::try_parse_from(["shop", flag, value]).err().expect("is refused").to_string();
+            assert!(error.contains(flag) && error.contains("from 0.001 to 2000000"), "{error}");
+        }
+        assert!(Args::try_parse_from(["shop", "--body-bytes", "0"]).is_err());
     }
 }

@@ -71,9 +71,9 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let listener = server::listen(args.listen).await?;
     let address = listener.local_addr().map_err(|e| Failure::new("the listener has no address").caused_by(e))?;
     banner::print(address, &args.data, started.with_demo);
-    let served = server::serve(listener, started.app, stop).await;
+    server::serve(listener, started.app, args.limits(), stop).await;
     started.tenancy.shutdown(CLOSING).await;
-    served
+    Ok(())
 }
 
 struct Started {

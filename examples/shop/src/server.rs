@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
+use tenantry::RequestLimits;
 use tokio::net::TcpListener;
 
 use crate::{failure::Failure, shutdown::Stop};
@@ -16,24 +17,19 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
     })
 }
 
-pub(crate) async fn serve(listener: TcpListener, app: Router, stop: Stop) -> Result<(), Failure> {
+pub(crate) async fn serve(listener: TcpListener, app: Router, limits: RequestLimits, stop: Stop) {
     let listener = listener.tap_io(|connection| {
         // Answers are small and written whole; waiting for more would only delay them.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
     });
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().asked());
     let late = async {
-        stop.asked().await;
+        stop.clone().asked().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        ended = async { serving.await } => ended.map_err(|e| Failure::new("the listener failed").caused_by(e)),
-        () = late => {
-            tracing::warn!("some requests had not ended after {DRAIN:?}: they are cut off");
-            Ok(())
-        }
+        () = limits.serve(listener, app, stop.clone().asked()) => {}
+        () = late => tracing::warn!("some requests had not ended after {DRAIN:?}: they are cut off"),
     }
 }

@@ -9,6 +9,7 @@ mod durability;
 mod home;
 mod isolation;
 mod lifecycle;
+mod limits;
 mod postgres;
 mod refusals;
 mod routes;
@@ -61,6 +62,11 @@ on_every_engine! {
         a_body_that_is_too_large_is_refused_and_one_that_is_no_utf8_too,
         a_username_is_taken_within_its_tenant_only,
         no_answer_repeats_what_a_stranger_sent,
+    }
+    limits {
+        a_client_that_sends_its_headers_or_its_body_slowly_is_not_waited_for,
+        a_body_that_is_too_large_is_refused_with_and_without_its_length,
+        a_handler_that_takes_too_long_is_stopped_and_leaves_nothing,
     }
     signup {
         whoever_signs_up_is_served_at_once_by_every_way,
