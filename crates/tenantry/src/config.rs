@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    engine::StatelessExtension,
     error::{Error, ErrorKind, Result},
     identify::DirectoryLimits,
     pool::PoolLimits,
@@ -77,6 +78,9 @@ pub struct TenantsConfig {
     pub require_migrated: bool,
     /// Whether a PostgreSQL server is refused where the server itself cannot keep an attacker's SQL within its tenant.
     pub require_closed_wall: bool,
+    /// Extensions of PostgreSQL, beside those that tenantry knows, whose functions keep nothing in a session. Where any other
+    /// is in the database, a connection is closed after each statement that may have called such a function.
+    pub stateless_extensions: Vec<StatelessExtension>,
 }
 
 impl Default for TenantsConfig {
@@ -86,6 +90,7 @@ impl Default for TenantsConfig {
             grace_days: Days::whole(30),
             require_migrated: true,
             require_closed_wall: false,
+            stateless_extensions: Vec::new(),
         }
     }
 }
@@ -210,6 +215,27 @@ mod tests {
         }
         let none = parse("[tenants]\ngrace_days = 0\n", &[]).expect("no days are legal");
         assert_eq!(none.tenants.grace(), Duration::ZERO);
+    }
+
+    #[test]
+    fn extensions_are_called_stateless_by_valid_names_of_those_that_are_not_known_to_keep_anything() {
+        let given = [
+            parse("[tenants]\nstateless_extensions = [\"postgis\", \"h3\"]\n", &[]),
+            parse("", &[("TENANTRY_TENANTS_STATELESS_EXTENSIONS", "postgis, h3")]),
+        ];
+        for config in given {
+            let names = config.expect("parses").tenants.stateless_extensions;
+            assert_eq!(names.iter().map(StatelessExtension::as_str).collect::<Vec<_>>(), ["postgis", "h3"]);
+        }
+        for (wrong, why) in [("dblink", "keeps connections"), ("plperl", "%_SHARED"), ("a b", "not the name")] {
+            let variable = [("TENANTRY_TENANTS_STATELESS_EXTENSIONS", wrong)];
+            let text = format!("[tenants]\nstateless_extensions = [\"{wrong}\"]\n");
+            for result in [parse(&text, &[]), parse("", &variable)] {
+                let error = result.expect_err(wrong).to_string();
+                assert!(error.contains("tenants.stateless_extensions"), "{error} names no key");
+                assert!(error.contains(&format!("`{wrong}`")) && error.contains(why), "{error}");
+            }
+        }
     }
 
     /// In the file and in the environment.

@@ -24,7 +24,7 @@ mod web;
 pub use catalog::{AuditEntry, Domain, NewServer, Server, TenantFilter};
 pub use config::{CatalogConfig, Config, MigrationsConfig, TenantsConfig};
 pub use doctor::{DoctorOptions, DoctorReport};
-pub use engine::{Capabilities, Finding, Wall};
+pub use engine::{Capabilities, Finding, StatelessExtension, Wall};
 pub use error::{Error, Result};
 pub use id::TenantId;
 pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, RefusedStats, Signal};

@@ -240,6 +240,67 @@ async fn a_connection_that_may_hold_an_extensions_state_serves_nobody_else() {
     }
 }
 
+/// An extension of contrib's that is on no list, and what it takes to keep a connection beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_beside_an_extension_that_the_settings_call_stateless_is_kept() {
+    for (stateless, is_kept) in [(vec![], false), (vec!["tcn".parse().unwrap()], true)] {
+        let change = |config: tenantry::Config| {
+            let mut config = limits(1, 1)(config);
+            config.tenants.stateless_extensions = stateless;
+            config
+        };
+        let place = Installation::on_with(Kind::PostgresRow, change, TENANT).await;
+        let (acme, globex) = two_tenants(&place).await;
+        place.sql_at(&acme, "CREATE EXTENSION tcn SCHEMA shared");
+        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        at_rest(&place).await;
+        let before = pid(&globex).await;
+        run(&acme, "INSERT INTO users (username) VALUES (gen_random_uuid())").await.unwrap();
+        at_rest(&place).await;
+        assert_eq!(pid(&globex).await == before, is_kept);
+        // What it says of one extension holds for no other.
+        place.sql_at(&acme, "CREATE EXTENSION refint SCHEMA shared");
+        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        at_rest(&place).await;
+        let before = pid(&globex).await;
+        run(&acme, "INSERT INTO users (username) VALUES (gen_random_uuid())").await.unwrap();
+        at_rest(&place).await;
+        assert_ne!(pid(&globex).await, before);
+    }
+}
+
+/// A connection of dblink's outlives every reset: the server's session has to end with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_one_tenant_has_opened_by_dblink_is_not_there_for_the_next() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let place = Installation::on_with(kind, limits(1, 1), TENANT).await;
+        let (acme, globex) = two_tenants(&place).await;
+        // Behind the engine's back too, whatever it would refuse in a file.
+        place.sql_at(&acme, "CREATE EXTENSION dblink SCHEMA shared");
+        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        at_rest(&place).await;
+        let before = pid(&globex).await;
+        assert_eq!(pid(&acme).await, before, "there is one connection");
+        let url = Postgres::shared().unwrap().tcp_url("postgres");
+        let open = format!("SELECT shared.dblink_connect('c', '{url}')");
+        assert_eq!(texts(&acme, &open).await.unwrap(), ["OK"]);
+        at_rest(&place).await;
+        let use_it = "SELECT a::text FROM shared.dblink('c', 'SELECT 1') AS t(a int)";
+        let known = "SELECT coalesce(shared.dblink_get_connections()::text, 'none')";
+        assert_eq!(texts(&globex, known).await.unwrap(), ["none"], "{kind:?}");
+        // Without a connection of that name it is read as where to connect to.
+        let error = texts(&globex, use_it).await.unwrap_err().to_string();
+        assert!(error.contains("password is required") || error.contains("could not establish"), "{error}");
+        assert_ne!(pid(&globex).await, before);
+        // Within one transaction it is there: the wall is around tenants, not around statements.
+        let mut tx = acme.begin().await.unwrap();
+        sqlx::query(AssertSqlSafe(open.as_str())).execute(tx.postgres().unwrap()).await.unwrap();
+        let row: String = sqlx::query_scalar(use_it).fetch_one(tx.postgres().unwrap()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(row, "1");
+    }
+}
+
 /// A transaction that is left idle is ended by the server, and what comes next is told so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_idle_for_too_long_is_ended() {

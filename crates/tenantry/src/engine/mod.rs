@@ -13,6 +13,7 @@ use crate::{
 mod attack;
 mod connection;
 mod driver;
+mod extension;
 mod place;
 pub(crate) mod postgres;
 mod script;
@@ -22,6 +23,7 @@ pub(crate) mod sqlite;
 pub(crate) use attack::{Attack, Outcome};
 pub(crate) use connection::{Begin, Connection, Level, Scope, Stopper, ends_the_connection, was_stopped};
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
+pub use extension::StatelessExtension;
 pub(crate) use place::{Place, Placement, Target};
 pub(crate) use script::{Applied, Ledger, Script, ScriptKind};
 pub(crate) use sql_text::SqlText;
@@ -96,6 +98,8 @@ pub(crate) struct EngineSpec<'a> {
     pub(crate) idle_in_transaction: Duration,
     /// Whether a server is refused that cannot keep an attacker's SQL within its tenant.
     pub(crate) require_closed_wall: bool,
+    /// Extensions of which the settings say that they keep nothing in a session.
+    pub(crate) stateless_extensions: &'a Arc<[StatelessExtension]>,
 }
 
 /// The server of the shared tables.

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     catalog::{Catalog, Server},
     engine::{
-        Engine, EngineSpec, HomeSpec,
+        Engine, EngineSpec, HomeSpec, StatelessExtension,
         postgres::{self, PostgresEngine},
         sqlite::SqliteEngine,
     },
@@ -34,6 +34,7 @@ pub(crate) struct Servers {
     catalog: Catalog,
     limits: PoolLimits,
     require_closed_wall: bool,
+    stateless_extensions: Arc<[StatelessExtension]>,
     open: RwLock<HashMap<String, Arc<ServerHandle>>>,
     opening: tokio::sync::Mutex<()>,
     /// The server of the shared tables, once it is known: it does not change while it holds tenants.
@@ -44,11 +45,17 @@ pub(crate) struct Servers {
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Servers {
-    pub(crate) fn new(catalog: Catalog, limits: PoolLimits, require_closed_wall: bool) -> Self {
+    pub(crate) fn new(
+        catalog: Catalog,
+        limits: PoolLimits,
+        require_closed_wall: bool,
+        stateless_extensions: Arc<[StatelessExtension]>,
+    ) -> Self {
         Self {
             catalog,
             limits,
             require_closed_wall,
+            stateless_extensions,
             open: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             home: RwLock::default(),
@@ -100,6 +107,7 @@ impl Servers {
             statement_timeout: self.limits.statement_timeout.duration(),
             idle_in_transaction: self.limits.idle_in_transaction.duration(),
             require_closed_wall: self.require_closed_wall,
+            stateless_extensions: &self.stateless_extensions,
         })
     }
 

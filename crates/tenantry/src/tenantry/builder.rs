@@ -77,7 +77,9 @@ impl TenantryBuilder {
         if self.background {
             catalog.names_load().await?;
         }
-        let servers = Arc::new(Servers::new(catalog.clone(), config.pool, config.tenants.require_closed_wall));
+        let rules = &config.tenants;
+        let stateless = rules.stateless_extensions.clone().into();
+        let servers = Arc::new(Servers::new(catalog.clone(), config.pool, rules.require_closed_wall, stateless));
         let directory = Arc::new(Directory::new(catalog.clone(), config.identify));
         let failpoints = Failpoints::from_environment();
         let operator = Operator { catalog: catalog.clone(), servers: Arc::clone(&servers), migrations, failpoints };

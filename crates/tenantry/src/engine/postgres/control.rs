@@ -1,6 +1,9 @@
 //! [`Control`]: the engine's own connections, as the administrator: to change things, and to stop abandoned statements.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions, Connection as _,
@@ -9,7 +12,10 @@ use sqlx::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{connect::in_time, extensions, types::OwnTypes};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    engine::StatelessExtension,
+    error::{Error, ErrorKind, Result},
+};
 
 /// How many changes run at once; with the one that stops statements this is all that comes on top of the budget.
 pub(super) const MOST: usize = 4;
@@ -58,7 +64,7 @@ impl Admin<'_> {
 }
 
 impl Control {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(super) fn new(options: PgConnectOptions, stateless: Arc<[StatelessExtension]>) -> Self {
         let options = options
             .application_name("tenantry")
             .disable_statement_logging()
@@ -70,7 +76,7 @@ impl Control {
             permits: Semaphore::new(MOST),
             canceller: tokio::sync::Mutex::default(),
             own_types: OwnTypes::default(),
-            extensions: extensions::Known::default(),
+            extensions: extensions::Known::new(stateless),
         }
     }
 

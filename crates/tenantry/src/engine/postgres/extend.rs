@@ -130,7 +130,7 @@ fn refused(statement: &[Token<'_>]) -> Option<(String, &'static str)> {
         let name = token.name()?.into_owned();
         match extensions::class(&name) {
             Class::Refused(why) => Some((name, why)),
-            Class::Stateless | Class::Stateful => None,
+            Class::Stateless | Class::Stateful(_) | Class::Unknown => None,
         }
     })
 }

@@ -1,6 +1,11 @@
 //! Extensions, by what they mean for a connection that many tenants share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::engine::StatelessExtension;
 
 use sqlx::{AssertSqlSafe, postgres::PgConnection};
 
@@ -12,17 +17,33 @@ use crate::{engine::Finding, error::Result};
 pub(super) enum Class {
     /// Its functions keep nothing in the session but settings, which `DISCARD ALL` takes back.
     Stateless,
-    /// It keeps, or may keep, something in the session that `DISCARD ALL` does not take back. The connections are closed.
-    Stateful,
+    /// It is known to keep something in the session that `DISCARD ALL` does not take back. The text says what.
+    Stateful(&'static str),
+    /// Nobody has looked. It counts as stateful, unless the settings say that it keeps nothing.
+    Unknown,
     /// It is a way around the walls: a file that makes it is refused. The text says why.
     Refused(&'static str),
 }
 
-/// Types, operators, index methods and pure functions. What of them is set (`pg_trgm.similarity_threshold`, `hnsw.ef_search`)
-/// is a setting of the server's, and `uuid-ossp` keeps a clock sequence that tells nothing of a tenant. `tablefunc` runs
-/// texts that it is given, but read only: the server refuses SET in them. `plpgsql` has no variables of the session, and
-/// `postgres_fdw` closes its connections with the transaction, by the option with which the engine makes its server.
+/// Types, operators, index methods, pure functions, and functions that look at tables. Read in the sources of PostgreSQL's
+/// contrib and of pgvector. The libraries (PostgreSQL 15) of all but the ones named here have not a byte of data that they
+/// could change.
+///
+/// What the others do have:
+/// - `pg_trgm`, `pg_stat_statements` and `vector` have settings of the server's (`pg_trgm.similarity_threshold`,
+///   `hnsw.ef_search`). The statistics themselves are in memory that all sessions share.
+/// - `bloom` draws numbers that it seeds anew for each value; `btree_gist`, `cube` and `seg` have constants and a parser, which
+///   starts anew for each text.
+/// - `pgcrypto` keeps the tables of DES for the last key, which no function gives away, and whether it tells what it does.
+/// - `plpgsql` compiles functions, and has no variables of the session.
+/// - `pg_prewarm` has one page that it reads into.
+/// - `postgres_fdw` closes its connections with the transaction, by the option with which the engine makes its server.
+/// - `uuid-ossp` leaves a clock sequence to a library of the system: it tells nothing of a tenant.
+///
+/// `tablefunc` runs texts that it is given; what those set is taken for set by the statement itself.
 const STATELESS: &[&str] = &[
+    "amcheck",
+    "autoinc",
     "bloom",
     "btree_gin",
     "btree_gist",
@@ -33,21 +54,59 @@ const STATELESS: &[&str] = &[
     "earthdistance",
     "fuzzystrmatch",
     "hstore",
+    "insert_username",
     "intagg",
     "intarray",
     "ltree",
+    "moddatetime",
+    "pg_buffercache",
+    "pg_freespacemap",
+    "pg_prewarm",
     "pg_stat_statements",
     "pg_trgm",
+    "pg_visibility",
     "pgcrypto",
+    "pgrowlocks",
+    "pgstattuple",
     "plpgsql",
     "postgres_fdw",
     "seg",
+    "sslinfo",
     "tablefunc",
     "tsm_system_rows",
     "tsm_system_time",
     "unaccent",
     "uuid-ossp",
     "vector",
+];
+
+const CONNECTIONS: &str = "it keeps connections to other servers open, which the next tenant could use";
+const VARIABLES: &str = "it keeps variables of the session, which the next tenant could read";
+const GLOBALS: &str = "its functions share variables for as long as the session lasts (`%_SHARED`, `GD` and the like)";
+const PLANS: &str = "it keeps statements prepared by the name of a trigger, with values in them";
+const SWITCHES: &str = "it has switches of the session that are no settings of the server's";
+
+const STATEFUL: &[(&str, &str)] = &[
+    ("dblink", CONNECTIONS),
+    // `isn_weak()`: a setting since PostgreSQL 18.
+    ("isn", SWITCHES),
+    ("mongo_fdw", CONNECTIONS),
+    ("multicorn", CONNECTIONS),
+    ("mysql_fdw", CONNECTIONS),
+    ("oracle_fdw", CONNECTIONS),
+    // `dbms_output`, `dbms_pipe`, `plvdate`.
+    ("orafce", VARIABLES),
+    ("pg_variables", VARIABLES),
+    ("pllua", GLOBALS),
+    ("plperl", GLOBALS),
+    ("plr", GLOBALS),
+    ("pltcl", GLOBALS),
+    ("plv8", GLOBALS),
+    ("refint", PLANS),
+    ("session_variable", VARIABLES),
+    ("tds_fdw", CONNECTIONS),
+    // `set_system_time()`.
+    ("temporal_tables", SWITCHES),
 ];
 
 const RUNS_TEXTS: &str = "its functions run a text that they are given, which may leave the tenant's scope";
@@ -74,13 +133,21 @@ const REFUSED: &[(&str, &str)] = &[
     ("xml2", RUNS_TEXTS),
 ];
 
-/// What is not listed may keep anything.
+/// What is on no list may keep anything.
 pub(super) fn class(name: &str) -> Class {
     if STATELESS.contains(&name) {
         return Class::Stateless;
     }
-    let refused = REFUSED.iter().find(|(refused, _)| *refused == name);
-    refused.map_or(Class::Stateful, |(_, why)| Class::Refused(why))
+    let of = |list: &[(&str, &'static str)]| list.iter().find(|(listed, _)| *listed == name).map(|(_, why)| *why);
+    of(REFUSED).map(Class::Refused).or_else(|| of(STATEFUL).map(Class::Stateful)).unwrap_or(Class::Unknown)
+}
+
+/// Why the settings may not say of an extension that it keeps nothing in a session.
+pub(crate) fn known_to_keep(name: &str) -> Option<&'static str> {
+    match class(name) {
+        Class::Stateful(why) | Class::Refused(why) => Some(why),
+        Class::Stateless | Class::Unknown => None,
+    }
 }
 
 /// Extensions that are there although no file could have made them.
@@ -102,16 +169,29 @@ pub(super) const ASK: &str =
     "coalesce((SELECT pg_catalog.string_agg(extname::text, ',') FROM pg_catalog.pg_extension), '')";
 
 /// What is known of the extensions of the database where tenants share connections.
-#[derive(Default)]
 pub(super) struct Known {
+    /// What the settings say of those that are on no list.
+    stateless: Arc<[StatelessExtension]>,
     keeps_state: AtomicBool,
 }
 
 impl Known {
+    pub(super) fn new(stateless: Arc<[StatelessExtension]>) -> Self {
+        Self { stateless, keeps_state: AtomicBool::default() }
+    }
+
     /// Takes the answer to [`ASK`].
     pub(super) fn learn(&self, names: &str) {
-        let stateful = names.split(',').any(|name| !name.is_empty() && class(name) != Class::Stateless);
+        let stateful = names.split(',').any(|name| !name.is_empty() && self.may_keep_state(name));
         self.keeps_state.store(stateful, Ordering::Relaxed);
+    }
+
+    fn may_keep_state(&self, name: &str) -> bool {
+        match class(name) {
+            Class::Stateless => false,
+            Class::Unknown => !self.stateless.iter().any(|stateless| stateless.as_str() == name),
+            Class::Stateful(_) | Class::Refused(_) => true,
+        }
     }
 
     /// Whether a function may be called that leaves something in the session.
@@ -126,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_extension_that_nobody_knows_may_keep_anything() {
-        let known = Known::default();
+        let known = Known::new(Arc::default());
         for (names, keep) in [
             ("", false),
             ("plpgsql", false),
@@ -140,6 +220,32 @@ mod tests {
             known.learn(names);
             assert_eq!(known.keep_state(), keep, "{names}");
         }
+    }
+
+    #[test]
+    fn what_the_settings_say_holds_for_extensions_that_nobody_knows_only() {
+        let known = Known::new(["somebodys_own", "postgis"].map(|name| name.parse().expect(name)).into());
+        for (names, keep) in [
+            ("plpgsql,somebodys_own", false),
+            ("plpgsql,postgis,somebodys_own", false),
+            ("plpgsql,postgis,another", true),
+            ("postgis,dblink", true),
+        ] {
+            known.learn(names);
+            assert_eq!(known.keep_state(), keep, "{names}");
+        }
+    }
+
+    #[test]
+    fn no_extension_is_on_two_lists_and_each_list_is_sorted() {
+        let names = |list: &[(&'static str, &str)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        let lists = [STATELESS.to_vec(), names(STATEFUL), names(REFUSED)];
+        for list in &lists {
+            assert!(list.is_sorted(), "{list:?}");
+        }
+        let mut all = lists.concat();
+        all.sort_unstable();
+        assert!(all.windows(2).all(|two| two[0] != two[1]), "{all:?}");
     }
 
     #[test]

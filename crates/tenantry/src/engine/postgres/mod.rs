@@ -54,6 +54,7 @@ mod writers;
 
 pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
 pub(crate) use driver::PgDriver;
+pub(crate) use extensions::known_to_keep;
 pub(crate) use link::PgLink;
 pub(crate) use outcome::not_entered;
 pub(crate) use process::Process;
@@ -118,7 +119,7 @@ impl PostgresEngine {
     pub(crate) fn new(spec: &EngineSpec<'_>) -> Result<Self> {
         let direct = connect::parse(spec.admin_url, "admin URL")?;
         let (names, app, password) = url::door_of(spec.installation, spec.server, spec.admin_url, spec.app_url)?;
-        let control = Arc::new(Control::new(direct.clone()));
+        let control = Arc::new(Control::new(direct.clone(), Arc::clone(spec.stateless_extensions)));
         let door = Door {
             app,
             direct,
@@ -135,7 +136,8 @@ impl PostgresEngine {
         let home = match &spec.home {
             Some(home) if home.server != spec.server => {
                 let (names, _, password) = url::door_of(spec.installation, home.server, home.admin_url, home.app_url)?;
-                let control = Control::new(connect::parse(home.admin_url, "admin URL")?);
+                let control =
+                    Control::new(connect::parse(home.admin_url, "admin URL")?, Arc::clone(spec.stateless_extensions));
                 Some(HomeServer { control, names, password })
             }
             _ => None,
