@@ -92,6 +92,8 @@ kinds! {
     Refused, 500, "refused", "something went wrong", false;
     /// A transaction in which something failed was to be committed.
     TransactionFailed, 500, "internal", "something went wrong", false;
+    /// The server has ended a transaction that waited too long for its next statement; nothing of it is stored.
+    IdleTransaction, 503, "too_slow", "the request took too long", true;
     /// What was asked for does not exist on this engine.
     Unsupported, 422, "unsupported", "this is not supported here", false;
     /// The text is not a tenant key.
@@ -266,10 +268,11 @@ impl Error {
         self.0.kind == ErrorKind::Refused
     }
 
-    /// A transaction was not committed, because something in it had failed.
+    /// A transaction was not committed, because something in it had failed, or because it waited too long for its next
+    /// statement (`pool.idle_in_transaction`).
     #[must_use]
     pub fn is_transaction_failed(&self) -> bool {
-        self.0.kind == ErrorKind::TransactionFailed
+        matches!(self.0.kind, ErrorKind::TransactionFailed | ErrorKind::IdleTransaction)
     }
 
     /// The engine or the isolation has no such thing; [`Error::help_text`] names what to use instead.
@@ -401,6 +404,9 @@ fn coded(code: Option<&str>) -> (ErrorKind, &'static str) {
     }
 }
 
+/// The SQLSTATE with which a server ends a transaction that waits too long for its next statement.
+pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
+
 /// SQLSTATE, as servers tell it.
 fn sqlstate(code: &str) -> (ErrorKind, &'static str) {
     let (class, _) = code.split_at_checked(2).unwrap_or((code, ""));
@@ -411,6 +417,9 @@ fn sqlstate(code: &str) -> (ErrorKind, &'static str) {
         (_, "42501") => (ErrorKind::Refused, "the statement was refused: it would leave the tenant's scope"),
         (_, "23P01") => (ErrorKind::Duplicate, "a value excludes one that is there"),
         (_, "23001") => (ErrorKind::MissingReference, "other rows refer to this one"),
+        (_, IDLE_IN_TRANSACTION) => {
+            (ErrorKind::IdleTransaction, "the transaction was idle for too long, and was ended")
+        }
         (_, "25P02") => (ErrorKind::TransactionFailed, "a statement in the transaction had failed"),
         ("40", _) | (_, "55P03") => (ErrorKind::DatabaseBusy, "another transaction is in the way"),
         // Starting up, shutting down, out of connections, or the connection broke.

@@ -4,6 +4,7 @@
 
 mod support;
 
+use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use support::{Installation, Kind, SHARED, TENANT, limits, number, run, texts, user_add, users};
 use tenantry::{DoctorOptions, Error, MigrateOptions, Migrations, TenantDb};
@@ -316,6 +317,64 @@ async fn a_transaction_that_is_idle_for_too_long_is_ended() {
         let ended = sqlx::query("SELECT 1").execute(tx.postgres().unwrap()).await.unwrap_err();
         drop(tx);
         assert_eq!(users(&acme).await, ["ann"]);
-        assert!(Error::from(ended).to_string().contains("the connection to the database broke"));
+        assert_idle(&Error::from(ended));
+    }
+}
+
+/// What an app hears whose transaction was ended: that nothing of it is stored, and which setting it is about.
+#[track_caller]
+fn assert_idle(error: &Error) {
+    assert!(!error.is_outcome_unknown() && error.is_transaction_failed() && error.is_retryable(), "{error:?}");
+    assert_eq!((error.http_status(), error.code()), (503, "too_slow"));
+    assert!(error.to_string().contains("nothing of it is stored"), "{error}");
+    assert!(error.help_text().is_some_and(|help| help.contains("idle_in_transaction")), "{error:?}");
+}
+
+/// Whatever comes next, by whatever way, hears why its transaction is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_goes_on_with_a_transaction_that_was_ended_hears_why() {
+    for (kind, wire) in [
+        (Kind::PostgresRow, true),
+        (Kind::PostgresRow, false),
+        (Kind::PostgresSchema, true),
+        (Kind::PostgresSchema, false),
+        (Kind::PostgresDatabase, true),
+        (Kind::PostgresDatabase, false),
+    ] {
+        let change = |mut config: tenantry::Config| {
+            config.pool.wire = wire;
+            config.pool.idle_in_transaction = tenantry::Seconds::new(0.3).unwrap();
+            config
+        };
+        let place = Installation::on_with(kind, change, TENANT).await;
+        let (acme, _) = two_tenants(&place).await;
+        let begin = async || {
+            let mut tx = acme.begin().await.unwrap();
+            let add = sqlx::query("INSERT INTO notes (text) VALUES ('never')");
+            add.execute(tx.postgres().unwrap()).await.unwrap();
+            tx
+        };
+        let (to_commit, mut to_read, mut to_stream, to_nest) =
+            (begin().await, begin().await, begin().await, begin().await);
+        let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL
+                    AND application_name = 'tenantry app'";
+        while place.sql_at(&acme, idle).trim() != "0" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // The app's clock began to count a little later than the server's.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert_idle(&to_commit.commit().await.unwrap_err());
+        let read = sqlx::query("SELECT 1").fetch_all(to_read.postgres().unwrap()).await;
+        assert_idle(&Error::from(read.unwrap_err()));
+        let late = to_read.commit().await.unwrap_err();
+        assert!(late.is_transaction_failed() && !late.is_outcome_unknown(), "{late:?}");
+        let streamed = sqlx::query("SELECT 1").fetch(to_stream.postgres().unwrap()).next().await;
+        assert_idle(&Error::from(streamed.expect("an item").unwrap_err()));
+        drop(to_stream);
+        assert_idle(&to_nest.begin().await.unwrap_err());
+        drop(to_nest);
+        assert!(texts(&acme, "SELECT text FROM notes").await.unwrap().is_empty());
+        at_rest(&place).await;
+        assert_eq!(users(&acme).await, ["ann"], "{kind:?}, {wire}");
     }
 }

@@ -71,7 +71,8 @@ impl Door {
             Ok::<_, Error>(pid)
         })
         .await?;
-        let link = PgLink::new(connection, Arc::clone(&self.control), wire, (!pooled).then_some(pid));
+        let (pid, idle) = ((!pooled).then_some(pid), self.limits.idle_in_transaction);
+        let link = PgLink::new(connection, Arc::clone(&self.control), wire, pid, idle);
         Ok(if enters_role { link } else { link.enters_no_role() })
     }
 

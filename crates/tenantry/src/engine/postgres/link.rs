@@ -1,5 +1,6 @@
 //! [`PgLink`]: a connection to PostgreSQL, and the words by which transactions are begun, ended and undone on it.
 
+mod idle;
 mod line;
 mod settle;
 
@@ -16,6 +17,8 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
 
 pub(crate) use line::Line;
+
+use idle::Idle;
 
 use super::{
     control::Control,
@@ -80,12 +83,20 @@ pub(crate) struct PgLink {
     types_of: HashSet<u64>,
     /// One that it has met with its last statement, and when: served, if its scope was entered.
     met: Option<(TenantId, u64)>,
+    idle: Idle,
 }
 
 type Done = Result<(), sqlx::Error>;
 
 impl PgLink {
-    pub(super) fn new(connection: PgConnection, control: Arc<Control>, wire: Option<Wire>, pid: Option<i32>) -> Self {
+    /// `idle`: how long the server lets a transaction wait.
+    pub(super) fn new(
+        connection: PgConnection,
+        control: Arc<Control>,
+        wire: Option<Wire>,
+        pid: Option<i32>,
+        idle: Duration,
+    ) -> Self {
         let pooled = pid.is_none();
         Self {
             connection,
@@ -102,6 +113,7 @@ impl PgLink {
             tenant: None,
             types_of: HashSet::new(),
             met: None,
+            idle: Idle::new(idle),
         }
     }
 
@@ -221,7 +233,7 @@ impl PgLink {
             wire.orders_mut().words_of_app(app);
         }
         self.busy = true;
-        Line::new(&mut self.connection, self.wire.as_mut(), &mut self.busy)
+        Line::new(&mut self.connection, self.wire.as_mut(), &mut self.busy, &mut self.idle)
     }
 
     pub(super) async fn speak(&mut self, words: impl SqlSafeStr) -> Done {
@@ -241,6 +253,7 @@ impl PgLink {
         let scope = self.fitting(scope);
         self.require_rest()?;
         let is_new = self.meet(scope).await?;
+        self.idle.begin();
         match &mut self.wire {
             Some(wire) if !is_new => {
                 wire.orders_mut().begin_with_next(scope, begin);
@@ -366,6 +379,7 @@ impl PgLink {
         // Words of a busy link may wait in the driver to be sent: what was ordered for them still holds.
         if !self.busy && self.wire.as_mut().is_some_and(|wire| wire.orders_mut().end()) {
             // Nothing was said in it yet.
+            self.idle.end();
             return Ok(());
         }
         if self.pooled {
@@ -373,6 +387,7 @@ impl PgLink {
             self.process.set(None).await;
         }
         let ended = self.speak(words).await;
+        self.idle.end();
         if let Some(wire) = &mut self.wire {
             wire.orders_mut().end();
         }

@@ -1,21 +1,54 @@
 //! How a statement has ended: whether the server is done with it, and what its error says of the scope and the connection.
 
+use std::io;
+
 use super::wire::Wire;
 use crate::{
     engine::ends_the_connection,
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, IDLE_IN_TRANSACTION},
 };
 
 /// How the statement that enters a scope fails if its schema does not come first.
 const DIVISION_BY_ZERO: &str = "22012";
 
-/// What really happened when a statement failed: its scope may not have been entered.
-pub(super) fn explain(wire: Option<&mut Wire>, error: sqlx::Error) -> sqlx::Error {
+/// What really happened when a statement failed: its scope may not have been entered, or its transaction was over before.
+/// `too_late`: the transaction has waited for it for longer than the server lets it.
+pub(super) fn explain(wire: Option<&mut Wire>, error: sqlx::Error, too_late: bool) -> sqlx::Error {
+    if was_idle(wire.as_deref(), &error, too_late) {
+        return ended_idle(error).into();
+    }
     match wire.and_then(|wire| wire.orders_mut().take_failure()).as_deref() {
         Some(DIVISION_BY_ZERO) => schema_is_gone().into(),
         Some(code) if is_of_role(code) => role_is_gone(error).into(),
         _ => error,
     }
+}
+
+/// Whether the server has ended the transaction because it was idle. It says so, but a driver that could not send its words
+/// does not read what was said before: the wire does. Without one the words tell it: what could not be sent, after a wait that
+/// no server takes, did nothing.
+fn was_idle(wire: Option<&Wire>, error: &sqlx::Error, too_late: bool) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().as_deref() == Some(IDLE_IN_TRANSACTION),
+        sqlx::Error::Io(error) => match wire {
+            Some(wire) => wire.orders().lost_by() == Some(IDLE_IN_TRANSACTION),
+            None => too_late && error.kind() == io::ErrorKind::BrokenPipe,
+        },
+        _ => false,
+    }
+}
+
+fn ended_idle(cause: sqlx::Error) -> Error {
+    Error::new(
+        ErrorKind::IdleTransaction,
+        "the transaction was ended: it waited for its next statement for longer than `pool.idle_in_transaction`, and nothing \
+         of it is stored",
+    )
+    .caused_by(cause)
+    .help(
+        "run it again, do before it or after it what takes long, or raise `idle_in_transaction` under `[pool]` \
+         (TENANTRY_POOL_IDLE_IN_TRANSACTION)",
+    )
 }
 
 /// The same where the scope was entered by words of its own.

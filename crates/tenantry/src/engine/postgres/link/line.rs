@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use sqlx::postgres::PgConnection;
 
+use super::idle::Idle;
 use crate::engine::postgres::{
     outcome::{at_rest, explain},
     wire::{Driven, Wire, drive},
@@ -18,11 +19,17 @@ pub(crate) struct Line<'l> {
     connection: &'l mut PgConnection,
     wire: Option<&'l mut Wire>,
     busy: &'l mut bool,
+    idle: &'l mut Idle,
 }
 
 impl<'l> Line<'l> {
-    pub(super) const fn new(connection: &'l mut PgConnection, wire: Option<&'l mut Wire>, busy: &'l mut bool) -> Self {
-        Self { connection, wire, busy }
+    pub(super) const fn new(
+        connection: &'l mut PgConnection,
+        wire: Option<&'l mut Wire>,
+        busy: &'l mut bool,
+        idle: &'l mut Idle,
+    ) -> Self {
+        Self { connection, wire, busy, idle }
     }
 
     /// Says something and waits for its end.
@@ -30,9 +37,11 @@ impl<'l> Line<'l> {
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
+        let too_late = self.idle.is_over();
         let result = drive(self.wire.as_deref_mut(), words(self.connection)).await;
         *self.busy = !at_rest(&result);
-        result.map_err(|error| explain(self.wire, error))
+        self.idle.wait_anew();
+        result.map_err(|error| explain(self.wire, error, too_late))
     }
 
     /// Says something and gives what comes back, bit by bit.
@@ -40,7 +49,9 @@ impl<'l> Line<'l> {
         self,
         words: impl FnOnce(&'l mut PgConnection) -> BoxStream<'l, Result<T, sqlx::Error>>,
     ) -> Heard<'l, T> {
-        Heard { items: Driven { wire: self.wire, items: words(self.connection) }, busy: self.busy, failed: false }
+        let too_late = self.idle.is_over();
+        let items = Driven { wire: self.wire, items: words(self.connection) };
+        Heard { items, busy: self.busy, failed: false, idle: self.idle, too_late }
     }
 
     /// What a COPY writes. The link stays busy, whatever comes of it.
@@ -63,6 +74,9 @@ pub(crate) struct Heard<'l, T> {
     items: Driven<'l, Result<T, sqlx::Error>>,
     busy: &'l mut bool,
     failed: bool,
+    idle: &'l mut Idle,
+    /// When the words were said, the transaction had waited for too long.
+    too_late: bool,
 }
 
 impl<T> Stream for Heard<'_, T> {
@@ -72,8 +86,12 @@ impl<T> Stream for Heard<'_, T> {
         let item = ready!(self.items.poll_next_unpin(context));
         match &item {
             Some(item) => self.failed |= !at_rest(item),
-            None => *self.busy = self.failed,
+            None => {
+                *self.busy = self.failed;
+                self.idle.wait_anew();
+            }
         }
-        Poll::Ready(item.map(|item| item.map_err(|error| explain(self.items.wire.as_deref_mut(), error))))
+        let too_late = self.too_late;
+        Poll::Ready(item.map(|item| item.map_err(|error| explain(self.items.wire.as_deref_mut(), error, too_late))))
     }
 }

@@ -25,8 +25,8 @@ pub(in crate::engine::postgres) struct Orders {
     refused: bool,
     /// The scope that each flush is in was entered.
     entered: bool,
-    /// The server has said that it goes.
-    lost: bool,
+    /// The SQLSTATE with which the server has said that it goes.
+    lost: Option<Box<str>>,
 }
 
 /// What goes before the words of a flush.
@@ -113,11 +113,16 @@ impl Orders {
     }
 
     pub(super) const fn is_lost(&self) -> bool {
-        self.lost
+        self.lost.is_some()
     }
 
-    pub(super) const fn lose(&mut self) {
-        self.lost = true;
+    /// Why the server has said that it goes.
+    pub(in crate::engine::postgres) fn lost_by(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    pub(super) fn lose(&mut self, code: &str) {
+        self.lost = Some(code.into());
     }
 
     pub(super) const fn scope_entered(&mut self) {

@@ -85,7 +85,11 @@ impl<D: Stream, S: Stream> Sides<D, S> {
                 has_more = count == Poll::Ready(PIECE);
             }
             session.driver(&mut self.driver.came, &mut self.server.goes)?;
-            self.server.write(context)?;
+            if let Err(error) = self.server.write(context) {
+                // A server that has gone may have said why.
+                let _heard = self.hear_server(session, context)?;
+                return Err(error);
+            }
             let count = self.hear_server(session, context)?;
             if count == Poll::Ready(0) {
                 return Ok(ControlFlow::Break(()));

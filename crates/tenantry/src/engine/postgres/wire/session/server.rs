@@ -238,7 +238,7 @@ impl Session {
     fn error(&mut self, message: &Bytes, driver: &mut BytesMut) {
         let Some(first) = self.expected.front().copied() else {
             // The server ends the connection. Whoever uses it next sees that it is gone.
-            self.orders.lose();
+            self.orders.lose(frames::code(&message[HEAD..]).unwrap_or_default());
             return;
         };
         self.held.clear();
