@@ -191,6 +191,7 @@ const HOLES: &[&str] = &[
     "ALTER FUNCTION tenantry.may_write() RESET ALL",
     "CREATE FUNCTION public.all_users() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users'",
     "CREATE EXTENSION isn SCHEMA shared",
+    "CREATE EXTENSION pg_stat_statements SCHEMA public",
     "CREATE FUNCTION shared.sd2() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users'",
 ];
 

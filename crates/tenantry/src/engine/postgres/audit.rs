@@ -119,7 +119,7 @@ pub(super) async fn server(admin: &mut PgConnection, names: &Names, is_home: boo
     let mut found = rules::audit_roles(admin, &roles_of(names)?.as_ref()).await?;
     found.extend(database(admin, names, None).await?);
     found.extend(wall::findings(admin, names).await?);
-    found.extend(extensions::findings(admin).await?);
+    found.extend(extensions::findings(admin, names).await?);
     found.extend(rows_role::findings(admin, names).await?);
     let mut rows = Site::rows(names);
     if !rows_role::is_made(admin, names).await? {

@@ -129,7 +129,7 @@ fn refused(statement: &[Token<'_>]) -> Option<(String, &'static str)> {
     statement.iter().skip(2).find_map(|token| {
         let name = token.name()?.into_owned();
         match extensions::class(&name) {
-            Class::Refused(why) => Some((name, why)),
+            Class::Refused(why) | Class::Telling(why) => Some((name, why)),
             Class::Stateless | Class::Stateful(_) | Class::Unknown => None,
         }
     })

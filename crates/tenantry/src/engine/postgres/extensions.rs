@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::engine::StatelessExtension;
+use sqlx::{AssertSqlSafe, Row, postgres::PgConnection};
 
-use sqlx::{AssertSqlSafe, postgres::PgConnection};
-
-use super::names::quoted;
-use crate::{engine::Finding, error::Result};
+use super::names::{Names, literal, quoted};
+use crate::{
+    engine::{Finding, StatelessExtension},
+    error::Result,
+};
 
 /// What an extension means for whoever shares a connection with its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +22,17 @@ pub(super) enum Class {
     Stateful(&'static str),
     /// Nobody has looked. It counts as stateful, unless the settings say that it keeps nothing.
     Unknown,
+    /// Its functions keep nothing in the session, but show what other tenants do: a file that makes it is refused. The text says why.
+    Telling(&'static str),
     /// It is a way around the walls: a file that makes it is refused. The text says why.
     Refused(&'static str),
 }
 
-/// Types, operators, index methods, pure functions, and functions that look at tables. Read in the sources of PostgreSQL's
-/// contrib and of pgvector. The libraries (PostgreSQL 15) of all but the ones named here have not a byte of data that they
-/// could change.
+/// Types, operators, index methods, pure functions, and functions that look at tables. The libraries of contrib (PostgreSQL 15)
+/// of all but the ones named here have not a byte of data that they could change, by their symbols.
 ///
 /// What the others do have:
-/// - `pg_trgm`, `pg_stat_statements` and `vector` have settings of the server's (`pg_trgm.similarity_threshold`,
-///   `hnsw.ef_search`). The statistics themselves are in memory that all sessions share.
+/// - `pg_trgm` and `vector` have settings of the server's (`pg_trgm.similarity_threshold`, `hnsw.ef_search`).
 /// - `bloom` draws numbers that it seeds anew for each value; `btree_gist`, `cube` and `seg` have constants and a parser, which
 ///   starts anew for each text.
 /// - `pgcrypto` keeps the tables of DES for the last key, which no function gives away, and whether it tells what it does.
@@ -62,7 +63,6 @@ const STATELESS: &[&str] = &[
     "pg_buffercache",
     "pg_freespacemap",
     "pg_prewarm",
-    "pg_stat_statements",
     "pg_trgm",
     "pg_visibility",
     "pgcrypto",
@@ -114,6 +114,10 @@ const READS_FILES: &str = "it reads the server's files, where other tenants' row
 const READS_PAGES: &str = "it reads or changes the pages of tables, past every right and policy";
 const UNTRUSTED: &str = "code in an untrusted language may do whatever the server itself may";
 
+const STATEMENTS: &str = "it shows a tenant of row isolation the statements of all the others; make it in the server's database `postgres`, where it tells of all";
+
+const TELLING: &[(&str, &str)] = &[("pg_stat_monitor", STATEMENTS), ("pg_stat_statements", STATEMENTS)];
+
 const REFUSED: &[(&str, &str)] = &[
     ("adminpack", READS_FILES),
     ("file_fdw", READS_FILES),
@@ -139,29 +143,63 @@ pub(super) fn class(name: &str) -> Class {
         return Class::Stateless;
     }
     let of = |list: &[(&str, &'static str)]| list.iter().find(|(listed, _)| *listed == name).map(|(_, why)| *why);
-    of(REFUSED).map(Class::Refused).or_else(|| of(STATEFUL).map(Class::Stateful)).unwrap_or(Class::Unknown)
+    let listed = of(REFUSED).map(Class::Refused).or_else(|| of(STATEFUL).map(Class::Stateful));
+    listed.or_else(|| of(TELLING).map(Class::Telling)).unwrap_or(Class::Unknown)
 }
 
 /// Why the settings may not say of an extension that it keeps nothing in a session.
 pub(crate) fn known_to_keep(name: &str) -> Option<&'static str> {
     match class(name) {
         Class::Stateful(why) | Class::Refused(why) => Some(why),
-        Class::Stateless | Class::Unknown => None,
+        Class::Stateless | Class::Telling(_) | Class::Unknown => None,
     }
 }
 
 /// Extensions that are there although no file could have made them.
-pub(super) async fn findings(admin: &mut PgConnection) -> Result<Vec<Finding>> {
-    let names: String = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {ASK}"))).fetch_one(admin).await?;
-    let finding = |name: &str| match class(name) {
-        Class::Refused(why) => Some(Finding {
-            code: "extension_refused",
-            what: format!("the extension `{name}` is a way around the walls: {why}"),
-            repair: format!("DROP EXTENSION {}", quoted(name)),
-        }),
-        Class::Stateless | Class::Stateful => None,
-    };
-    Ok(names.split(',').filter_map(finding).collect())
+pub(super) async fn findings(admin: &mut PgConnection, names: &Names) -> Result<Vec<Finding>> {
+    let there: String = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {ASK}"))).fetch_one(&mut *admin).await?;
+    let mut found = Vec::new();
+    for name in there.split(',') {
+        match class(name) {
+            Class::Refused(why) => found.push(Finding {
+                code: "extension_refused",
+                what: format!("the extension `{name}` is a way around the walls: {why}"),
+                repair: format!("DROP EXTENSION {}", quoted(name)),
+            }),
+            Class::Telling(_) => found.extend(tells(admin, names, name).await?),
+            Class::Stateless | Class::Stateful(_) | Class::Unknown => {}
+        }
+    }
+    Ok(found)
+}
+
+/// What of the extension the role of row isolation may read.
+async fn tells(admin: &mut PgConnection, names: &Names, extension: &str) -> Result<Option<Finding>> {
+    let (role, extension) = (literal(&quoted(&names.rows_role())), literal(extension));
+    let text = format!(
+        "SELECT string_agg(open.name, ', ' ORDER BY open.name) AS what, string_agg(open.revoke, '; ' ORDER BY open.name) AS repair
+           FROM pg_catalog.pg_extension e
+           JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e',
+                LATERAL (
+                  SELECT c.oid::regclass::text, format('REVOKE ALL ON %s FROM PUBLIC, {{role}}', c.oid::regclass)
+                    FROM pg_catalog.pg_class c
+                   WHERE d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid
+                     AND pg_catalog.has_table_privilege(to_regrole({role}), c.oid, 'SELECT')
+                  UNION ALL
+                  SELECT p.oid::regprocedure::text, format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, {{role}}', p.oid::regprocedure)
+                    FROM pg_catalog.pg_proc p
+                   WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = d.objid
+                     AND pg_catalog.has_function_privilege(to_regrole({role}), p.oid, 'EXECUTE')) open(name, revoke)
+          WHERE e.extname = {extension}"
+    )
+    .replace("{role}", &quoted(&names.rows_role()));
+    let row = sqlx::query(AssertSqlSafe(text)).fetch_one(admin).await?;
+    let what: Option<String> = row.try_get("what")?;
+    Ok(what.map(|what| Finding {
+        code: "statements_shown",
+        what: format!("tenants of row isolation may read the statements of others: {what}"),
+        repair: row.get("repair"),
+    }))
 }
 
 /// Tells the extensions of a database, by [`Known::learn`].
@@ -188,7 +226,7 @@ impl Known {
 
     fn may_keep_state(&self, name: &str) -> bool {
         match class(name) {
-            Class::Stateless => false,
+            Class::Stateless | Class::Telling(_) => false,
             Class::Unknown => !self.stateless.iter().any(|stateless| stateless.as_str() == name),
             Class::Stateful(_) | Class::Refused(_) => true,
         }
@@ -239,7 +277,7 @@ mod tests {
     #[test]
     fn no_extension_is_on_two_lists_and_each_list_is_sorted() {
         let names = |list: &[(&'static str, &str)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-        let lists = [STATELESS.to_vec(), names(STATEFUL), names(REFUSED)];
+        let lists = [STATELESS.to_vec(), names(STATEFUL), names(TELLING), names(REFUSED)];
         for list in &lists {
             assert!(list.is_sorted(), "{list:?}");
         }

@@ -31,6 +31,7 @@ const MENDED: &[&str] = &[
     "role_membership",
     "security_definer",
     "shared_writable",
+    "statements_shown",
     "tenant_function",
     "wrong_owner",
 ];
