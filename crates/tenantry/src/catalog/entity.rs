@@ -100,6 +100,7 @@ pub(super) mod operation {
         #[sea_orm(unique, nullable)]
         pub running_on: Option<String>,
         pub state: String,
+        /// How many steps are done, as programs count that do not know `step_name`.
         pub step: i32,
         pub owner: String,
         pub lease_until: i64,
@@ -107,6 +108,9 @@ pub(super) mod operation {
         pub error: Option<String>,
         pub created_at: i64,
         pub updated_at: i64,
+        /// The last step that is done. None, or a program wrote the row that only knows `step`.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub step_name: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,10 @@ use crate::{
     id::TenantId,
 };
 
+mod step;
+
+pub(crate) use step::Step;
+
 /// How long an operation belongs to a process that says nothing.
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -49,10 +53,23 @@ pub(crate) struct Operation {
     pub(crate) id: String,
     pub(crate) kind: OperationKind,
     pub(crate) tenant: TenantId,
-    /// The steps below this number are done.
-    pub(crate) step: i32,
+    /// The last step that is done.
+    done: Option<Step>,
     /// Whose it is: made anew at each beginning and each take-over, so that not even this process has it twice.
     owner: String,
+}
+
+impl Operation {
+    /// What an operation that has just been taken over still has to do.
+    pub(crate) fn steps_left(&self) -> &'static [Step] {
+        self.kind.steps_after(self.done)
+    }
+
+    fn from_row(row: operation::Model) -> Result<Self> {
+        let (kind, tenant) = (OperationKind::parse(&row.kind)?, row.tenant_id.parse()?);
+        let done = step::last_done(kind, tenant, row.step, row.step_name.as_deref())?;
+        Ok(Self { id: row.id, kind, tenant, done, owner: row.owner })
+    }
 }
 
 fn new_owner() -> String {
@@ -77,13 +94,14 @@ pub(super) async fn begin(tx: &CatalogTx, kind: OperationKind, tenant: TenantId,
         error: Set(None),
         created_at: Set(now),
         updated_at: Set(now),
+        step_name: Set(None),
     };
     operation::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(|e| {
         Error::new(ErrorKind::OperationRunning, format!("another operation works on tenant {tenant}"))
             .caused_by(e)
             .help("wait for it; what a crash left is taken over after 10 s, or by `tenantry doctor --repair`")
     })?;
-    Ok(Operation { id, kind, tenant, step: 0, owner })
+    Ok(Operation { id, kind, tenant, done: None, owner })
 }
 
 /// A change of the operation's row that only its owner can make, and only while its lease runs.
@@ -128,13 +146,14 @@ impl Catalog {
     ///
     /// # Errors
     /// `OperationRunning` if the lease was lost: the operation must not go on.
-    pub(crate) async fn operation_step(&self, operation: &mut Operation, step: i32) -> Result<()> {
+    pub(crate) async fn operation_step(&self, operation: &mut Operation, done: Step) -> Result<()> {
         let now_at = operation.clone();
         self.write(Durability::Progress, move |tx| {
             Box::pin(async move {
                 require_lease(tx, &now_at).await?;
                 operation::Entity::update_many()
-                    .col_expr(operation::Column::Step, Expr::value(step))
+                    .col_expr(operation::Column::StepName, Expr::value(done.name()))
+                    .col_expr(operation::Column::Step, Expr::value(step::number_of(now_at.kind, done)))
                     .filter(operation::Column::Id.eq(&now_at.id))
                     .exec(&tx.tx)
                     .await
@@ -143,7 +162,7 @@ impl Catalog {
             })
         })
         .await?;
-        operation.step = step;
+        operation.done = Some(done);
         Ok(())
     }
 
@@ -188,6 +207,9 @@ impl Catalog {
     }
 
     /// Takes over the operation on that tenant if its owner has not been heard of for the time of a lease.
+    ///
+    /// # Errors
+    /// If a newer program wrote what it is or where it is: then it stays as it is, free for that program.
     pub(crate) async fn operation_take_over(&self, tenant: TenantId) -> Result<Option<Operation>> {
         let owner = new_owner();
         self.write(Durability::Progress, move |tx| {
@@ -209,16 +231,7 @@ impl Catalog {
                     .one(&tx.tx)
                     .await
                     .map_err(unavailable)?;
-                row.map(|r| {
-                    Ok(Operation {
-                        kind: OperationKind::parse(&r.kind)?,
-                        tenant,
-                        step: r.step,
-                        id: r.id,
-                        owner: r.owner,
-                    })
-                })
-                .transpose()
+                row.map(Operation::from_row).transpose()
             })
         })
         .await

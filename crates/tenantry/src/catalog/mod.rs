@@ -28,7 +28,7 @@ mod tenants;
 pub use audit::AuditEntry;
 pub use domains::Domain;
 pub(crate) use freshness::Freshness;
-pub(crate) use journal::{Operation, OperationKind};
+pub(crate) use journal::{Operation, OperationKind, Step};
 pub(crate) use lifecycle::Reserved;
 pub(crate) use name::Name;
 pub(crate) use servers::ServerEntry;

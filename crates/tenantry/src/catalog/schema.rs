@@ -1,4 +1,9 @@
 //! The catalog's own schema, by version.
+//!
+//! A program never opens a catalog that is newer than itself, but one that is running when another upgrades the catalog
+//! goes on with its old statements. So each change is additive: a nullable column, an index, a table; and what an old
+//! program leaves out must have a meaning. `catalog_versions` of the program tests each version's dump, and a process of
+//! the old version beside the new one.
 
 use sea_orm::{
     ActiveModelTrait,
@@ -19,7 +24,7 @@ use crate::{
 };
 
 /// The version that this program writes. Raise it together with a new arm in [`step`].
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 const KEY_CHECK: &str = "key check";
 
@@ -91,17 +96,20 @@ async fn step(tx: &sea_orm::DatabaseTransaction, version: i32) -> Result<()> {
     match version {
         // Logins of tenants: those that they share, and the passwords of their own.
         2 => {
-            for column in [
-                ColumnDef::new(tenant::Column::Login).integer().null().take(),
-                ColumnDef::new(tenant::Column::Password).text().null().take(),
-            ] {
-                let mut change = Table::alter();
-                tx.execute(change.table(tenant::Entity).add_column(column)).await.map_err(unavailable)?;
-            }
+            add_column(tx, tenant::Entity, ColumnDef::new(tenant::Column::Login).integer().null()).await?;
+            add_column(tx, tenant::Entity, ColumnDef::new(tenant::Column::Password).text().null()).await?;
             index(tx, "idx-tenants-login", &[tenant::Column::Server, tenant::Column::Login]).await
         }
+        // Steps of operations by their name.
+        3 => add_column(tx, operation::Entity, ColumnDef::new(operation::Column::StepName).text().null()).await,
         other => Err(Error::new(ErrorKind::Internal, format!("no step leads to catalog version {other}"))),
     }
+}
+
+async fn add_column(tx: &sea_orm::DatabaseTransaction, entity: impl EntityTrait, column: &mut ColumnDef) -> Result<()> {
+    let mut change = Table::alter();
+    tx.execute(change.table(entity).add_column(column)).await.map_err(unavailable)?;
+    Ok(())
 }
 
 async fn index(tx: &sea_orm::DatabaseTransaction, name: &str, columns: &[tenant::Column]) -> Result<()> {

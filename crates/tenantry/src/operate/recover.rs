@@ -26,10 +26,13 @@ impl Operator {
     pub(crate) async fn recover(&self, grace: Duration) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for tenant in self.catalog.operation_list_abandoned().await? {
-            // `None`: another process was faster.
-            if let Some(operation) = self.catalog.operation_take_over(tenant).await? {
-                let result = self.end(operation).await;
-                recovered.note(result, |r| &mut r.finished);
+            match self.catalog.operation_take_over(tenant).await {
+                Ok(Some(operation)) => recovered.note(self.end(operation).await, |r| &mut r.finished),
+                // Another process was faster.
+                Ok(None) => {}
+                Err(error) if error.is_catalog_unavailable() => return Err(error),
+                // What a newer program wrote keeps none of the others waiting.
+                Err(error) => recovered.note(Err(error), |r| &mut r.finished),
             }
         }
         for tenant in self.purge_list().await? {

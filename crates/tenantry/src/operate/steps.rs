@@ -1,45 +1,15 @@
-//! The steps that operations are made of, and the runner that journals them.
+//! What the steps of operations do, and the runner that journals them.
 
 use std::{sync::Arc, time::Duration};
 
 use super::Operator;
 use crate::{
-    catalog::{Name, Operation, OperationKind},
+    catalog::{Name, Operation, OperationKind, Step},
     engine::Place,
     error::Result,
     scope::ServerHandle,
     tenant::Tenant,
 };
-
-/// One step. Each may be run again after a crash in the middle of it, and so may its undo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Makes the tenant's place; undone by destroying it.
-    Place,
-    /// Lets nobody in and waits until nobody is in.
-    Drain,
-    /// Destroys the tenant's place. From here there is no way back, and none is wanted.
-    Destroy,
-}
-
-impl OperationKind {
-    const fn steps(self) -> &'static [Step] {
-        match self {
-            Self::Provision => &[Step::Place],
-            Self::Purge => &[Step::Drain, Step::Destroy],
-        }
-    }
-}
-
-impl Step {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Place => "place",
-            Self::Drain => "drain",
-            Self::Destroy => "destroy",
-        }
-    }
-}
 
 /// How long a purge waits for the requests of this process.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -71,15 +41,12 @@ impl Operator {
         let server = self.servers.get(&tenant.server).await?;
         let kind = operation.kind;
         self.failpoints.hit(&format!("{}.begun", kind.as_str())).await?;
-        for (number, step) in (0_i32..).zip(kind.steps()) {
-            if number < operation.step {
-                continue;
-            }
+        for step in operation.steps_left() {
             self.step_do(*step, &tenant, &server).await?;
             self.failpoints.hit(&format!("{}.{}", kind.as_str(), step.name())).await?;
             // The last step is written down by the transaction that ends the operation.
-            if usize::try_from(number + 1).is_ok_and(|done| done < kind.steps().len()) {
-                self.catalog.operation_step(&mut operation, number + 1).await?;
+            if Some(step) != kind.steps().last() {
+                self.catalog.operation_step(&mut operation, *step).await?;
             }
         }
         let ended = match kind {

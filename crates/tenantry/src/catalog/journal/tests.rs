@@ -52,3 +52,35 @@ async fn a_heartbeat_of_who_has_lost_the_operation_is_an_error_even_when_it_has_
     catalog.tenant_activate(&operation, 1).await.unwrap();
     assert!(catalog.operation_heartbeat(&loser).await.unwrap_err().is_operation_running());
 }
+
+/// Changes the row of the only operation, as its owner does not.
+async fn rewrite(catalog: &Catalog, column: operation::Column, value: impl Into<sea_orm::Value> + Clone) {
+    operation::Entity::update_many().col_expr(column, Expr::value(value)).exec(catalog.0.store.read()).await.unwrap();
+}
+
+async fn row(catalog: &Catalog) -> operation::Model {
+    operation::Entity::find().one(catalog.0.store.read()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_step_is_written_down_by_its_name_and_counted_for_older_programs() {
+    let (_dir, catalog, mut operation) = creating().await;
+    assert_eq!((row(&catalog).await.step, row(&catalog).await.step_name), (0, None));
+    catalog.operation_step(&mut operation, Step::Place).await.unwrap();
+    assert_eq!((row(&catalog).await.step, row(&catalog).await.step_name.as_deref()), (1, Some("place")));
+    assert_eq!(operation.steps_left(), []);
+    rewrite(&catalog, operation::Column::LeaseUntil, 0).await;
+    let taken = catalog.operation_take_over(operation.tenant).await.unwrap().expect("its lease is over");
+    assert_eq!(taken.steps_left(), []);
+}
+
+#[tokio::test]
+async fn an_operation_at_a_step_that_is_not_known_is_left_as_it_is() {
+    let (_dir, catalog, operation) = creating().await;
+    rewrite(&catalog, operation::Column::StepName, "archive").await;
+    rewrite(&catalog, operation::Column::LeaseUntil, 0).await;
+    let left = row(&catalog).await;
+    let error = catalog.operation_take_over(operation.tenant).await.unwrap_err();
+    assert!(error.to_string().contains("the step `archive`, which this program does not know"), "{error}");
+    assert_eq!(row(&catalog).await, left, "the newer program can take it over at once");
+}
