@@ -4,7 +4,10 @@
 //! (`tenantry.work`), by the administrator; the functions of [`SCHEMA`] know the slot by the session's user, so they are
 //! bound to its target and to the files that it was given.
 
-use sqlx::{Row, postgres::PgConnection};
+use sqlx::{
+    Postgres, Row,
+    postgres::{PgArguments, PgConnection},
+};
 
 use crate::{
     engine::{Applied, Script, ScriptKind},
@@ -101,8 +104,7 @@ pub(super) async fn has(connection: &mut PgConnection, target: &str, version: i6
 
 /// Says what a slot is going to work on.
 pub(super) async fn assign(connection: &mut PgConnection, slot: &str, target: &str, scripts: &[&Script]) -> Result<()> {
-    let columns = Columns::of(scripts);
-    sqlx::query(
+    let query = sqlx::query(
         "WITH former AS (DELETE FROM tenantry.work WHERE slot = $1 AND NOT version = ANY ($3))
          INSERT INTO tenantry.work (slot, target, version, kind, description, checksum)
          SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::bytea[])
@@ -111,13 +113,8 @@ pub(super) async fn assign(connection: &mut PgConnection, slot: &str, target: &s
                 checksum = EXCLUDED.checksum",
     )
     .bind(slot)
-    .bind(target)
-    .bind(columns.versions)
-    .bind(columns.kinds)
-    .bind(columns.descriptions)
-    .bind(columns.checksums)
-    .execute(connection)
-    .await?;
+    .bind(target);
+    bind_files(query, scripts).execute(connection).await?;
     Ok(())
 }
 
@@ -147,39 +144,25 @@ pub(super) async fn applied_by_slot(slot: &mut PgConnection, version: i64) -> Re
     Ok(())
 }
 
-/// What stands of files in the ledger.
-struct Columns<'s> {
-    versions: Vec<i64>,
-    kinds: Vec<&'static str>,
-    descriptions: Vec<&'s str>,
-    checksums: Vec<&'s [u8]>,
-}
+type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-impl<'s> Columns<'s> {
-    fn of(scripts: &[&'s Script]) -> Self {
-        Self {
-            versions: scripts.iter().map(|s| s.version).collect(),
-            kinds: scripts.iter().map(|s| word(s.kind)).collect(),
-            descriptions: scripts.iter().map(|s| s.description.as_str()).collect(),
-            checksums: scripts.iter().map(|s| s.checksum.as_slice()).collect(),
-        }
-    }
+/// Binds what the ledger keeps of files, a list a column: versions, kinds, descriptions and checksums.
+fn bind_files<'q>(query: Query<'q>, scripts: &[&Script]) -> Query<'q> {
+    query
+        .bind(scripts.iter().map(|s| s.version).collect::<Vec<_>>())
+        .bind(scripts.iter().map(|s| word(s.kind)).collect::<Vec<_>>())
+        .bind(scripts.iter().map(|s| s.description.as_str()).collect::<Vec<_>>())
+        .bind(scripts.iter().map(|s| s.checksum.as_slice()).collect::<Vec<_>>())
 }
 
 /// Writes files down as applied; those that are written down already stay as they are.
 pub(super) async fn write(connection: &mut PgConnection, target: &str, scripts: &[&Script]) -> Result<()> {
-    let columns = Columns::of(scripts);
-    sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO tenantry.migrations (target, version, kind, description, checksum)
          SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bytea[]) ON CONFLICT DO NOTHING",
     )
-    .bind(target)
-    .bind(columns.versions)
-    .bind(columns.kinds)
-    .bind(columns.descriptions)
-    .bind(columns.checksums)
-    .execute(connection)
-    .await?;
+    .bind(target);
+    bind_files(query, scripts).execute(connection).await?;
     Ok(())
 }
 

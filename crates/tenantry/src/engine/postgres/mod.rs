@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, EngineSpec, Finding, Ledger, Outcome, Patience,
-    Place, Placement, Scope, Script, Target, Wall, sealed,
-};
+use super::{Capabilities, EngineSpec, Place, Target};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
@@ -19,6 +16,7 @@ mod connect;
 mod control;
 mod databases;
 mod driver;
+mod engine;
 mod escapes;
 mod extend;
 mod extensions;
@@ -29,6 +27,7 @@ mod link;
 mod mend;
 mod names;
 mod outcome;
+mod places;
 mod prelude;
 mod process;
 mod rights;
@@ -44,6 +43,7 @@ mod shared;
 mod site;
 mod slots;
 pub(crate) mod statements;
+mod targets;
 mod text;
 mod tries;
 mod types;
@@ -78,7 +78,6 @@ use names::Names;
 use scope::Limits;
 use shared::Home;
 use site::Site;
-use tries::{Tries, waits_for_lock};
 
 static CAPABILITIES: Capabilities = Capabilities {
     engine: "postgres",
@@ -162,19 +161,6 @@ impl PostgresEngine {
         }
     }
 
-    /// The database that a target is in, if it is not the server's main one.
-    fn database_of(&self, target: &Target) -> Option<String> {
-        match target {
-            Target::Tenant(at) if at.isolation == Isolation::Database => Some(self.door.names.of_tenant(&at.physical)),
-            _ => None,
-        }
-    }
-
-    fn password_of(&self, placement: &Placement) -> Result<Option<String>> {
-        let open = |sealed: &Arc<str>| self.door.key.open(PASSWORD_PURPOSE, sealed);
-        placement.password.as_ref().map(open).transpose()
-    }
-
     /// The shared tables as they are now, to be shown elsewhere.
     async fn home(&self) -> Result<Home> {
         let (control, names, password) = match &self.home {
@@ -187,49 +173,6 @@ impl PostgresEngine {
         let home = Home::read(&mut admin, control.options().clone(), reader, password).await?;
         admin.done();
         Ok(home)
-    }
-
-    async fn create(&self, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
-        self.require_renewed().await?;
-        let names = &self.door.names;
-        if placement.isolation == Isolation::Database {
-            let password = self.password_of(placement)?;
-            let home = self.home().await?;
-            return databases::create(&self.door, &home, placement, scripts, password.as_deref()).await;
-        }
-        if placement.isolation == Isolation::Row {
-            return rows::create(&self.door, placement, scripts).await;
-        }
-        let login = names.schemas_login(placement.login.unwrap_or(0));
-        let secret = self.password.as_ref().map(|p| scram::secret(&scram::password_of(p.expose(), &login)));
-        schemas::create(&self.door, placement, scripts, secret.transpose()?.as_deref()).await
-    }
-
-    async fn remove(&self, placement: &Placement) -> Result<()> {
-        let tries = Tries::begin();
-        while let Err(error) = self.try_remove(placement).await {
-            // No connection is held meanwhile: who is waited for may need one.
-            if !tries.again(&error).await {
-                return Err(if waits_for_lock(&error) { in_use(placement, error) } else { error });
-            }
-        }
-        Ok(())
-    }
-
-    async fn try_remove(&self, placement: &Placement) -> Result<()> {
-        let names = &self.door.names;
-        if placement.isolation == Isolation::Row {
-            self.require_renewed().await?;
-            return rows::remove(&self.door, placement).await;
-        }
-        let mut admin = self.control.admin().await?;
-        match placement.isolation {
-            Isolation::Row => {}
-            Isolation::Schema => schemas::remove(&mut admin, names, &placement.physical).await?,
-            Isolation::Database => databases::remove(&mut admin, names, &placement.physical).await?,
-        }
-        admin.done();
-        Ok(())
     }
 
     /// An older version may have prepared the server. Asked once, before anything is made or migrated.
@@ -279,263 +222,5 @@ impl PostgresEngine {
             self.door.connect(&Place::Rows).await?.close().await;
         }
         Ok(most.parse::<u32>().ok().map(|most| (most / 4).max(1)))
-    }
-
-    /// On a server that is not their home, its own tenants read the shared tables there.
-    async fn refresh_main(&self) -> Result<()> {
-        if self.home.is_none() {
-            return Ok(());
-        }
-        let home = self.home().await?;
-        let mut admin = self.control.admin().await?;
-        shared::import(&mut admin, &home, None).await?;
-        sqlx::Executor::execute(&mut *admin, sqlx::AssertSqlSafe(server::shared_grants(&self.door.names))).await?;
-        admin.done();
-        Ok(())
-    }
-
-    async fn ledger_of(&self, target: &Target) -> Result<Ledger> {
-        let site = self.site(target);
-        if let Some(database) = self.database_of(target) {
-            let mut own = self.control.admin_of(Some(&database)).await?;
-            let applied = ledger::read(&mut own.connection, &site.target).await?;
-            let shared_form = shared::form(&mut own.connection).await?;
-            own.close().await;
-            return Ok(Ledger { applied, shared_form, is_old: false });
-        }
-        let mut admin = self.control.admin().await?;
-        let in_rows = matches!(target, Target::Tenant(at) if at.isolation == Isolation::Row);
-        let applied = if in_rows {
-            ledger::read_in_rows(&mut admin, &site.target).await?
-        } else {
-            ledger::read(&mut admin, &site.target).await?
-        };
-        let is_old = layout::is_old(&mut admin, &self.door.names, &site).await?;
-        admin.done();
-        Ok(Ledger { applied, shared_form: None, is_old })
-    }
-
-    async fn apply_to(&self, target: &Target, script: &Script, patience: Patience) -> Result<()> {
-        self.require_renewed().await?;
-        scripts::apply_with(&self.door, &self.site(target), script, patience).await
-    }
-
-    async fn renew_target(&self, target: &Target) -> Result<()> {
-        self.require_renewed().await?;
-        let (site, tries) = (self.site(target), Tries::begin());
-        loop {
-            let mut admin = self.control.admin().await?;
-            match layout::renew(&mut admin, &self.door.names, &site).await {
-                Ok(()) => {
-                    admin.done();
-                    return Ok(());
-                }
-                Err(error) if tries.again(&error).await => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn stamp_on(&self, target: &Target, script: &Script) -> Result<()> {
-        let mut own = self.control.admin_of(self.database_of(target).as_deref()).await?;
-        let stamped = ledger::write(&mut own.connection, &self.site(target).target, &[script]).await;
-        own.close().await;
-        stamped
-    }
-
-    async fn refresh(&self, placement: Option<&Placement>) -> Result<()> {
-        let placement = match placement {
-            None => return self.refresh_main().await,
-            Some(placement) if placement.isolation == Isolation::Database => placement,
-            Some(_) => return Ok(()),
-        };
-        let home = self.home().await?;
-        let mut own = self.control.admin_of(Some(&self.door.names.of_tenant(&placement.physical))).await?;
-        let refreshed = shared::import(&mut own.connection, &home, None).await;
-        own.close().await;
-        refreshed
-    }
-}
-
-/// A purge that has waited for long enough.
-fn in_use(placement: &Placement, cause: Error) -> Error {
-    Error::new(ErrorKind::OperationRunning, format!("somebody has the data of tenant {} locked", placement.id))
-        .caused_by(cause)
-        .help("end the migration, or the oldest transaction in pg_stat_activity, and run the command again")
-}
-
-impl sealed::Sealed for PostgresEngine {}
-
-impl Engine for PostgresEngine {
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
-    }
-
-    fn prepare(&self) -> BoxFuture<'_, Result<Option<u32>>> {
-        Box::pin(self.prepare_server())
-    }
-
-    fn place(&self, placement: &Placement) -> Place {
-        match placement.isolation {
-            Isolation::Row => Place::Rows,
-            Isolation::Schema => Place::Schemas(placement.login.unwrap_or(0)),
-            Isolation::Database => Place::Tenant(placement.clone()),
-        }
-    }
-
-    fn scope(&self, placement: Option<&Placement>) -> Result<Scope> {
-        let pooled = self.door.pooler.then_some(self.door.limits);
-        let scope = match placement {
-            None => PgScope::of_shared(pooled),
-            Some(at) => {
-                let pooled = pooled.filter(|_| at.isolation != Isolation::Database);
-                let names = &self.door.names;
-                let is_row = at.isolation == Isolation::Row;
-                let role = if is_row { names.rows_role() } else { names.of_tenant(&at.physical) };
-                PgScope::of_tenant(at, &role, pooled)
-            }
-        };
-        Ok(Scope::Postgres(Arc::new(scope)))
-    }
-
-    fn connect<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<Connection>> {
-        Box::pin(async move {
-            if !matches!(place, Place::Tenant(_)) {
-                self.require_closed().await?;
-            }
-            Ok(Connection::Postgres(Box::new(self.door.connect(place).await?)))
-        })
-    }
-
-    fn still_bound(&self, connection: &mut Connection) -> bool {
-        match connection {
-            // The server itself ends a connection whose database is dropped; a wire can look.
-            Connection::Postgres(link) => !link.is_lost(),
-            Connection::Sqlite(_) => false,
-        }
-    }
-
-    fn finish<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            match connection {
-                Connection::Postgres(link) => link.commit().await.is_ok(),
-                Connection::Sqlite(_) => false,
-            }
-        })
-    }
-
-    fn is_worn(&self, connection: &Connection) -> bool {
-        matches!(connection, Connection::Postgres(link) if link.is_worn())
-    }
-
-    fn settle<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            match connection {
-                Connection::Postgres(link) => link.settle().await,
-                Connection::Sqlite(_) => false,
-            }
-        })
-    }
-
-    fn close(&self, connection: Connection) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if let Connection::Postgres(link) = connection {
-                link.close().await;
-            }
-        })
-    }
-
-    fn tenant_place_create<'a>(
-        &'a self,
-        placement: &'a Placement,
-        scripts: &'a [Arc<Script>],
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.create(placement, scripts))
-    }
-
-    fn tenant_place_drop<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.remove(placement))
-    }
-
-    fn shared_form(&self) -> BoxFuture<'_, Result<Option<String>>> {
-        Box::pin(async { Ok(Some(self.home().await?.fingerprint().to_owned())) })
-    }
-
-    fn shared_refresh<'a>(&'a self, placement: Option<&'a Placement>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.refresh(placement))
-    }
-
-    fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>> {
-        Box::pin(async {
-            let mut admin = self.control.admin().await?;
-            let places = audit::tenant_places(&mut admin, &self.door.names).await?;
-            admin.done();
-            Ok(places)
-        })
-    }
-
-    fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Ledger>> {
-        Box::pin(self.ledger_of(target))
-    }
-
-    fn apply<'a>(&'a self, target: &'a Target, script: &'a Script, patience: Patience) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.apply_to(target, script, patience))
-    }
-
-    fn renew<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.renew_target(target))
-    }
-
-    fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.stamp_on(target, script))
-    }
-
-    fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>> {
-        Box::pin(async {
-            let mut admin = self.control.admin().await?;
-            let found = audit::server(&mut admin, &self.door.names, self.home.is_none()).await?;
-            admin.done();
-            Ok(found)
-        })
-    }
-
-    fn wall(&self) -> BoxFuture<'_, Result<Wall>> {
-        Box::pin(async {
-            let mut admin = self.control.admin().await?;
-            let wall = wall::read(&mut admin, &self.door.names).await?;
-            admin.done();
-            Ok(wall)
-        })
-    }
-
-    fn audit<'a>(&'a self, placement: &'a Placement) -> BoxFuture<'a, Result<Vec<Finding>>> {
-        Box::pin(audit::place(&self.control, &self.door.names, placement))
-    }
-
-    fn mend<'a>(&'a self, placement: Option<&'a Placement>, finding: &'a Finding) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(mend::mend(&self.control, &self.door.names, placement, finding))
-    }
-
-    fn canary_prepare<'a>(&'a self, canaries: [&'a Placement; 2]) -> BoxFuture<'a, Result<Option<CanaryTables>>> {
-        Box::pin(canary::prepare(&self.control, &self.door.names, canaries))
-    }
-
-    fn canary_clean<'a>(&'a self, tables: &'a CanaryTables) -> BoxFuture<'a, Result<()>> {
-        Box::pin(canary::clean(&self.control, tables))
-    }
-
-    fn canary_escapes<'a>(
-        &'a self,
-        attacker: &'a Placement,
-        victim: &'a Placement,
-    ) -> BoxFuture<'a, Result<Vec<(String, Outcome)>>> {
-        Box::pin(async move {
-            let (place, scope) = (self.place(attacker), self.scope(Some(attacker))?);
-            escapes::try_all(&self.door, &place, &scope, victim).await
-        })
-    }
-
-    fn attacks(&self, victim: &Placement, tables: Option<&CanaryTables>) -> Result<Attacks> {
-        Ok(canary::attacks(&self.door.names, victim, tables))
     }
 }

@@ -1,0 +1,70 @@
+//! Making and destroying a tenant's place, in whatever isolation.
+
+use std::sync::Arc;
+
+use super::{
+    PASSWORD_PURPOSE, PostgresEngine, databases, rows, schemas, scram,
+    tries::{Tries, waits_for_lock},
+};
+use crate::{
+    engine::{Placement, Script},
+    error::{Error, ErrorKind, Result},
+    tenant::Isolation,
+};
+
+impl PostgresEngine {
+    fn password_of(&self, placement: &Placement) -> Result<Option<String>> {
+        let open = |sealed: &Arc<str>| self.door.key.open(PASSWORD_PURPOSE, sealed);
+        placement.password.as_ref().map(open).transpose()
+    }
+
+    pub(super) async fn create(&self, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
+        self.require_renewed().await?;
+        let names = &self.door.names;
+        if placement.isolation == Isolation::Database {
+            let password = self.password_of(placement)?;
+            let home = self.home().await?;
+            return databases::create(&self.door, &home, placement, scripts, password.as_deref()).await;
+        }
+        if placement.isolation == Isolation::Row {
+            return rows::create(&self.door, placement, scripts).await;
+        }
+        let login = names.schemas_login(placement.login.unwrap_or(0));
+        let secret = self.password.as_ref().map(|p| scram::secret(&scram::password_of(p.expose(), &login)));
+        schemas::create(&self.door, placement, scripts, secret.transpose()?.as_deref()).await
+    }
+
+    pub(super) async fn remove(&self, placement: &Placement) -> Result<()> {
+        let tries = Tries::begin();
+        while let Err(error) = self.try_remove(placement).await {
+            // No connection is held meanwhile: who is waited for may need one.
+            if !tries.again(&error).await {
+                return Err(if waits_for_lock(&error) { in_use(placement, error) } else { error });
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_remove(&self, placement: &Placement) -> Result<()> {
+        let names = &self.door.names;
+        if placement.isolation == Isolation::Row {
+            self.require_renewed().await?;
+            return rows::remove(&self.door, placement).await;
+        }
+        let mut admin = self.control.admin().await?;
+        match placement.isolation {
+            Isolation::Row => {}
+            Isolation::Schema => schemas::remove(&mut admin, names, &placement.physical).await?,
+            Isolation::Database => databases::remove(&mut admin, names, &placement.physical).await?,
+        }
+        admin.done();
+        Ok(())
+    }
+}
+
+/// A purge that has waited for long enough.
+fn in_use(placement: &Placement, cause: Error) -> Error {
+    Error::new(ErrorKind::OperationRunning, format!("somebody has the data of tenant {} locked", placement.id))
+        .caused_by(cause)
+        .help("end the migration, or the oldest transaction in pg_stat_activity, and run the command again")
+}

@@ -1,0 +1,98 @@
+//! Which statements a file may hold, and what their words tell.
+
+use super::at;
+use crate::{
+    engine::{
+        Script,
+        postgres::{
+            extend, lex,
+            site::{Site, SiteKind},
+            statements::{self, Statement},
+            text,
+        },
+    },
+    error::{Error, Result},
+};
+
+pub(super) fn changes_rows(script: &Script, statement: &Statement<'_>) -> Error {
+    at(script, statement.line, "a file of the schema changes no data".into())
+        .help("move the statement to a file of its own that ends in `.data.sql`: it runs once per tenant")
+}
+
+pub(super) fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<Statement<'s>>> {
+    let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, 1, e.to_string()))?;
+    for statement in &statements {
+        require_allowed(script, statement)?;
+        if extend::is_of_extension(statement) {
+            return Err(at(script, statement.line, "CREATE EXTENSION belongs to the shared tables".into())
+                .help("move the statement to a file of its own in migrations/shared"));
+        }
+        if site.kind != SiteKind::Shared && changes_data(statement) {
+            return Err(changes_rows(script, statement));
+        }
+    }
+    Ok(statements)
+}
+
+/// What would end the transaction or leave the scope is refused in a migration as it is in a request, and so is the
+/// function by which SET is said without its word.
+pub(super) fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<()> {
+    let tokens: Vec<_> = lex::Lexer::new(statement.text).flatten().collect();
+    let sets = |two: &[lex::Token<'_>]| two[0].name().as_deref() == Some("set_config") && two[1].is_mark("(");
+    if tokens.windows(2).any(sets) {
+        return Err(at(script, statement.line, "`set_config` cannot be called in a file".into())
+            .help("a file is run with the settings of its target: leave the statement out"));
+    }
+    text::read(statement.text).map(drop).map_err(|refused| {
+        let help = refused.help_text().unwrap_or_default().to_owned();
+        at(script, statement.line, refused.to_string()).help(help)
+    })
+}
+
+fn first_words(statement: &Statement<'_>) -> Vec<String> {
+    let tokens = lex::Lexer::new(statement.text).take(4).flatten();
+    tokens.map(|token| token.text.to_ascii_lowercase()).collect()
+}
+
+pub(super) fn makes_routine(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    matches!(
+        words[..],
+        ["create", "function" | "procedure", ..] | ["create", "or", "replace", "function" | "procedure"]
+    )
+}
+
+fn changes_data(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    let verb = words.first().map_or("", String::as_str);
+    matches!(
+        verb,
+        "insert" | "update" | "delete" | "merge" | "with" | "truncate" | "explain" | "values" | "table" | "("
+    )
+}
+
+/// Whether the server may have to look at rows that are there.
+pub(super) fn may_check_rows(script: &Script) -> bool {
+    let mut words = lex::Lexer::new(script.sql.as_str()).flatten();
+    words.any(|token| token.is_any(&["alter", "attach", "call", "do", "references", "select", "validate"]))
+}
+
+/// Whether a statement does what its words do not say.
+pub(super) fn runs_code(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    matches!(words.first().map(String::as_str), Some("do" | "call" | "select"))
+}
+
+/// What cannot run in a transaction, and cannot open anything to others.
+pub(super) fn needs_no_transaction(statement: &Statement<'_>) -> bool {
+    let words: Vec<String> =
+        lex::Lexer::new(statement.text).take(64).flatten().map(|t| t.text.to_ascii_lowercase()).collect();
+    let begins = |start: &[&str]| words.iter().zip(start).filter(|(a, b)| a == b).count() == start.len();
+    let concurrently = words.iter().take(5).any(|word| word == "concurrently");
+    let index = begins(&["create", "index"])
+        || begins(&["create", "unique", "index"])
+        || begins(&["drop", "index"])
+        || words.first().is_some_and(|word| word == "reindex");
+    (index && concurrently) || (begins(&["alter", "type"]) && words.windows(2).any(|two| two == ["add", "value"]))
+}

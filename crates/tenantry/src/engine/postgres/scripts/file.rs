@@ -1,0 +1,175 @@
+//! Running the statements of one file, with the rights of its target and no others.
+
+use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
+
+use super::{
+    LOCK_TIMEOUT,
+    allowed::{changes_rows, makes_routine, may_check_rows, require_allowed, runs_code, statements_of},
+    at,
+};
+use crate::{
+    engine::{
+        Script,
+        postgres::{
+            layout, link,
+            names::{Names, literal, quoted},
+            prelude,
+            scope::path,
+            site::{Site, SiteKind},
+            statements::{self, Statement},
+        },
+    },
+    error::{Error, ErrorKind, Result},
+};
+
+pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    let statements = statements_of(site, script)?;
+    layout::require_new(slot, names, site, script).await?;
+    let settings = format!(
+        "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL search_path = {}; SET LOCAL row_security = off; \
+         SET LOCAL ROLE {}",
+        path(&site.schema),
+        quoted(&site.owner(names))
+    );
+    slot.execute(AssertSqlSafe(settings)).await?;
+    if site.kind == SiteKind::Rows && may_check_rows(script) {
+        // Under FORCE the owner sees no row, and would call a violated key valid.
+        let all = statements.iter().any(runs_code);
+        prelude::unforce(slot, &site.schema, script.sql.as_str(), all).await?;
+    }
+    let (known, before) = if site.kind == SiteKind::Shared {
+        (Vec::new(), 0)
+    } else {
+        let known = relations(slot, &site.schema).await?;
+        let before = rows_changed_in(slot, &known).await?;
+        (known, before)
+    };
+    for statement in &statements {
+        if site.kind == SiteKind::Rows && makes_routine(statement) {
+            // Its body is looked at as if it were run, which reads nothing.
+            slot.execute("SET LOCAL row_security = on").await?;
+            run(slot, script, statement).await?;
+            slot.execute("SET LOCAL row_security = off").await?;
+        } else if site.kind != SiteKind::Shared && runs_code(statement) {
+            let before = rows_changed(slot, &site.schema).await?;
+            run(slot, script, statement).await?;
+            if rows_changed(slot, &site.schema).await? != before {
+                return Err(changes_rows(script, statement));
+            }
+        } else {
+            run(slot, script, statement).await?;
+        }
+    }
+    // A default, a constraint or a query of what is made may call a function that changes what was there.
+    if site.kind != SiteKind::Shared && rows_changed_in(slot, &known).await? != before {
+        return Err(at(script, 1, "a file of the schema changes no data".into())
+            .help("move what changes rows to a file of its own that ends in `.data.sql`: it runs once per tenant"));
+    }
+    leave(slot, script).await
+}
+
+/// The relations of a schema as they are before a file.
+async fn relations(slot: &mut PgConnection, schema: &str) -> Result<Vec<i64>> {
+    let query =
+        "SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
+    Ok(sqlx::query_scalar(query).bind(schema).fetch_all(slot).await?)
+}
+
+/// How many of their rows this transaction has changed, as [`rows_changed`] counts.
+async fn rows_changed_in(slot: &mut PgConnection, relations: &[i64]) -> Result<i64> {
+    let ids: Vec<String> = relations.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_catalog.pg_stat_xact_all_tables
+          WHERE relid = ANY ('{{{}}}'::pg_catalog.oid[])",
+        ids.join(",")
+    );
+    let row = slot.fetch_one(sqlx::raw_sql(AssertSqlSafe(text))).await?;
+    Ok(row.try_get(0)?)
+}
+
+/// What a file has deferred runs with its rights and not with those of what comes after it, and what it has set ends with
+/// it.
+async fn leave(slot: &mut PgConnection, script: &Script) -> Result<()> {
+    let end = "SET CONSTRAINTS ALL IMMEDIATE";
+    let ended = slot.execute(end).await;
+    ended.map_err(|cause| at(script, 1, "what the file has deferred fails".into()).caused_by(cause))?;
+    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))).await?;
+    Ok(())
+}
+
+/// By other settings the server would read the engine's own texts in another way, or print expressions otherwise.
+pub(super) const LEFT: &str = "RESET ALL; SET standard_conforming_strings = on; SET quote_all_identifiers = off";
+
+/// How many rows of a schema's tables this transaction has changed, as the server counts. Of a block or a function the words do
+/// not tell: without a scope and without walls it would change those of all tenants.
+async fn rows_changed(connection: &mut PgConnection, schema: &str) -> Result<i64> {
+    let text = format!(
+        "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_catalog.pg_stat_xact_all_tables
+          WHERE schemaname = {}",
+        literal(schema)
+    );
+    let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(text))).await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Changes of data run once per tenant, with no more rights than its requests have.
+pub(super) async fn run_data(slot: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
+    let Some(tenant) = &site.tenant else {
+        return Err(Error::new(ErrorKind::Internal, "a data file is run for no tenant"));
+    };
+    let settings = format!(
+        "SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{tenant}'; SET LOCAL ROLE {}",
+        path(&site.schema),
+        quoted(&site.role)
+    );
+    slot.execute(AssertSqlSafe(settings)).await?;
+    for statement in statements::split(script.sql.as_str())? {
+        require_allowed(script, &statement)?;
+        run(slot, script, &statement).await?;
+    }
+    leave(slot, script).await
+}
+
+pub(in crate::engine::postgres) async fn run(
+    connection: &mut PgConnection,
+    script: &Script,
+    statement: &Statement<'_>,
+) -> Result<()> {
+    let words = link::own(statement.text.to_owned());
+    let done = connection.execute(sqlx::raw_sql(words)).await;
+    done.map(drop).map_err(|cause| refused_by_server(script, statement, cause))
+}
+
+fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Error) -> Error {
+    let server = cause.as_database_error().and_then(|e| e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
+    let reads_rows = server.is_some_and(|e| e.code() == "42501" && e.message().contains("row-level security"));
+    if server.is_some_and(|e| e.code() == "55P03") {
+        return at(script, statement.line, "somebody holds a lock that the statement needs".into())
+            .caused_by(cause)
+            .help("end the oldest transaction in pg_stat_activity and run `tenantry migrate up --retry-failed`");
+    }
+    let hint = server.and_then(|e| e.hint()).map(str::to_owned);
+    if reads_rows {
+        // The server's own advice would take the wall down.
+        return at(script, statement.line, "the statement would read or store rows of all tenants".into())
+            .caused_by(cause)
+            .help(
+                "change data in a file that ends in `.data.sql`; write no materialized view and no CREATE TABLE AS over \
+                 tenant tables: what they store has no wall",
+            );
+    }
+    if server.is_some_and(|e| e.code() == "42501" && e.message().contains("for language")) {
+        return at(script, statement.line, "a data file runs no block behind a closed wall".into())
+            .caused_by(cause)
+            .help("write statements, or make a function in a file of the schema and call it here with SELECT");
+    }
+    if server.is_some_and(|e| e.code() == "42501") {
+        return at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(
+            "a file may change what belongs to its own target only: the tenant's tables in migrations/tenant, the shared \
+             ones in migrations/shared",
+        );
+    }
+    let help = hint.unwrap_or_else(|| "mend the file and run `tenantry migrate up --retry-failed`".into());
+    at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(help)
+}

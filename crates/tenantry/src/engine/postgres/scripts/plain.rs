@@ -1,0 +1,76 @@
+//! Files that run outside of a transaction.
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::{
+    allowed::{needs_no_transaction, statements_of},
+    at,
+    file::{LEFT, run},
+    lock, require_there,
+    verify::secure,
+};
+use crate::{
+    engine::{
+        Script, ScriptKind,
+        postgres::{
+            layout, ledger,
+            names::{Names, quoted},
+            prelude,
+            scope::path,
+            site::Site,
+        },
+    },
+    error::Result,
+};
+
+/// How long what runs outside of a transaction waits: it cannot be tried again, and waits for old transactions too.
+const PLAIN_LOCK_TIMEOUT: &str = "60s";
+
+/// `-- no-transaction`: a crash between the statements and the ledger row runs the file again, so it must bear that.
+pub(super) async fn apply_plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    let applied = match lock(slot, &site.target, "pg_try_advisory_lock").await {
+        Ok(()) => plain(slot, names, site, script).await,
+        Err(error) => Err(error),
+    };
+    // Whatever came of it: it may be tried again, and the lock keeps everybody out until the server has ended the session.
+    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}"))).await?;
+    slot.execute("SELECT pg_advisory_unlock_all()").await?;
+    applied
+}
+
+async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
+    require_there(slot, site).await?;
+    if !ledger::missing(slot).await?.contains(&script.version) {
+        return Ok(());
+    }
+    if script.kind == ScriptKind::Data {
+        return Err(at(script, 1, "a data file runs in a transaction".into()).help("take `-- no-transaction` away"));
+    }
+    let statements = statements_of(site, script)?;
+    if let Some(other) = statements.iter().find(|s| !needs_no_transaction(s)) {
+        return Err(at(script, other.line, "this statement could not be taken back if it were unsafe".into()).help(
+            "in a file with `-- no-transaction` write CREATE, DROP or REINDEX INDEX CONCURRENTLY and ALTER TYPE ... ADD \
+             VALUE only; the rest belongs into a file of its own",
+        ));
+    }
+    layout::require_new(slot, names, site, script).await?;
+    let settings = format!(
+        "SET lock_timeout = '{PLAIN_LOCK_TIMEOUT}'; SET search_path = {}; SET row_security = off; SET ROLE {}",
+        path(&site.schema),
+        quoted(&site.owner(names))
+    );
+    slot.execute(AssertSqlSafe(settings)).await?;
+    prelude::drop_invalid_indexes(slot, &site.schema, script.sql.as_str()).await?;
+    for statement in &statements {
+        run(slot, script, statement).await?;
+    }
+    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}"))).await?;
+    slot.execute("BEGIN").await?;
+    let secured = async {
+        secure(slot, names, site, &[script]).await?;
+        ledger::applied_by_slot(slot, script.version).await
+    }
+    .await;
+    slot.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    secured
+}

@@ -1,0 +1,96 @@
+//! What has to hold before the commit, and where in the files it does not.
+
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+
+use super::at;
+use crate::{
+    engine::{
+        Script,
+        postgres::{
+            lex,
+            names::{Names, quoted},
+            rules::{self, Breach, Rules},
+            scope::path,
+            server,
+            site::{Site, SiteKind},
+            statements::{self, Statement},
+        },
+    },
+    error::{Error, ErrorKind, Result},
+};
+
+/// Puts the walls up around what the files have made, and refuses what no wall would hold.
+pub(super) async fn secure(slot: &mut PgConnection, names: &Names, site: &Site, scripts: &[&Script]) -> Result<()> {
+    let owner =
+        format!("SET LOCAL search_path = {}; SET LOCAL ROLE {}", path(&site.schema), quoted(&site.owner(names)));
+    slot.execute(AssertSqlSafe(owner)).await?;
+    match site.kind {
+        SiteKind::Shared => {
+            slot.execute(AssertSqlSafe(server::shared_grants(names))).await?;
+        }
+        SiteKind::Rows => rules::protect(slot, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?,
+        // What is made in such a schema gets its rights by default privileges.
+        SiteKind::Schema | SiteKind::Database => {}
+    }
+    // As the owner, who may make what the server has to parse for it.
+    verify(slot, names, site, scripts).await?;
+    slot.execute("RESET ROLE").await?;
+    Ok(())
+}
+
+/// Refuses what is unsafe in the schema.
+pub(in crate::engine::postgres) async fn verify(
+    connection: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    scripts: &[&Script],
+) -> Result<()> {
+    let Some(rules) = site.rules() else { return Ok(()) };
+    let subject = site.subject(names)?;
+    let mut breaches = match rules {
+        // Asked at each creation of a tenant.
+        Rules::Own => rules::breaches_of_new(connection, &subject.as_ref()).await?,
+        Rules::Row | Rules::Shared => rules::breaches(connection, rules, &subject.as_ref()).await?,
+    };
+    // A table that lacks its tenant lacks everything that hangs on it too: that is said first.
+    breaches.sort_by_key(|breach| breach.code != "tenant_column");
+    if breaches.is_empty() { Ok(()) } else { Err(refused(scripts, &breaches)) }
+}
+
+/// What is unsafe, each with its place and with the statement to write instead.
+fn refused(scripts: &[&Script], breaches: &[Breach]) -> Error {
+    let mut found = breaches.iter().map(|breach| {
+        let (script, line) = place_of(scripts, &breach.object);
+        let what = format!("`{}`: {}", breach.object, breach.reason);
+        let error = match script {
+            Some(script) => at(script, line, what),
+            None => Error::new(ErrorKind::Migration, what),
+        };
+        (error, breach.correction.as_str())
+    });
+    let Some((first, correction)) = found.next() else {
+        return Error::new(ErrorKind::Internal, "nothing unsafe was refused");
+    };
+    let mut help = format!("write: {correction}");
+    for (also, correction) in found {
+        help.push_str(&format!("\nand {also}; write: {correction}"));
+    }
+    first.help(help)
+}
+
+/// The statement that speaks of the object is most likely the one to mend.
+fn place_of<'s>(scripts: &[&'s Script], object: &str) -> (Option<&'s Script>, usize) {
+    let found = scripts.iter().rev().find_map(|script| Some((*script, line_of(script, object)?)));
+    found.map_or((scripts.last().copied(), 1), |(script, line)| (Some(script), line))
+}
+
+fn line_of(script: &Script, object: &str) -> Option<usize> {
+    let names: Vec<&str> = object.split(['.', ' ', '(', '"']).filter(|name| !name.is_empty()).collect();
+    let statements = statements::split(script.sql.as_str()).ok()?;
+    let says = |statement: &Statement<'_>, name: &str| {
+        lex::Lexer::new(statement.text).flatten().any(|t| t.name().as_deref() == Some(name))
+    };
+    // The most special name is the last one: a constraint behind its table.
+    let by_name = |name: &&str| statements.iter().rev().find(|s| says(s, name)).map(|s| s.line);
+    names.iter().rev().find_map(by_name)
+}
