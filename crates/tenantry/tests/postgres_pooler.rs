@@ -15,6 +15,7 @@ mod orm;
 #[allow(dead_code, reason = "what needs more than plain statements is refused behind a pooler")]
 #[path = "conformance/statements.rs"]
 mod statements;
+#[allow(dead_code, reason = "a COMMIT that was sent is not stopped behind a pooler")]
 #[path = "conformance/suspension.rs"]
 mod suspension;
 #[allow(dead_code, reason = "what needs more than plain statements is refused behind a pooler")]

@@ -57,13 +57,13 @@ async fn a_statement_that_waited_for_a_lock_writes_nothing_after_the_purge() {
     let late = tokio::spawn(async move { run(&waiting, "UPDATE notes SET text = 'late'").await });
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
     while place.database.as_ref().unwrap().sql(waits).unwrap() == "0" {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     place.tenancy.tenant_delete("acme").await.unwrap();
     let tenancy = place.tenancy.clone();
     let purge = tokio::spawn(async move { tenancy.tenant_purge("acme").await });
     while place.sql_at(&acme, "SELECT count(*) FROM tenantry.migrations WHERE version = -1") == "0" {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     holder.execute("COMMIT").await.unwrap();
     purge.await.unwrap().unwrap();
