@@ -50,7 +50,8 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
 }
 
 /// Where there are tests that have a long form.
-const LONG: [&str; 5] = ["postgres_state", "postgres_pooler", "postgres_load", "postgres_faults", "postgres_places"];
+const LONG: [&str; 6] =
+    ["conformance", "postgres_state", "postgres_pooler", "postgres_load", "postgres_faults", "postgres_places"];
 
 /// The tests that have a long form, in that form and optimised, one after the other.
 ///

@@ -33,8 +33,17 @@ impl Context {
     }
 
     pub(crate) async fn open_with(&self, settings: Config) -> Result<&Tenantry> {
-        let open = async { Ok(Tenantry::builder().config(settings).actor(actor()).background(false).open().await?) };
-        self.opened.get_or_try_init(|| open).await
+        self.open_as(settings, false).await
+    }
+
+    /// As [`Context::open_with`], for a command that serves a tenant: it hears when another process suspends that.
+    pub(crate) async fn open_to_serve(&self, settings: Config) -> Result<&Tenantry> {
+        self.open_as(settings, true).await
+    }
+
+    async fn open_as(&self, settings: Config, background: bool) -> Result<&Tenantry> {
+        let builder = Tenantry::builder().config(settings).actor(actor()).background(background);
+        self.opened.get_or_try_init(|| async { Ok(builder.open().await?) }).await
     }
 
     /// Closes what was opened: a database that is closed leaves no log beside it.

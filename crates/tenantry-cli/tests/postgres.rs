@@ -2,6 +2,11 @@
 
 mod support;
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use serde_json::{Value, json};
 use support::{Site, USERS};
 use tenantry_testbed::{PgBouncer, Postgres};
@@ -43,6 +48,27 @@ fn a_server_takes_the_place_of_the_unused_one_that_init_has_made() {
     // From here on it is not empty.
     site.exits(1, &["server", "add", "files", "sqlite://files"]).says_only_on_stderr("an engine of another kind");
     assert!(site.ok(&["doctor"]).ends_with("nothing was found\n"));
+}
+
+#[test]
+fn what_a_tenant_runs_is_stopped_when_another_process_suspends_it() {
+    let site = Site::on_postgres();
+    for isolation in ["row", "schema", "database"] {
+        site.ok(&["tenant", "create", isolation, "--isolation", isolation]);
+        let mut sleeper = site.command(&["sql", isolation, "-c", "SELECT pg_sleep(61.25)"]);
+        let running = thread::spawn(move || (sleeper.output().unwrap(), Instant::now()));
+        while site.database().sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(61.25)%'").unwrap()
+            != "2"
+        {
+            thread::sleep(Duration::from_millis(50));
+        }
+        site.ok(&["tenant", "suspend", isolation]);
+        let told = Instant::now();
+        let (ran, ended) = running.join().unwrap();
+        let error = String::from_utf8(ran.stderr).unwrap();
+        assert!(ran.status.code() == Some(1) && error.contains("is suspended"), "{error}");
+        assert!(ended.saturating_duration_since(told) < Duration::from_millis(2_500), "{isolation}");
+    }
 }
 
 #[test]

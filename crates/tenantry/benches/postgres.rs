@@ -1,6 +1,6 @@
 //! The figures that the engine on PostgreSQL is held to: ratios taken side by side, in turns, in one run.
 //!
-//! `cargo bench -p tenantry --bench postgres -- read|scale|create`; `TENANTRY_BENCH_TENANTS` is another number than 10,000
+//! `cargo bench -p tenantry --bench postgres -- read|wall|scale|create`; `TENANTRY_BENCH_TENANTS` is another number than 10,000
 //! for `scale`. Nothing here fails on a slow machine; the table says what was asked for and what came out.
 
 #![allow(
@@ -50,6 +50,9 @@ async fn main() {
     println!("| what | asked for | came out |\n|---|---|---|");
     if is_wanted("read") {
         read().await;
+    }
+    if is_wanted("wall") {
+        wall().await;
     }
     if is_wanted("scale") {
         scale().await;
@@ -272,6 +275,62 @@ async fn read() {
         pool.close().await;
         eprintln!("{:?}\n{:?}", by_wire.stats(), by_words.stats());
     }
+}
+
+/// As versions made it that entered no role in row isolation.
+const WITHOUT_ROLE: &str = "DO $$ DECLARE
+         mark text := (SELECT 'tn_' || right(replace(owner::text, '-', ''), 12) FROM tenantry.place);
+         rows text := mark || '_rows'; login text := mark || '_on_main_row';
+     BEGIN
+         EXECUTE format('DROP OWNED BY %I', rows);
+         EXECUTE format('DROP ROLE %I', rows);
+         EXECUTE format('GRANT USAGE ON SCHEMA tenant, shared TO %I', login);
+         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tenant TO %I', login);
+     END $$";
+
+/// What it costs a read in row isolation that it enters a role, in pairs that take turns. Each turn has connections of its own,
+/// because one that knows of no role is closed after 10 s.
+async fn wall() {
+    let (with_role, without) = (Bench::new(TENANT).await, Bench::new(TENANT).await);
+    for bench in [&with_role, &without] {
+        bench.tenants(Isolation::Row, 0, 100).await;
+        bench.server.sql("app", "VACUUM ANALYZE").unwrap();
+    }
+    without.server.sql("app", WITHOUT_ROLE).unwrap();
+    let few = Arc::new(requests(Load::Uniform, 100, 6_000));
+    let turn = async |bench: &Bench| {
+        let (app, tenants) = bench.app_with(Isolation::Row, 100, true).await;
+        ours(&tenants, &few).await;
+        let rate = ours(&tenants, &few).await;
+        app.shutdown(Duration::from_secs(5)).await;
+        rate
+    };
+    let mut ratios = Vec::new();
+    for pair in 0..21 {
+        let (with_role, without) = if pair % 2 == 0 {
+            let with_role = turn(&with_role).await;
+            (with_role, turn(&without).await)
+        } else {
+            let without = turn(&without).await;
+            (turn(&with_role).await, without)
+        };
+        ratios.push(without / with_role);
+    }
+    ratios.sort_by(f64::total_cmp);
+    let quarter = ratios.len() / 4;
+    row(
+        "one-shot read of 20 rows, row isolation: time by the same without entering a role",
+        "at most 1.03",
+        &format!(
+            "{:.3} (middle half of {} pairs {:.3} to {:.3}, all {:.3} to {:.3})",
+            ratios[ratios.len() / 2],
+            ratios.len(),
+            ratios[quarter],
+            ratios[ratios.len() - 1 - quarter],
+            ratios[0],
+            ratios[ratios.len() - 1]
+        ),
+    );
 }
 
 fn schema_of(db: &TenantDb) -> String {

@@ -180,6 +180,46 @@ async fn an_older_installation_is_served_until_a_migration_takes_the_logins_righ
     raw.close().await.unwrap();
 }
 
+/// How a file ends for the only tenant, and what is said of it.
+async fn applied(
+    place: &Installation,
+    files: &[(&'static str, &'static str)],
+    options: MigrateOptions,
+) -> Result<(), String> {
+    let all: Vec<_> = TENANT.iter().chain(files).copied().collect();
+    let migrations = Migrations::embedded(all, SHARED.to_vec()).unwrap();
+    let app = support::open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+    let report = app.migrations().up(&options, |_| ()).await.unwrap();
+    if report.failed == 0 { Ok(()) } else { Err(format!("{report:?}")) }
+}
+
+/// Tenants may not use the languages, and a data file runs as its tenant.
+async fn a_block_in_a_data_file_is_told_to_be_a_function(kind: Kind) {
+    let place = Installation::on(kind).await;
+    let acme = place.tenant("acme").await;
+    let block = ("0002_note.data.sql", "DO $$ BEGIN INSERT INTO notes (text) VALUES ('x'); END $$");
+    let told = applied(&place, &[block], MigrateOptions::new()).await.unwrap_err();
+    assert!(
+        told.contains("a data file runs no block") && told.contains("make a function in a file of the schema"),
+        "{told}"
+    );
+    let function = "CREATE FUNCTION note() RETURNS void LANGUAGE plpgsql AS
+                    $$ BEGIN INSERT INTO notes (text) VALUES ('x'); END $$";
+    let files = [("0002_note.sql", function), ("0003_note.data.sql", "SELECT note()")];
+    applied(&place, &files, MigrateOptions::new().retry_failed()).await.unwrap();
+    assert_eq!(texts(&acme, "SELECT text FROM notes").await.unwrap(), ["x"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_row_a_block_in_a_data_file_is_told_to_be_a_function() {
+    a_block_in_a_data_file_is_told_to_be_a_function(Kind::PostgresRow).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_schema_a_block_in_a_data_file_is_told_to_be_a_function() {
+    a_block_in_a_data_file_is_told_to_be_a_function(Kind::PostgresSchema).await;
+}
+
 /// Whatever was done behind an answer is over: a connection is back, or closed.
 async fn at_rest(place: &Installation) {
     while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open) {

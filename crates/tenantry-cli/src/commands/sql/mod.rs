@@ -46,7 +46,7 @@ impl Sql {
         let mut settings = context.settings()?;
         // What stands in the way of a migration has to be mended before it.
         settings.tenants.require_migrated = false;
-        let db = context.open_with(settings).await?.tenant(&self.key).await?;
+        let db = context.open_to_serve(settings).await?.tenant(&self.key).await?;
         match self.command {
             Some(text) => run_and_show(context, &db, &text).await?,
             None if std::io::stdin().is_terminal() => prompt::run(context, &db).await?,
