@@ -73,7 +73,7 @@ SELECT code, object, detail, correction FROM (
   SELECT CASE WHEN kind.path THEN 'function_search_path' ELSE 'function_setting' END, name, setting,
          format('ALTER ROUTINE %s RESET %s', name, split_part(setting, '=', 1))
     FROM fun, unnest(proconfig) setting, LATERAL (SELECT setting ~* '^search_path=' AS path) kind
-   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=)'
+   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=|client_encoding=)'
       OR path AND EXISTS (SELECT FROM regexp_split_to_table(substr(setting, 13), '\s*,\s*') part
            WHERE btrim(part, '" ''') NOT IN ('', '{schema}', 'shared', 'tenantry', 'pg_catalog', 'pg_temp'))
   UNION ALL
@@ -84,6 +84,14 @@ SELECT code, object, detail, correction FROM (
     JOIN pg_cast c ON t.oid IN (c.castsource, c.casttarget)
    WHERE c.castfunc >= 16384 AND EXISTS (SELECT FROM pg_proc p WHERE p.oid = c.castfunc AND p.prolang <> 12)
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+  UNION ALL
+  SELECT DISTINCT 'domain_calls', format('%I', t.typname), p.oid::regprocedure::text,
+         format('ALTER DOMAIN %I DROP CONSTRAINT %I', t.typname, k.conname)
+    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+    JOIN pg_constraint k ON k.contypid = t.oid JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode::oid END
+   WHERE p.oid >= 16384 AND p.provolatile <> 'i'
   UNION ALL
   SELECT 'wrong_owner', 'schema {schema}', pg_get_userbyid(nspowner), 'ALTER SCHEMA {schema} OWNER TO {owner}'
     FROM own WHERE nspowner <> owner

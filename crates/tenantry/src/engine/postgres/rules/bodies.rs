@@ -10,9 +10,11 @@ use crate::engine::postgres::lex::{Kind, Lexer, Token};
 const BODIES: &str = include_str!("bodies.sql");
 
 #[cfg(test)]
-pub(super) const CODES: &[&str] = &[SCOPE, DYNAMIC, LOCKS];
+pub(super) const CODES: &[&str] = &[SCOPE, DYNAMIC, LOCKS, DEFINES];
 const SCOPE: &str = "function_scope";
 const DYNAMIC: &str = "dynamic_sql";
+/// The server refuses it to whoever calls the function, but not where a reference acts as the owner.
+const DEFINES: &str = "function_defines";
 /// A matter of the tables in common only.
 pub(super) const LOCKS: &str = "function_locks";
 
@@ -105,8 +107,26 @@ fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
         && rest.first().is_some_and(|what| what.is_any(&["database", "group", "role", "system", "user"]));
     let drops = verb.is("drop") && rest.first().is_some_and(|what| what.is("owned"));
     let outlives = ["reset", "listen", "unlisten", "notify", "discard", "prepare", "deallocate", "load", "reassign"];
-    (alters || drops || verb.is_any(&outlives)).then_some(Fault { code: SCOPE, detail: word })
+    if alters || drops || verb.is_any(&outlives) {
+        return fault(SCOPE, word);
+    }
+    defines(verb, rest).then_some(Fault { code: DEFINES, detail: word })
 }
+
+/// Whether a statement changes what there is, or who may use it. Behind THEN and ELSE of a CASE its verb may be a column.
+fn defines(verb: &Token<'_>, rest: &[Token<'_>]) -> bool {
+    let Some(next) = rest.first() else { return false };
+    let goes_on = ["and", "as", "between", "else", "end", "from", "in", "is", "like", "not", "or", "then", "when"];
+    if verb.is("comment") {
+        return next.is("on");
+    }
+    let copies = verb.is("copy") && next.is_mark("(");
+    copies || (verb.is("copy") || verb.is_any(&DEFINING)) && next.name().is_some() && !next.is_any(&goes_on)
+}
+
+/// Verbs that change what there is, or who may use it.
+const DEFINING: [&str; 10] =
+    ["alter", "cluster", "create", "drop", "grant", "import", "refresh", "reindex", "revoke", "truncate"];
 
 /// What follows SET. Only what ends with the transaction, and is not the scope, may be set.
 fn setting(rest: &[Token<'_>]) -> Option<Fault> {
@@ -131,6 +151,8 @@ fn local_setting(named: &[Token<'_>]) -> Option<Fault> {
     }
     setting.make_ascii_lowercase();
     let of_scope = [
+        "client_encoding",
+        "names",
         "role",
         "row_security",
         "schema",
@@ -161,6 +183,8 @@ fn name(tokens: &[Token<'_>]) -> Option<Fault> {
         || is_user
         || is_tenant
         || name == "row_security"
+        // Whoever stops the statement would be caught: a suspension, a limit of time.
+        || matches!(&*name, "query_canceled" | "operator_intervention" | "admin_shutdown")
         || name == "tenantry.tenant"
         || words::is_relation(&name)
         || is_called(rest) && words::is_function(&name);
@@ -179,6 +203,9 @@ fn text(verb: &Token<'_>, token: &Token<'_>, nesting: usize) -> Option<Fault> {
     });
     if names_scope || lower.contains("row_security") {
         return fault(SCOPE, "the scope's setting");
+    }
+    if matches!(lower.as_str(), "'57014'" | "'57000'" | "'57p01'") {
+        return fault(SCOPE, "query_canceled");
     }
     if !verb.is_any(&["alter", "create", "do"]) {
         return None;

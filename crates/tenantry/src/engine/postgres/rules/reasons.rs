@@ -7,7 +7,15 @@ const REASONS: &[(&str, &str)] = &[
         "child_elsewhere",
         "parent and child of an inheritance or a partition are in different schemas; rights of the child are not asked for",
     ),
+    (
+        "code_in_cascade",
+        "an expression runs as the owner and past row security while a reference acts; it may call only what is IMMUTABLE",
+    ),
     ("default_privileges", "default privileges open what is made later to others"),
+    (
+        "domain_calls",
+        "the check of a domain runs wherever a text is read as one, also before anybody has looked; it may call only what is IMMUTABLE",
+    ),
     (
         "dynamic_sql",
         "the function runs a text that it is given or puts together, which nobody can read ahead; write the statement itself",
@@ -32,6 +40,10 @@ const REASONS: &[(&str, &str)] = &[
     ("foreign_key_on_update", "ON UPDATE SET NULL or SET DEFAULT would change tenant_id; it has no list of columns"),
     ("foreign_key_sets_tenant", "ON DELETE SET NULL or SET DEFAULT would change tenant_id; name the columns"),
     ("foreign_table", "a foreign table reaches another database with its owner's rights"),
+    (
+        "function_defines",
+        "the function changes tables or rights, which its callers may not and a reference's action could; write the statement itself",
+    ),
     ("function_locks", "the function locks a table against every tenant"),
     (
         "function_scope",
@@ -71,7 +83,7 @@ const REASONS: &[(&str, &str)] = &[
     ("trigger_function", "the trigger's function is outside of the tenant's schema and not safe"),
     (
         "trigger_in_cascade",
-        "a trigger BEFORE the change of a row runs past row security while a reference acts; it may only look at its row",
+        "a trigger BEFORE a change runs as the owner and past row security while a reference acts; it may only look at its row",
     ),
     ("untrusted_language", "only sql and plpgsql can be read; another language may pass the server's rights by"),
     ("used_from_outside", "an object of another schema is built on a tenant table"),
@@ -99,7 +111,11 @@ mod tests {
         };
         let known: BTreeSet<_> = REASONS.iter().map(|(code, _)| *code).collect();
         let in_sql = [ANY, EXPRESSIONS, ROW, PENDING].into_iter().flat_map(words).filter(|word| known.contains(word));
-        in_sql.chain(bodies::CODES.iter().copied()).chain([immutable::CODE, cascades::CODE]).collect()
+        in_sql
+            .chain(bodies::CODES.iter().copied())
+            .chain([immutable::CODE])
+            .chain(cascades::CODES.iter().copied())
+            .collect()
     }
 
     #[test]

@@ -57,6 +57,9 @@ used AS MATERIALIZED (
 SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL AS body,
        EXISTS (SELECT FROM used JOIN bad USING (is_relation, oid))
     OR EXISTS (SELECT FROM member WHERE classid = 'pg_operator'::regclass)
+    OR EXISTS (SELECT FROM member m JOIN pg_constraint k ON m.classid = 'pg_type'::regclass AND k.contypid = m.objid
+                 JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+                WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))
     OR EXISTS (SELECT FROM pg_cast c JOIN member m ON m.classid = 'pg_type'::regclass AND m.objid IN (c.castsource, c.casttarget)
                 WHERE c.oid >= 16384)
     OR EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind = 'f')

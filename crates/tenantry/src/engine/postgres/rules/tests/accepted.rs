@@ -190,4 +190,15 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
            $$ BEGIN UPDATE users SET username = username || '!'; RETURN OLD; END $$;
          CREATE TRIGGER gone AFTER DELETE ON parts FOR EACH ROW EXECUTE FUNCTION gone()",
     ),
+    (
+        "columns by the names of verbs, in a CASE of a function",
+        "CREATE FUNCTION f(comment text, cluster text) RETURNS text LANGUAGE sql STABLE AS
+           'SELECT CASE WHEN comment IS NULL THEN cluster ELSE comment END'",
+    ),
+    (
+        "a check by an IMMUTABLE function, beside a reference that acts",
+        "CREATE FUNCTION is_short(t text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT length(t) < 9';
+         ALTER TABLE items ADD COLUMN note text CHECK (is_short(note)),
+           ADD FOREIGN KEY (tenant_id, owner_id) REFERENCES users (tenant_id, id) ON DELETE SET NULL (owner_id)",
+    ),
 ];

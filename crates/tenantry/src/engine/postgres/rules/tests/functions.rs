@@ -233,4 +233,157 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
            $$ BEGIN RETURN QUERY SELECT username FROM users; END $$",
         "function_setting",
     ),
+    (
+        "a check that a reference's action evaluates",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE SET NULL (item_id));
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         ALTER TABLE parts ADD CHECK (seen(n))",
+        "code_in_cascade",
+    ),
+    (
+        "a default that a reference sets",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE SET DEFAULT (item_id));
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE FUNCTION count_users() RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT count(*) FROM users); END $$;
+         ALTER TABLE parts ALTER COLUMN item_id SET DEFAULT count_users()",
+        "code_in_cascade",
+    ),
+    (
+        "a domain whose check a reference's action evaluates",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE SET NULL (item_id));
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE DOMAIN odd AS text CHECK (seen(VALUE)); ALTER TABLE parts ADD COLUMN o odd",
+        "code_in_cascade",
+    ),
+    (
+        "an operator in a check that a reference's action evaluates",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE SET NULL (item_id));
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE FUNCTION beside(a text, b text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN a <> (SELECT min(username) FROM users); END $$;
+         CREATE OPERATOR ### (FUNCTION = beside, LEFTARG = text, RIGHTARG = text);
+         ALTER TABLE parts ADD CHECK (n ### 'x')",
+        "code_in_cascade",
+    ),
+    (
+        "a condition of a trigger that a reference's action evaluates",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE CASCADE);
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
+         CREATE TRIGGER gone AFTER DELETE ON parts FOR EACH ROW WHEN (seen(OLD.n)) EXECUTE FUNCTION gone()",
+        "code_in_cascade",
+    ),
+    (
+        "a trigger before the statement of a reference's action",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE CASCADE);
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET username = 'x'; RETURN NULL; END $$;
+         CREATE TRIGGER gone BEFORE DELETE ON parts FOR EACH STATEMENT EXECUTE FUNCTION gone()",
+        "trigger_in_cascade",
+    ),
+    (
+        "a trigger in a cascade with an operator of the app's",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE CASCADE);
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE FUNCTION beside(a text, b text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT min(username) FROM users); END $$;
+         CREATE OPERATOR ### (FUNCTION = beside, LEFTARG = text, RIGHTARG = text);
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN OLD.n := OLD.n ### 'x'; RETURN OLD; END $$;
+         CREATE TRIGGER gone BEFORE DELETE ON parts FOR EACH ROW EXECUTE FUNCTION gone()",
+        "trigger_in_cascade",
+    ),
+    (
+        "a trigger in a cascade with a domain's check",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE CASCADE);
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE DOMAIN odd AS text CHECK (seen(VALUE));
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE o odd; BEGIN o := OLD.n; RETURN OLD; END $$;
+         CREATE TRIGGER gone BEFORE DELETE ON parts FOR EACH ROW EXECUTE FUNCTION gone()",
+        "trigger_in_cascade",
+    ),
+    (
+        "a trigger in a cascade that calls a function like a column",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, item_id) REFERENCES items ON DELETE CASCADE);
+         CREATE FUNCTION seen(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS
+           $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
+         CREATE FUNCTION peek(p parts) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT min(username) FROM users); END $$;
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE p parts; BEGIN p := OLD; OLD.n := (p).peek; RETURN OLD; END $$;
+         CREATE TRIGGER gone BEFORE DELETE ON parts FOR EACH ROW EXECUTE FUNCTION gone()",
+        "trigger_in_cascade",
+    ),
+    (
+        "a function that takes a wall down",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ALTER TABLE users DISABLE ROW LEVEL SECURITY; RETURN NULL; END $$",
+        "function_defines",
+    ),
+    (
+        "a function that empties a table",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'TRUNCATE users'; END $$",
+        "function_defines",
+    ),
+    (
+        "a function that gives rights away",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'GRANT SELECT ON users TO PUBLIC'",
+        "function_defines",
+    ),
+    (
+        "a function that changes how texts are read",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET LOCAL client_encoding = 'GBK'; END $$",
+        "function_scope",
+    ),
+    (
+        "a function that changes how texts are read, by another word",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET LOCAL NAMES 'SJIS'; END $$",
+        "function_scope",
+    ),
+    (
+        "a domain whose check runs what is no constant",
+        "CREATE FUNCTION esc(a text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN a <> (SELECT min(username) FROM users); END $$;
+         CREATE DOMAIN de AS text CHECK (esc(VALUE))",
+        "domain_calls",
+    ),
+    (
+        "a domain whose check calls by an operator",
+        "CREATE FUNCTION beside(a text, b text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN a <> (SELECT min(username) FROM users); END $$;
+         CREATE OPERATOR ### (FUNCTION = beside, LEFTARG = text, RIGHTARG = text);
+         CREATE DOMAIN de AS text CHECK (VALUE ### 'x')",
+        "domain_calls",
+    ),
+    (
+        "a folded function that reads a text as a domain",
+        "CREATE FUNCTION esc(a text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN a <> (SELECT min(username) FROM users); END $$;
+         CREATE DOMAIN de AS text CHECK (esc(VALUE));
+         CREATE FUNCTION f() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT ('{x}'::de[])::text $$",
+        "domain_calls",
+    ),
+    (
+        "a function that runs a program",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN COPY (SELECT current_user) TO PROGRAM 'cat'; END $$",
+        "function_defines",
+    ),
+    (
+        "a function that does not let itself be stopped",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN LOOP BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$",
+        "function_scope",
+    ),
+    (
+        "a function that does not let itself be stopped, by the code",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN SQLSTATE '57014' THEN NULL; END $$",
+        "function_scope",
+    ),
 ];
