@@ -14,6 +14,7 @@ const HOLD: &str = "a held cursor outlives its transaction: stream the rows, or 
 const TWO_PHASES: &str = "a transaction of two phases outlives its connection: call `tx.commit()` or `tx.rollback()`";
 const RESET: &str = "the pool resets a connection when it is given back";
 const STRINGS: &str = "texts are read with `standard_conforming_strings` on: write E'...' where a backslash escapes";
+const ENCODING: &str = "texts are sent and read in UTF-8: leave the setting as it is";
 const SEQUENCE: &str = "they tell the last value of the connection, which is shared: write `INSERT ... RETURNING id`";
 const SPELLING: &str = "write the name without `U&`";
 const SERVER: &str = "roles, logins and databases are the operator's: tenantry makes and checks them";
@@ -124,6 +125,7 @@ fn setting(mut rest: &[Token<'_>]) -> Option<&'static str> {
         [session, what, ..] if session.is("session") && what.is("characteristics") => Some(OPTIONS),
         [first, ..] if first.is("transaction") => Some(OPTIONS),
         [first, ..] if first.is_any(&["role", "schema"]) => Some(SCOPE),
+        [first, ..] if first.is("names") => Some(ENCODING),
         _ => None,
     };
     let refused = special(rest);
@@ -133,7 +135,14 @@ fn setting(mut rest: &[Token<'_>]) -> Option<&'static str> {
     {
         rest = &rest[1..];
     }
-    refused.or_else(|| special(rest)).or_else(|| named(rest))
+    refused.or_else(|| special(rest)).or_else(|| named(rest).filter(|why| *why != ENCODING || !says_utf8(rest)))
+}
+
+/// `client_encoding = 'UTF8'`, as a dump begins: what holds anyway.
+fn says_utf8(rest: &[Token<'_>]) -> bool {
+    let [_, is, value] = rest else { return false };
+    let value = value.text.trim_matches('\'').to_ascii_lowercase();
+    (is.is_mark("=") || is.is("to")) && matches!(value.as_str(), "utf8" | "utf-8")
 }
 
 /// What follows RESET.
@@ -141,7 +150,7 @@ fn resetting(rest: &[Token<'_>]) -> Option<&'static str> {
     match rest {
         [all, ..] if all.is("all") => Some(RESET),
         [session, what, ..] if session.is("session") && what.is("authorization") => Some(SCOPE),
-        _ => named(rest),
+        _ => named(rest).filter(|why| *why != ENCODING),
     }
 }
 
@@ -160,6 +169,8 @@ fn named(rest: &[Token<'_>]) -> Option<&'static str> {
     match name.as_str() {
         "role" | "search_path" | "session_authorization" | "row_security" => Some(SCOPE),
         "standard_conforming_strings" => Some(STRINGS),
+        // In some encodings a backslash or a quote is the second half of a letter: the server would read other words than we.
+        "client_encoding" => Some(ENCODING),
         name if name.starts_with("tenantry.") => Some(SCOPE),
         _ => None,
     }

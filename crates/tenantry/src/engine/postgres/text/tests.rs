@@ -189,6 +189,11 @@ const REFUSED: &[&str] = &[
     "RESET TENANTRY . tenant",
     "SET row_security = off",
     "SET standard_conforming_strings = off",
+    "SET client_encoding = 'GBK'",
+    "SET LOCAL \"CLIENT_ENCODING\" TO SJIS",
+    "SET SESSION client_encoding TO DEFAULT",
+    "SET NAMES 'BIG5'",
+    "SET LOCAL NAMES 'GBK'",
     "SET U&\"search\\005fpath\" = x",
     "SELECT U&\"\\0073et_config\" ( 'a.b' , 'x' , false )",
     "SELECT lo_get ( 1 )",
@@ -259,6 +264,8 @@ fn a_commit_hides_in_nothing() {
         "select U&'\\0027; commit'",
         "commits",
         "\"commit\"",
+        "SET client_encoding = 'UTF8'",
+        "reset client_encoding",
         "select lo_price, hi_price from prices where lo_price in (1, 2)",
     ] {
         assert!(read(sql).is_ok(), "{sql}");

@@ -61,6 +61,9 @@ impl Session {
     }
 
     fn server_message(&mut self, kind: u8, message: &Bytes, driver: &mut BytesMut) -> io::Result<()> {
+        if kind == b'S' {
+            still_reads_as_we_do(message)?;
+        }
         if self.muted.is_none() {
             return self.heard(kind, message, driver);
         }
@@ -306,6 +309,19 @@ fn rows(first: Head, input: &[u8]) -> io::Result<usize> {
         end += next.total();
     }
     Ok(end)
+}
+
+/// A text was read before it was sent, in UTF-8 and with standard strings. A server that reads otherwise would find other words in
+/// the next one, whoever has made it do so.
+fn still_reads_as_we_do(message: &[u8]) -> io::Result<()> {
+    let mut parts = message.get(HEAD..).unwrap_or_default().split(|byte| *byte == 0);
+    match (parts.next(), parts.next()) {
+        (Some(b"client_encoding"), Some(value)) if value != b"UTF8" => Err(broken("texts in another encoding")),
+        (Some(b"standard_conforming_strings"), Some(value)) if value != b"on" => {
+            Err(broken("texts with other escapes"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn out_of_turn() -> io::Error {
