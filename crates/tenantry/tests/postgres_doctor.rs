@@ -215,6 +215,35 @@ async fn a_repair_puts_back_what_tenantry_had_made_and_drops_nothing_of_the_apps
     assert!(report.findings.is_empty(), "{report:#?}");
 }
 
+/// A migration may call its objects like the server's own, and may quote them as it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_changes_nothing_of_the_servers_whatever_the_apps_objects_are_called() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
+    let owner = place.owner_of(&acme);
+    for hole in [
+        "CREATE FUNCTION tenant.pg_read_file(text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT 'mine'::text $$",
+        "CREATE FUNCTION tenant.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT 'mine'::text $$",
+        "CREATE TABLE tenant.pg_class (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, PRIMARY KEY (tenant_id, id))",
+        "CREATE TABLE tenant.\"x; ALTER ROLE admin NOLOGIN; --\" (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint,
+             PRIMARY KEY (tenant_id, id))",
+        "GRANT SELECT ON tenant.pg_class TO PUBLIC",
+    ] {
+        place.sql_at(&acme, hole);
+    }
+    let look = "SELECT proname || proowner || prosecdef || coalesce(proacl::text, '') FROM pg_proc
+                 WHERE pronamespace = 'pg_catalog'::regnamespace AND proname IN ('pg_read_file', 'set_config')
+                UNION ALL SELECT relname || relowner || relrowsecurity || relacl::text FROM pg_class
+                 WHERE oid = 'pg_catalog.pg_class'::regclass
+                UNION ALL SELECT rolname || rolcanlogin FROM pg_roles WHERE rolname = 'admin' ORDER BY 1";
+    let before = place.sql_at(&acme, look);
+    let report = place.tenancy.doctor(DoctorOptions::new().read_only(true).repair(true)).await.unwrap();
+    assert_eq!(place.sql_at(&acme, look), before, "{report:#?}");
+    let mended = "SELECT count(*) FROM pg_class c WHERE relnamespace = 'tenant'::regnamespace AND relname LIKE 'x;%'
+                    AND relrowsecurity AND relforcerowsecurity AND pg_get_userbyid(relowner) = ";
+    assert_eq!(place.sql_at(&acme, &format!("{mended}'{owner}'")), "1", "{report:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_its_maker_can_undo_is_named_and_left_alone_by_a_repair() {
     let place = Installation::on(Kind::PostgresRow).await;

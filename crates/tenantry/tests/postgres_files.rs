@@ -490,3 +490,72 @@ async fn a_shared_file_without_a_transaction_on_postgres_leaves_nothing_that_is_
     assert_eq!(report.failed, 1, "{report:?}");
     require_same(&before, &mixed.walls(), file);
 }
+
+/// What a file has left to be run at the commit would run behind the last look at what it made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_leaves_nothing_to_run_at_its_commit() {
+    let mixed = Mixed::new().await;
+    let held =
+        "CREATE FUNCTION late() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'at the commit'; END $$;
+                DO $$ BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT late()'; END $$";
+    let next = mixed.release(&[("0002_next.sql", held)], &[]).await;
+    let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    assert_eq!(report.failed, 0, "{report:?}");
+    mixed.is_whole().await;
+}
+
+/// In such an encoding a backslash is the second half of a letter, so the server finds an end of a text where we find none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_hides_no_statement_in_another_encoding() {
+    for (file, before) in [
+        ("0002_next.data.sql", "SET LOCAL client_encoding = 'GBK'"),
+        ("0002_next.sql", "DO $$ BEGIN SET LOCAL client_encoding = 'GBK'; END $$"),
+    ] {
+        let mixed = Mixed::new().await;
+        let whole = mixed.walls();
+        let text = format!("{before}; SELECT E'\u{4e01}\\'; COMMIT; CREATE TABLE leak (a int); --'");
+        let next = mixed.release(&[(file, &text)], &[]).await;
+        let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        assert!(report.failed > 0, "{file}: {report:?}");
+        require_same(&whole, &mixed.walls(), file);
+        mixed.is_whole().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_file_without_a_transaction_on_postgres_leaves_no_index() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
+    let up = async |text: &'static str, options: MigrateOptions| {
+        let files = TENANT.iter().copied().chain([("0002_next.sql", text)]);
+        let migrations = Migrations::embedded(files, SHARED.to_vec()).unwrap();
+        let next = open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+        next.migrations().up(&options, |_| ()).await.unwrap()
+    };
+    let made = || place.sql_at(&acme, "SELECT count(*) FROM pg_indexes WHERE indexname = 'u_name'");
+    let report =
+        up("-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u_name ON users (username)", MigrateOptions::new())
+            .await;
+    assert!(report.failed > 0 && first_error(&report).contains("led by tenant_id"), "{report:?}");
+    assert_eq!(made(), "0");
+    let led = "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u_name ON users (tenant_id, lower(username))";
+    let report = up(led, MigrateOptions::new().retry_failed()).await;
+    assert_eq!((report.failed, made().as_str()), (0, "1"), "what is advised works: {report:?}");
+}
+
+/// Whoever signs in as the slot by a password that a file has set is out before the next file runs there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_a_file_on_postgres_sets_for_its_login_is_worth_nothing() {
+    let mixed = Mixed::new().await;
+    let poison = "DO $$ BEGIN RESET ROLE; EXECUTE format('ALTER ROLE %I PASSWORD ''known''', session_user); END $$";
+    let next = mixed.release(&[("0002_next.sql", poison)], &[]).await;
+    next.migrations().up(&only("s1"), |_| ()).await.unwrap();
+    let database = mixed.place.database.as_ref().unwrap();
+    let url = database.tcp_url().replace("admin:admin-password@", &format!("{}on_local_m0:known@", mixed.place.mark()));
+    let mut thief = sqlx::PgConnection::connect(&url).await.unwrap();
+    let next = mixed.release(&[("0002_next.sql", "ALTER TABLE users ADD COLUMN age int")], &[]).await;
+    let report = next.migrations().up(&only("s2"), |_| ()).await.unwrap();
+    assert_eq!(report.failed, 0, "{report:?}");
+    assert!(thief.execute("SELECT 1").await.is_err(), "the session was ended");
+    assert!(sqlx::PgConnection::connect(&url).await.is_err(), "and the password is none any more");
+}

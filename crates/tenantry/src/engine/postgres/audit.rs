@@ -104,12 +104,14 @@ async fn found_by_key(admin: &mut PgConnection, tables: &[String]) -> Result<Vec
     Ok(found)
 }
 
-/// A correction is written for a migration, which knows the schema; for the operator it is named.
+/// A correction is written for a migration, which knows the schema; for the operator it is named. What the app has called as
+/// something of the server's is meant before that; what a policy calls is the server's.
 fn finding(breach: rules::Breach, of: &str, schema: &str) -> Finding {
+    let last = if breach.code == "policy_altered" { "" } else { ", pg_catalog" };
     Finding {
         code: breach.code,
         what: format!("{of}: `{}`: {}", breach.object, breach.reason),
-        repair: format!("SET search_path = {}; {}", path(schema), breach.correction),
+        repair: format!("SET search_path = {}{last}; {}", path(schema), breach.correction),
     }
 }
 
@@ -171,6 +173,9 @@ async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of:
     let Some(rules) = site.rules() else { return Ok(Vec::new()) };
     let is_old = layout::is_old(connection, names, site).await?;
     connection.execute("BEGIN").await?;
+    // The server parses what the app has written, and may run some of it: never with the administrator's rights.
+    let owner = if is_old { names.owner() } else { site.owner(names) };
+    connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&owner)))).await?;
     // One finding for what an older version has made, and not one for each table.
     let subject = if is_old { site.subject_of(names.owner())? } else { site.subject(names)? };
     let found = async {

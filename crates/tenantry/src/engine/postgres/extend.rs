@@ -5,6 +5,7 @@
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
+use super::names::quoted;
 use super::{
     connect::Door,
     extensions::{self, Class},
@@ -75,7 +76,10 @@ async fn apply_in_tx(
         }
         require_none_refused(admin, script).await?;
         admin.execute(AssertSqlSafe(server::shared_grants(&door.names))).await?;
+        // What it parses and may run is what files have written.
+        admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&site.owner(&door.names))))).await?;
         scripts::verify(admin, &door.names, site, &[script]).await?;
+        admin.execute("RESET ROLE").await?;
         ledger::write(admin, &site.target, &[script]).await
     }
     .await;

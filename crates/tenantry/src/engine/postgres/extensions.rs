@@ -66,7 +66,6 @@ const STATELESS: &[&str] = &[
     "pg_trgm",
     "pg_visibility",
     "pgcrypto",
-    "pgrowlocks",
     "pgstattuple",
     "plpgsql",
     "postgres_fdw",
@@ -116,7 +115,10 @@ const UNTRUSTED: &str = "code in an untrusted language may do whatever the serve
 
 const STATEMENTS: &str = "it shows a tenant of row isolation the statements of all the others; make it in the server's database `postgres`, where it tells of all";
 
-const TELLING: &[(&str, &str)] = &[("pg_stat_monitor", STATEMENTS), ("pg_stat_statements", STATEMENTS)];
+const LOCKS: &str = "it shows a tenant of row isolation which rows others have locked";
+
+const TELLING: &[(&str, &str)] =
+    &[("pg_stat_monitor", STATEMENTS), ("pg_stat_statements", STATEMENTS), ("pgrowlocks", LOCKS)];
 
 const REFUSED: &[(&str, &str)] = &[
     ("adminpack", READS_FILES),

@@ -44,7 +44,7 @@ pub(super) struct Slot<'d> {
 pub(super) async fn open<'d>(door: &'d Door, site: &Site, role: &str, scripts: &[&Script]) -> Result<Slot<'d>> {
     let mut admin = door.control.admin().await?;
     let login = lease(&mut admin, door).await?;
-    sweep(&mut admin, &login).await?;
+    sweep(&mut admin, door, &login).await?;
     match &site.database {
         None => ledger::assign(&mut admin, &login, &site.target, scripts).await?,
         Some(database) => {
@@ -63,7 +63,7 @@ pub(super) async fn open<'d>(door: &'d Door, site: &Site, role: &str, scripts: &
 pub(super) async fn open_for_end<'d>(door: &'d Door, target: &str, owner: &str) -> Result<Slot<'d>> {
     let mut admin = door.control.admin().await?;
     let login = lease(&mut admin, door).await?;
-    sweep(&mut admin, &login).await?;
+    sweep(&mut admin, door, &login).await?;
     ledger::assign_end(&mut admin, &login, target).await?;
     let is_superuser = rights::Rights::of(&mut admin).await?.is_superuser;
     let of_login = |what: &str| format!("ALTER ROLE {} {what}", quoted(&login));
@@ -86,8 +86,15 @@ async fn ready<'d>(
     role: &str,
     database: Option<String>,
 ) -> Result<Slot<'d>> {
-    grant(&mut admin, &login, role, database.as_deref()).await?;
+    if let Some(database) = &database {
+        // Two that change the rights on one database at once fail.
+        let text =
+            format!("SELECT {}; GRANT CONNECT ON DATABASE {} TO {}", server::LOCK, quoted(database), quoted(&login));
+        admin.execute(AssertSqlSafe(text)).await?;
+    }
     let connection = connect(&mut admin, door, &login, database.as_deref()).await?;
+    // Only now: whoever has signed in by a password that a file had set is gone before there is anything to gain.
+    grant(&mut admin, &login, role).await?;
     Ok(Slot { admin, connection, login, role: role.to_owned(), database })
 }
 
@@ -103,7 +110,13 @@ async fn connect(admin: &mut PgConnection, door: &Door, login: &str, database: O
     }
     let connected = match in_time(&options).await {
         Err(error) if has_wrong_password(&error) => {
+            // A file may have set it, and somebody may have signed in since the sweep.
             admin.execute(AssertSqlSafe(format!("ALTER ROLE {}{}", quoted(login), password(door, login)?))).await?;
+            let end = format!(
+                "SELECT pg_terminate_backend(pid, {END_OF_FORMER_MS}) FROM pg_stat_activity WHERE usename = {}",
+                literal(login)
+            );
+            admin.execute(AssertSqlSafe(end)).await?;
             in_time(&options).await
         }
         connected => connected,
@@ -160,7 +173,12 @@ async fn make(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()> 
 }
 
 /// Ends what the slot's last user has left, and takes back what that one was granted.
-async fn sweep(admin: &mut PgConnection, login: &str) -> Result<()> {
+async fn sweep(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()> {
+    let query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = $1)";
+    if sqlx::query_scalar(query).bind(login).fetch_one(&mut *admin).await? {
+        // Whoever signs in by a password that a file had set does so no more.
+        admin.execute(AssertSqlSafe(format!("ALTER ROLE {} LOGIN{}", quoted(login), password(door, login)?))).await?;
+    }
     let by_grantor = if rights::memberships_inherit(admin) { "' GRANTED BY ' || held.grantor" } else { "''" };
     let text = format!(
         "DO $do$ DECLARE held record; BEGIN
@@ -197,15 +215,9 @@ async fn sweep(admin: &mut PgConnection, login: &str) -> Result<()> {
     Ok(())
 }
 
-async fn grant(admin: &mut PgConnection, login: &str, role: &str, database: Option<&str>) -> Result<()> {
+async fn grant(admin: &mut PgConnection, login: &str, role: &str) -> Result<()> {
     let how = if rights::memberships_inherit(admin) { " WITH INHERIT FALSE, SET TRUE" } else { "" };
-    let mut text = format!("GRANT {} TO {}{how}", quoted(role), quoted(login));
-    if let Some(database) = database {
-        // Two that change the rights on one database at once fail.
-        let connect =
-            format!("; SELECT {}; GRANT CONNECT ON DATABASE {} TO {}", server::LOCK, quoted(database), quoted(login));
-        text.push_str(&connect);
-    }
+    let text = format!("GRANT {} TO {}{how}", quoted(role), quoted(login));
     admin.execute(AssertSqlSafe(text)).await?;
     Ok(())
 }

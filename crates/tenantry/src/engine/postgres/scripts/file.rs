@@ -60,6 +60,7 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
             run(slot, script, statement).await?;
         }
     }
+    settle(slot, script).await?;
     // A default, a constraint or a query of what is made may call a function that changes what was there.
     if site.kind != SiteKind::Shared && rows_changed_in(slot, &known).await? != before {
         return Err(at(script, 1, "a file of the schema changes no data".into())
@@ -88,18 +89,23 @@ async fn rows_changed_in(slot: &mut PgConnection, relations: &[i64]) -> Result<i
     Ok(row.try_get(0)?)
 }
 
+/// Runs what a file has deferred.
+async fn settle(slot: &mut PgConnection, script: &Script) -> Result<()> {
+    let settled = slot.execute("SET CONSTRAINTS ALL IMMEDIATE").await;
+    settled.map(drop).map_err(|cause| at(script, 1, "what the file has deferred fails".into()).caused_by(cause))
+}
+
 /// What a file has deferred runs with its rights and not with those of what comes after it, and what it has set ends with
 /// it.
 async fn leave(slot: &mut PgConnection, script: &Script) -> Result<()> {
-    let end = "SET CONSTRAINTS ALL IMMEDIATE";
-    let ended = slot.execute(end).await;
-    ended.map_err(|cause| at(script, 1, "what the file has deferred fails".into()).caused_by(cause))?;
+    settle(slot, script).await?;
     slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))).await?;
     Ok(())
 }
 
-/// By other settings the server would read the engine's own texts in another way, or print expressions otherwise.
-pub(super) const LEFT: &str = "RESET ALL; SET standard_conforming_strings = on; SET quote_all_identifiers = off";
+/// A held cursor of a block would be filled at the commit, by code that nobody looks at any more. By other settings the server would read the engine's own texts in another way, or print expressions otherwise.
+pub(super) const LEFT: &str =
+    "CLOSE ALL; RESET ALL; SET standard_conforming_strings = on; SET quote_all_identifiers = off";
 
 /// How many rows of a schema's tables this transaction has changed, as the server counts. Of a block or a function the words do
 /// not tell: without a scope and without walls it would change those of all tenants.
@@ -136,8 +142,9 @@ pub(in crate::engine::postgres) async fn run(
     script: &Script,
     statement: &Statement<'_>,
 ) -> Result<()> {
-    let words = link::own(statement.text.to_owned());
-    let done = connection.execute(sqlx::raw_sql(words)).await;
+    // As one that is prepared: whatever the server reads in the text, it takes one statement and no second one behind it.
+    let words = sqlx::query(link::own(statement.text.to_owned())).persistent(false);
+    let done = connection.execute(words).await;
     done.map(drop).map_err(|cause| refused_by_server(script, statement, cause))
 }
 

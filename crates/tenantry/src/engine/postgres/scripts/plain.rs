@@ -13,11 +13,12 @@ use crate::{
     engine::{
         Script, ScriptKind,
         postgres::{
-            layout, ledger,
+            layout, ledger, lex,
             names::{Names, quoted},
             prelude,
             scope::path,
-            site::Site,
+            site::{Site, SiteKind},
+            statements::Statement,
         },
     },
     error::Result,
@@ -53,6 +54,11 @@ async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Scr
              VALUE only; the rest belongs into a file of its own",
         ));
     }
+    if let Some(open) = statements.iter().find(|s| site.kind == SiteKind::Rows && is_not_led(s)) {
+        // It would hold for all tenants from the moment that it is there.
+        return Err(at(script, open.line, "a unique index has to be led by tenant_id".into())
+            .help("write: CREATE UNIQUE INDEX CONCURRENTLY name ON table (tenant_id, ...)"));
+    }
     layout::require_new(slot, names, site, script).await?;
     let settings = format!(
         "SET lock_timeout = '{PLAIN_LOCK_TIMEOUT}'; SET search_path = {}; SET row_security = off; SET ROLE {}",
@@ -61,6 +67,7 @@ async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Scr
     );
     slot.execute(AssertSqlSafe(settings)).await?;
     prelude::drop_invalid_indexes(slot, &site.schema, script.sql.as_str()).await?;
+    let before = indexes(slot, &site.schema).await?;
     for statement in &statements {
         run(slot, script, statement).await?;
     }
@@ -72,5 +79,30 @@ async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Scr
     }
     .await;
     slot.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    if secured.is_err() {
+        // What was made is there, and nobody has found it safe.
+        let made: Vec<String> =
+            indexes(slot, &site.schema).await?.into_iter().filter(|index| !before.contains(index)).collect();
+        for index in made {
+            let text = format!("SET ROLE {}; DROP INDEX {index}; RESET ROLE", quoted(&site.owner(names)));
+            slot.execute(AssertSqlSafe(text)).await?;
+        }
+    }
     secured
+}
+
+/// `CREATE UNIQUE INDEX` whose first column is not the tenant's.
+fn is_not_led(statement: &Statement<'_>) -> bool {
+    let tokens: Vec<_> = lex::Lexer::new(statement.text).flatten().collect();
+    let is_unique = tokens.len() > 2 && tokens[0].is("create") && tokens[1].is("unique");
+    let on = tokens.iter().position(|token| token.is("on")).unwrap_or(tokens.len());
+    let mut columns = tokens.get(on..).unwrap_or_default().iter().skip_while(|token| !token.is_mark("(")).skip(1);
+    is_unique && columns.next().and_then(lex::Token::name).as_deref() != Some("tenant_id")
+}
+
+/// The indexes of a schema, by names that can be written.
+async fn indexes(slot: &mut PgConnection, schema: &str) -> Result<Vec<String>> {
+    let query = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c
+                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('i', 'I')";
+    Ok(sqlx::query_scalar(query).bind(schema).fetch_all(slot).await?)
 }
