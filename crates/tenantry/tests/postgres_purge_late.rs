@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use support::{APP_PASSWORD, Installation, Kind, NewWay, number, run};
@@ -101,6 +101,27 @@ async fn what_a_transaction_with_an_old_snapshot_has_written_goes_with_the_purge
     assert!(!purge.is_finished(), "it waits for who began before it");
     old.execute("COMMIT").await.unwrap();
     purge.await.unwrap().unwrap();
+    assert_eq!(left(&place, &acme).trim(), "0");
+    run(&globex, NOTE).await.unwrap();
+}
+
+/// As it would be if the check of functions had missed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_let_itself_be_stopped_is_ended_when_its_tenant_is_suspended() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    let deaf = "CREATE FUNCTION tenant.deaf() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+            FOR n IN 1..20 LOOP BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
+            RETURN 'deaf'; END $$";
+    place.sql_at(&acme, deaf);
+    let neighbour = place.neighbour().await;
+    let busy = acme.clone();
+    let work = tokio::spawn(async move { run(&busy, "INSERT INTO notes (text) VALUES (deaf())").await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    neighbour.tenant_suspend("acme").await.unwrap();
+    let told = Instant::now();
+    assert!(work.await.unwrap().is_err(), "nothing of it is acknowledged");
+    assert!(told.elapsed() < Duration::from_millis(2_500), "{:?}", told.elapsed());
     assert_eq!(left(&place, &acme).trim(), "0");
     run(&globex, NOTE).await.unwrap();
 }

@@ -40,6 +40,14 @@ impl Stopper {
         }
     }
 
+    /// Ends the connection's other side, where what runs there does not let itself be stopped.
+    pub(crate) async fn end(&self) {
+        match self {
+            Self::Sqlite(stop) => stop.stop(),
+            Self::Postgres(process) => process.end().await,
+        }
+    }
+
     /// Stops what runs now, and waits until it was asked to. What comes after it may be hit too, until the connection is settled.
     pub(crate) async fn halt(&self) {
         match self {

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{engine::Stopper, id::TenantId};
@@ -15,6 +15,9 @@ use crate::{engine::Stopper, id::TenantId};
 /// one of a transaction was on its way. Then twice as long, up to [`LONGEST`].
 const AGAIN: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(500);
+
+/// After how long a connection that is still in use is ended instead.
+const MOST: Duration = Duration::from_millis(1_200);
 
 /// A lease of a tenant.
 pub(super) struct Hold {
@@ -34,14 +37,18 @@ impl Hold {
 
     /// Stops whatever runs on it until it is given back.
     pub(super) async fn stop(&self) {
-        let mut patience = AGAIN;
+        let (mut patience, since) = (AGAIN, Instant::now());
         loop {
             {
                 let _stopping = self.stopping.lock().await;
                 if self.released.load(Ordering::Acquire) {
                     return;
                 }
-                self.stopper.halt().await;
+                if since.elapsed() < MOST {
+                    self.stopper.halt().await;
+                } else {
+                    self.stopper.end().await;
+                }
             }
             // Given back or not: what comes next is decided under the lock.
             drop(tokio::time::timeout(patience, self.wake.notified()).await);

@@ -79,10 +79,14 @@ pub(crate) fn a_purge_is_final_for_three_processes_that_write(on: Engine) {
     let write = |shop: &Shop, writer: usize| {
         for number in 0.. {
             let asked = Instant::now();
-            let status = shop.post("/acme/users", json!({"username": format!("{writer}-{number}")})).status;
+            // An answer that did not wait for the body ends the connection: then nothing was acknowledged either.
+            let user = json!({"username": format!("{writer}-{number}")});
+            let status = shop.try_send(Request::post("/acme/users", user)).map(|answer| answer.status);
             match purged.get() {
                 Some(purged) if asked.duration_since(*purged) > Duration::from_secs(3) => return,
-                Some(purged) if asked > *purged => assert!([403, 404, 409, 503].contains(&status), "{status}"),
+                Some(purged) if asked > *purged => {
+                    assert!(status.is_none_or(|s| [403, 404, 409, 503].contains(&s)), "{status:?}")
+                }
                 _ => {}
             }
         }

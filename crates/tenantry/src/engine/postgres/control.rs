@@ -124,7 +124,17 @@ impl Control {
         tokio::time::timeout(CANCEL_TIMEOUT, self.try_cancel(pid)).await.unwrap_or(false)
     }
 
+    /// Asks the server to end that process of it.
+    pub(super) async fn terminate(&self, pid: i32) -> bool {
+        let ended = self.ask_of("SELECT pg_terminate_backend($1)", pid);
+        tokio::time::timeout(CANCEL_TIMEOUT, ended).await.unwrap_or(false)
+    }
+
     async fn try_cancel(&self, pid: i32) -> bool {
+        self.ask_of("SELECT pg_cancel_backend($1)", pid).await
+    }
+
+    async fn ask_of(&self, question: &'static str, pid: i32) -> bool {
         let mut canceller = self.canceller.lock().await;
         for _ in 0..2 {
             let mut connection = match canceller.take() {
@@ -140,7 +150,7 @@ impl Control {
                     }
                 },
             };
-            let asked = sqlx::query("SELECT pg_cancel_backend($1)").bind(pid).execute(&mut connection).await;
+            let asked = sqlx::query(question).bind(pid).execute(&mut connection).await;
             if asked.is_ok() {
                 *canceller = Some(connection);
                 return true;

@@ -29,6 +29,13 @@ impl Process {
         *self.pid.lock().await = pid;
     }
 
+    /// Ends it, where it does not stop: code of the app's may catch a cancel.
+    pub(crate) async fn end(&self) {
+        if let Some(pid) = *self.pid.lock().await {
+            self.control.terminate(pid).await;
+        }
+    }
+
     /// Stops what it does, and waits until it was asked. `false`: it cannot be known whether it was.
     pub(crate) async fn stop(&self) -> bool {
         match *self.pid.lock().await {
