@@ -179,16 +179,16 @@ impl<S: Subject> Db<S> {
     /// request waited runs no statement.
     pub(crate) async fn lease(&self) -> Result<Lease> {
         self.gate().await?;
-        let lease = self.inner.server.pool.acquire(&self.inner.place, self.inner.party).await?;
+        let lease = match self.inner.server.pool.acquire(&self.inner.place, self.inner.party).await {
+            Ok(lease) => lease,
+            Err(error) => return Err(self.explained(error.into()).await.into()),
+        };
         self.gate().await?;
         Ok(lease)
     }
 
     pub(super) async fn gate(&self) -> Result<()> {
-        match self.inner.subject.gate() {
-            Gate::Decided(decision) => decision,
-            Gate::Ask(asking) => asking.await,
-        }
+        decided(self.inner.subject.gate()).await
     }
 
     /// Nothing more is run or committed on a lease whose tenant was not served any more while it was out.
@@ -204,7 +204,25 @@ impl<S: Subject> Db<S> {
         error: sqlx::Error,
     ) -> impl Future<Output = sqlx::Error> + Send + use<'_, S> {
         let is_halted = lease.is_halted();
-        async move { if is_halted && was_stopped(&error) { self.halted().await.caused_by(error).into() } else { error } }
+        async move {
+            if is_halted && was_stopped(&error) {
+                self.halted().await.caused_by(error).into()
+            } else {
+                self.explained(error).await
+            }
+        }
+    }
+
+    /// A tenant that was purged by another process has no place any more, and nothing is written for it: until this process hears
+    /// of that, the server's refusal is all there is.
+    pub(super) async fn explained(&self, error: sqlx::Error) -> sqlx::Error {
+        if !is_of_place(&error) {
+            return error;
+        }
+        match decided(self.inner.subject.gate_now()).await {
+            Err(why) if !why.is_catalog_unavailable() => why.caused_by(error).into(),
+            Ok(()) | Err(_) => error,
+        }
     }
 
     async fn halted(&self) -> Error {
@@ -222,6 +240,26 @@ impl<S: Subject> Db<S> {
                 Ok(connection)
             }
             None => Err(Error::new(ErrorKind::Internal, "a lease without a connection")),
+        }
+    }
+}
+
+async fn decided(gate: Gate<'_>) -> Result<()> {
+    match gate {
+        Gate::Decided(decision) => decision,
+        Gate::Ask(asking) => asking.await,
+    }
+}
+
+/// Whether an error says that the place is not there, or that nothing may be written at it.
+fn is_of_place(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::AnyDriverError(ours) => {
+            ours.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::Isolation)
+        }
+        other => {
+            let code = other.as_database_error().and_then(|e| e.code());
+            matches!(code.as_deref(), Some("42501" | "3F000" | "3D000"))
         }
     }
 }

@@ -171,6 +171,7 @@ impl<S: Subject> Db<S> {
         } else if ended && !shot.text.leaves_state {
             shot.lease.clean();
         }
+        let error = self.explained(error).await;
         Err(if shot.text.reads_only { nothing_done(error) } else { error })
     }
 

@@ -23,6 +23,10 @@ mod sealed {
 pub trait Subject: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn gate(&self) -> Gate<'_>;
+
+    /// The same as the catalog has it now, whatever this process has heard.
+    #[doc(hidden)]
+    fn gate_now(&self) -> Gate<'_>;
 }
 
 /// Whether a statement may run now.
@@ -86,6 +90,10 @@ impl Subject for TenantScope {
             Gate::Ask(Box::pin(self.ask()))
         }
     }
+
+    fn gate_now(&self) -> Gate<'_> {
+        Gate::Ask(Box::pin(self.ask()))
+    }
 }
 
 /// The tables that all tenants share.
@@ -96,6 +104,10 @@ impl sealed::Sealed for SharedScope {}
 
 impl Subject for SharedScope {
     fn gate(&self) -> Gate<'_> {
+        Gate::Decided(Ok(()))
+    }
+
+    fn gate_now(&self) -> Gate<'_> {
         Gate::Decided(Ok(()))
     }
 }
