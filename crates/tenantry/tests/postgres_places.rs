@@ -11,8 +11,8 @@ use std::{
 };
 
 use sqlx::{Connection, PgConnection};
-use support::{Installation, Kind, number, run, user_add};
-use tenantry::{NewTenant, TenantDb};
+use support::{Installation, Kind, TENANT, number, open, run, run_raw, user_add, users};
+use tenantry::{Isolation, MigrateOptions, NewServer, NewTenant, TenantDb};
 use tenantry_testbed::Postgres;
 
 /// What a tenant has, with its own names taken out.
@@ -198,4 +198,22 @@ async fn a_value_or_a_list_that_is_too_large_is_an_error_and_the_next_statement_
     for kind in [Kind::PostgresSchema, Kind::PostgresDatabase] {
         what_is_too_large_is_an_error_and_the_next_statement_is_served(kind).await;
     }
+}
+
+/// In a database of its own a tenant's SQL may do whatever its login may, and any login may change its password.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_has_changed_the_password_of_its_login_is_served() {
+    let server = Postgres::private(&[]).unwrap();
+    server.sql("postgres", "CREATE DATABASE app").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let tenancy = open(dir.path().into(), |config| config, TENANT).await.open().await.unwrap();
+    tenancy.server_add(NewServer::new("main", server.tcp_url("app"))).await.unwrap();
+    tenancy.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    tenancy.tenant_create(NewTenant::new("acme").unwrap().isolation(Isolation::Database)).await.unwrap();
+    let acme = tenancy.tenant("acme").await.unwrap();
+    user_add(&acme, "ann").await;
+    let change = "DO $$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD ''known''', current_user); END $$";
+    run_raw(&acme, change).await.unwrap();
+    let other = open(dir.path().into(), |config| config, TENANT).await.open().await.unwrap();
+    assert_eq!(users(&other.tenant("acme").await.unwrap()).await, ["ann"]);
 }

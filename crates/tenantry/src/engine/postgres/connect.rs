@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Row,
+    AssertSqlSafe, ConnectOptions, Executor, Row,
     postgres::{PgConnectOptions, PgConnection},
 };
 
@@ -11,11 +11,11 @@ use super::{
     control::Control,
     extensions,
     link::PgLink,
-    names::{Names, TENANT},
+    names::{Names, TENANT, literal, quoted},
     rules,
     scope::{Limits, path},
     scram,
-    wire::{self, Certificates},
+    wire::{self, Certificates, Wire},
 };
 use crate::{
     engine::{Place, Placement},
@@ -51,18 +51,14 @@ pub(super) struct Door {
 impl Door {
     pub(super) async fn connect(&self, place: &Place) -> Result<PgLink> {
         let pooled = self.is_pooled(place);
-        let options = self.options(place)?;
-        // A pooler may change the server's process between two flushes.
-        let can = self.wire && !pooled;
-        let (mut connection, mut wire) = match can.then(wire::LocalSocket::open).flatten() {
-            Some(local) => {
-                let own_tables = matches!(place, Place::Schemas(_));
-                let opened = patiently(wire::connect(options, self.certificates(place), own_tables, local)).await;
-                let (connection, wire) = opened.map_err(|e| cannot_open(place, e))?;
-                (connection, Some(wire))
+        let opened = match (self.open(place).await, place) {
+            (Err(error), Place::Tenant(own)) if has_wrong_password(&error) => {
+                self.give_password_back(own).await?;
+                self.open(place).await
             }
-            None => (in_time(&options).await.map_err(|e| cannot_open(place, e))?, None),
+            (opened, _) => opened,
         };
+        let (mut connection, mut wire) = opened.map_err(|e| cannot_open(place, e))?;
         let (pid, enters_role) = wire::drive(wire.as_mut(), async {
             let pid = self.prove(&mut connection, place).await?;
             if matches!(place, Place::Schemas(_)) {
@@ -74,6 +70,29 @@ impl Door {
         let (pid, idle) = ((!pooled).then_some(pid), self.limits.idle_in_transaction);
         let link = PgLink::new(connection, Arc::clone(&self.control), wire, pid, idle);
         Ok(if enters_role { link } else { link.enters_no_role() })
+    }
+
+    async fn open(&self, place: &Place) -> Result<(PgConnection, Option<Wire>), sqlx::Error> {
+        let options = self.options(place)?;
+        // A pooler may change the server's process between two flushes.
+        let can = self.wire && !self.is_pooled(place);
+        let Some(local) = can.then(wire::LocalSocket::open).flatten() else {
+            return Ok((in_time(&options).await?, None));
+        };
+        let own_tables = matches!(place, Place::Schemas(_));
+        let (connection, wire) = patiently(wire::connect(options, self.certificates(place), own_tables, local)).await?;
+        Ok((connection, Some(wire)))
+    }
+
+    /// In a database of its own a tenant's block may change the password of the tenant's login.
+    async fn give_password_back(&self, own: &Placement) -> Result<()> {
+        let Some(sealed) = &own.password else { return Ok(()) };
+        let secret = scram::secret(&self.key.open(PASSWORD_PURPOSE, sealed)?)?;
+        let login = quoted(&self.names.of_tenant(&own.physical));
+        let mut admin = self.control.admin().await?;
+        admin.execute(AssertSqlSafe(format!("ALTER ROLE {login} PASSWORD {}", literal(&secret)))).await?;
+        admin.done();
+        Ok(())
     }
 
     const fn certificates(&self, place: &Place) -> &Certificates {
@@ -183,6 +202,10 @@ pub(crate) async fn in_time(options: &PgConnectOptions) -> Result<PgConnection, 
 async fn patiently<T>(opening: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {PATIENCE:?}"));
     tokio::time::timeout(PATIENCE, opening).await.map_err(late)?
+}
+
+pub(super) fn has_wrong_password(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|e| e.code()).as_deref() == Some("28P01")
 }
 
 fn cannot_open(place: &Place, cause: sqlx::Error) -> Error {

@@ -11,7 +11,7 @@ use sqlx::{
 };
 
 use super::{
-    connect::{Door, in_time},
+    connect::{Door, has_wrong_password, in_time},
     control::Admin,
     ledger,
     names::{literal, quoted},
@@ -126,10 +126,6 @@ async fn connect(admin: &mut PgConnection, door: &Door, login: &str, database: O
             .caused_by(cause)
             .help("let that login sign in from here, in pg_hba.conf, as the server's other logins of tenantry do")
     })
-}
-
-fn has_wrong_password(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|e| e.code()).as_deref() == Some("28P01")
 }
 
 fn password(door: &Door, login: &str) -> Result<String> {
