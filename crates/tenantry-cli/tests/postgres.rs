@@ -335,7 +335,7 @@ fn behind_a_pooler_plain_statements_run_and_the_list_says_so() {
     database.sql(&format!("CREATE ROLE {login} LOGIN NOINHERIT PASSWORD 'pooled-password'")).unwrap();
     let app_url = bouncer.url(&login, "pooled-password", database.name());
     site.ok(&["server", "add", "main", &database.tcp_url(), "--pooler", "--app-url", &app_url]);
-    assert!(site.ok(&["server", "list"]).contains("\nmain  postgres  yes     0 "));
+    assert!(site.ok(&["server", "list"]).contains("\nmain  postgres  closed  yes     0 "));
     site.write("migrations/tenant/0001_users.sql", USERS);
     for isolation in ISOLATIONS {
         site.ok(&["tenant", "create", isolation, "--isolation", isolation]);

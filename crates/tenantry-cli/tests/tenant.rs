@@ -120,9 +120,9 @@ fn a_server_is_full_at_its_capacity_and_the_next_one_takes_over() {
     site.exits(1, &["server", "remove", "small", "--yes"]).says_only_on_stderr("still holds 1 tenants");
     assert_eq!(
         site.ok(&["server", "list"]),
-        "NAME   ENGINE  POOLER  TENANTS  CAPACITY  CONNECTIONS  SHARED TABLES\n\
-         small  sqlite  -       1        1         -            version 0\n\
-         large  sqlite  -       1        -         8            -\n"
+        "NAME   ENGINE  WALL    POOLER  TENANTS  CAPACITY  CONNECTIONS  SHARED TABLES\n\
+         small  sqlite  closed  -       1        1         -            version 0\n\
+         large  sqlite  closed  -       1        -         8            -\n"
     );
     site.ok(&["doctor"]);
 }

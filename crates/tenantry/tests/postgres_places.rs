@@ -112,7 +112,7 @@ async fn a_schema_with_thousands_of_tables_is_purged() {
         Postgres::private(&[("max_connections", "30"), ("max_locks_per_transaction", "20")]).unwrap(),
     );
     let database = server.database().unwrap();
-    let place = Installation::at(Kind::PostgresSchema, Some(database), |c| c, support::TENANT, |s| s).await;
+    let place = Installation::at(Kind::PostgresSchema, Some(database), |c| c, TENANT, |s| s).await;
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
     user_add(&globex, "gus").await;
     let (schema, owner) = (place.schema_of(&acme), place.owner_of(&acme));
