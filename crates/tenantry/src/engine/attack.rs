@@ -6,8 +6,7 @@ use crate::error::{Error, ErrorKind};
 /// one that got no connection, has tried nothing.
 pub(crate) struct Attack {
     pub(crate) text: String,
-    codes: &'static [&'static str],
-    code: Option<String>,
+    codes: Vec<&'static str>,
     words: &'static [&'static str],
 }
 
@@ -26,18 +25,12 @@ impl Attack {
     /// Expects what every wall says: the engine's own refusal, or the server's for a lack of rights (SQLSTATE 42501,
     /// SQLITE_AUTH).
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), codes: &[], code: None, words: &[] }
+        Self { text: text.into(), codes: Vec::new(), words: &[] }
     }
 
     /// Expects these codes of the server besides, such as `23503` for a key that refers to another's row.
-    pub(crate) const fn or_codes(mut self, codes: &'static [&'static str]) -> Self {
-        self.codes = codes;
-        self
-    }
-
-    /// Expects this code of the server besides.
-    pub(crate) fn or_code(mut self, code: &str) -> Self {
-        self.code = Some(code.into());
+    pub(crate) fn or_codes(mut self, codes: &[&'static str]) -> Self {
+        self.codes.extend(codes);
         self
     }
 
@@ -50,9 +43,7 @@ impl Attack {
     pub(crate) fn outcome<T>(&self, answer: Result<T, sqlx::Error>) -> Outcome {
         let Err(error) = answer else { return Outcome::GotThrough };
         let of_server = error.as_database_error();
-        let code = of_server.and_then(|e| e.code());
-        let is_code =
-            code.is_some_and(|code| self.codes.contains(&code.as_ref()) || self.code.as_deref() == Some(&code));
+        let is_code = of_server.and_then(|e| e.code()).is_some_and(|code| self.codes.contains(&code.as_ref()));
         let has_words = of_server.is_some_and(|e| self.words.iter().any(|words| e.message().contains(words)));
         let error = Error::from(error);
         if is_code || has_words || error.kind() == ErrorKind::Refused {

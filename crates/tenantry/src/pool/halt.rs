@@ -21,6 +21,7 @@ const MOST: Duration = Duration::from_millis(1_200);
 
 /// A lease of a tenant.
 pub(super) struct Hold {
+    tenant: TenantId,
     stopper: Stopper,
     halted: AtomicBool,
     released: AtomicBool,
@@ -74,6 +75,7 @@ impl Holds {
 
     pub(super) fn add(&self, tenant: TenantId, stopper: Stopper) -> Arc<Hold> {
         let hold = Arc::new(Hold {
+            tenant,
             stopper,
             halted: AtomicBool::new(false),
             released: AtomicBool::new(false),
@@ -85,12 +87,12 @@ impl Holds {
     }
 
     /// From now on nobody begins to stop it. `true`: somebody does, see [`Hold::at_rest`].
-    pub(super) fn remove(&self, tenant: TenantId, hold: &Arc<Hold>) -> bool {
+    pub(super) fn remove(&self, hold: &Arc<Hold>) -> bool {
         let mut all = self.all();
-        if let Some(of_tenant) = all.get_mut(&tenant) {
+        if let Some(of_tenant) = all.get_mut(&hold.tenant) {
             of_tenant.retain(|other| !Arc::ptr_eq(other, hold));
             if of_tenant.is_empty() {
-                all.remove(&tenant);
+                all.remove(&hold.tenant);
             }
         }
         drop(all);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{SETTLE_TIMEOUT, Share, Shared, halt::Hold, state::Party};
-use crate::{engine::Connection, id::TenantId};
+use crate::engine::Connection;
 
 /// Holds a connection. It is tainted from the moment it is handed out; only [`Lease::clean`] clears it. Dropped while
 /// tainted, the connection is stopped, settled, and goes back only if the engine can prove that nothing is left.
@@ -83,7 +83,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let (shared, party) = (Arc::clone(&self.shared), self.party.clone());
-        let halted = self.hold.take().zip(party.tenant).filter(|(hold, tenant)| shared.holds.remove(*tenant, hold));
+        let halted = self.hold.take().filter(|hold| shared.holds.remove(hold));
         match self.state {
             // What stops it may come late, and must not hit the next one.
             Cleanliness::Clean | Cleanliness::ToFinish if halted.is_some() => {
@@ -109,10 +109,10 @@ async fn rest_and_settle(
     party: Party,
     connection: Connection,
     generation: u64,
-    halted: Option<(Arc<Hold>, TenantId)>,
+    halted: Option<Arc<Hold>>,
 ) {
     let share = Share::held(&shared, &party);
-    if let Some((hold, _)) = halted {
+    if let Some(hold) = halted {
         hold.at_rest().await;
     }
     share.keep();

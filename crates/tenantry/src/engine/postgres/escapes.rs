@@ -56,7 +56,7 @@ fn attempts(names: &Names, victim: &Placement) -> Vec<Attack> {
     let lines = ATTEMPTS.lines().filter_map(|line| line.split_once(' '));
     lines
         .map(|(code, text)| (code, text.replace("{id}", &id).replace("{role}", &role)))
-        .map(|(code, text)| Attack::new(text).or_code(code))
+        .map(|(code, text)| Attack::new(text).or_codes(&[code]))
         .collect()
 }
 
