@@ -538,9 +538,29 @@ async fn a_refused_file_without_a_transaction_on_postgres_leaves_no_index() {
             .await;
     assert!(report.failed > 0 && first_error(&report).contains("led by tenant_id"), "{report:?}");
     assert_eq!(made(), "0");
+    // What the words do not tell: this is a function, and no column.
+    let called = "CREATE FUNCTION tenant_id(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT t'";
+    let files = TENANT.iter().copied().chain([("0002_next.sql", called), ("0003_next.sql", BY_CALL)]);
+    let migrations = Migrations::embedded(files, SHARED.to_vec()).unwrap();
+    let next = open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+    let report = next.migrations().up(&MigrateOptions::new().retry_failed(), |_| ()).await.unwrap();
+    assert!(report.failed > 0 && first_error(&report).contains("not led by tenant_id"), "{report:?}");
+    assert_eq!(made(), "0", "what was built is gone again");
+}
+
+const BY_CALL: &str = "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u_name ON users (tenant_id(username))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_index_that_is_led_by_the_tenant_on_postgres_is_built_without_a_transaction() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
     let led = "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u_name ON users (tenant_id, lower(username))";
-    let report = up(led, MigrateOptions::new().retry_failed()).await;
-    assert_eq!((report.failed, made().as_str()), (0, "1"), "what is advised works: {report:?}");
+    let files = TENANT.iter().copied().chain([("0002_next.sql", led)]);
+    let migrations = Migrations::embedded(files, SHARED.to_vec()).unwrap();
+    let next = open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+    let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    let made = place.sql_at(&acme, "SELECT count(*) FROM pg_indexes WHERE indexname = 'u_name'");
+    assert_eq!((report.failed, made.as_str()), (0, "1"), "what is advised works: {report:?}");
 }
 
 /// Whoever signs in as the slot by a password that a file has set is out before the next file runs there.
