@@ -144,6 +144,12 @@ async fn sqlite_a_migration_cannot_reach_beyond_its_own_file() {
         ("DELETE FROM _tenantry_migrations".into(), false),
         ("DROP TABLE _tenantry_place".into(), false),
         ("ALTER TABLE _tenantry_place RENAME TO x".into(), false),
+        ("ALTER TABLE items RENAME TO _tenantry_items".into(), false),
+        ("CREATE TABLE _Tenantry_x (a int)".into(), false),
+        ("CREATE VIEW _tenantry_x AS SELECT 1".into(), false),
+        ("CREATE UNIQUE INDEX i ON _tenantry_place (tenant_id)".into(), false),
+        ("CREATE TRIGGER t AFTER UPDATE ON _TENANTRY_place BEGIN SELECT 1; END".into(), false),
+        ("CREATE TRIGGER t AFTER INSERT ON _tenantry_migrations BEGIN DELETE FROM items; END".into(), false),
         (format!("SELECT load_extension('{}')", victim.display()), false),
         (
             "CREATE TABLE more (a INTEGER); INSERT INTO more VALUES (1); CREATE VIEW v AS SELECT a FROM more;\

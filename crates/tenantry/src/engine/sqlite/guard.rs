@@ -86,6 +86,9 @@ const READING_PRAGMAS: &[&str] =
 /// PRAGMAs that only read as long as they are given no value.
 const PRAGMAS_WITHOUT_VALUE: &[&str] = &["user_version", "foreign_keys", "data_version", "encoding"];
 
+/// How the names of the engine's own tables begin.
+const ENGINES: &[u8] = b"_tenantry";
+
 /// Tables that SQLite makes up from the pages of a file.
 const RAW_PAGES: &[&str] = &["dbstat", "sqlite_dbpage"];
 
@@ -124,22 +127,21 @@ impl Action<'_> {
                     ["foreign_keys", "defer_foreign_keys", "foreign_key_check", "legacy_alter_table", "user_version"];
                 Self::names(self.first, READING_PRAGMAS) || Self::names(self.first, &also)
             }
-            ffi::SQLITE_INSERT
-            | ffi::SQLITE_UPDATE
-            | ffi::SQLITE_DELETE
-            | ffi::SQLITE_DROP_TABLE
-            | ffi::SQLITE_ALTER_TABLE => {
-                !self.first.starts_with(b"_tenantry") && !self.second.starts_with(b"_tenantry")
-            }
-            _ => true,
+            // Whatever else it is, the engine's own tables are none of its business: the name is that of a table, of what is made,
+            // or of the table that something is made for.
+            ffi::SQLITE_SELECT | ffi::SQLITE_RECURSIVE | ffi::SQLITE_READ => true,
+            _ => !Self::is_engines(self.first) && !Self::is_engines(self.second),
         }
     }
 
+    fn is_engines(name: &[u8]) -> bool {
+        name.get(..ENGINES.len()).is_some_and(|start| start.eq_ignore_ascii_case(ENGINES))
+    }
+
     fn is_engine_table(&self) -> bool {
-        let starts = |prefix: &str| {
-            self.first.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-        };
-        starts("sqlite_") || starts("_tenantry")
+        let of_sqlite = b"sqlite_";
+        self.first.get(..of_sqlite.len()).is_some_and(|start| start.eq_ignore_ascii_case(of_sqlite))
+            || Self::is_engines(self.first)
     }
 }
 

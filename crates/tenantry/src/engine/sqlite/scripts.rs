@@ -47,6 +47,7 @@ async fn apply_in_tx(link: &mut SqliteLink, script: &Script) -> Result<()> {
         return Ok(());
     }
     run(link, script).await?;
+    require_left_alone(link, script).await?;
     check_references(link, script).await?;
     record(link, script).await?;
     link.commit().await?;
@@ -59,6 +60,7 @@ async fn apply_plain(link: &mut SqliteLink, script: &Script) -> Result<()> {
         return Ok(());
     }
     run(link, script).await?;
+    require_left_alone(link, script).await?;
     record(link, script).await
 }
 
@@ -79,6 +81,25 @@ fn refused(script: &Script, cause: sqlx::Error) -> Error {
     } else {
         error.help("mend the file and run `tenantry migrate up --retry-failed`")
     }
+}
+
+/// The new name of a table that is renamed is told to no guard.
+async fn require_left_alone(link: &mut SqliteLink, script: &Script) -> Result<()> {
+    let speaking = link.guard().speaking();
+    let text = r"SELECT name FROM main.sqlite_schema
+        WHERE (name LIKE '\_tenantry%' ESCAPE '\' OR tbl_name LIKE '\_tenantry%' ESCAPE '\')
+          AND NOT (type = 'table' AND name IN ('_tenantry_place', '_tenantry_migrations'))";
+    let strange: Option<String> = sqlx::query_scalar(text).fetch_optional(&mut link.connection).await?;
+    drop(speaking);
+    let Some(name) = strange else { return Ok(()) };
+    Err(Error::new(
+        ErrorKind::Migration,
+        format!(
+            "migration {} ({}) makes `{name}`, which the engine's own tables alone are called",
+            script.version, script.file
+        ),
+    )
+    .help("give it a name that does not begin with `_tenantry`"))
 }
 
 /// A table that was rebuilt with `foreign_keys` deferred must not lose its references.
