@@ -133,8 +133,14 @@ async fn functions_and_rights_that_open_the_wall_on_postgres_are_found_and_their
     for (table, statement, code) in [
         (
             "tenant.users",
-            "CREATE FUNCTION tenant.n() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(*) FROM /* x */ tenant.users'",
+            "CREATE FUNCTION tenant.n() RETURNS bigint LANGUAGE sql IMMUTABLE RETURN (SELECT count(*) FROM /* x */ tenant.users)",
             "immutable_reads",
+        ),
+        (
+            "tenant.users",
+            "CREATE FUNCTION tenant.same(t text DEFAULT 'AS $function$', u text[] DEFAULT '{}') RETURNS text LANGUAGE sql STRICT
+               IMMUTABLE AS 'SELECT lower($1) || u[1] -- and so on'",
+            "immutable_unbound",
         ),
         (
             "shared.plans",
@@ -166,7 +172,7 @@ async fn functions_and_rights_that_open_the_wall_on_postgres_are_found_and_their
         repaired(&place, &database, &report, code).await;
         let after = examined(&place).await;
         assert!(!codes(&after).contains(&code), "{statement}: {:#?}", after.findings);
-        if code == "immutable_reads" {
+        if code.starts_with("immutable_") {
             assert!(after.findings.is_empty(), "{statement}: {:#?}", after.findings);
         }
     }
@@ -193,6 +199,15 @@ const HOLES: &[&str] = &[
     "CREATE EXTENSION isn SCHEMA shared",
     "CREATE EXTENSION pg_stat_statements SCHEMA public",
     "CREATE FUNCTION shared.sd2() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users'",
+    "CREATE FUNCTION pg_catalog.sd3() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM tenant.users'",
+    "GRANT SELECT ON pg_catalog.pg_statistic TO PUBLIC",
+    "GRANT SELECT (rolpassword) ON pg_catalog.pg_authid TO PUBLIC",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO PUBLIC",
+    "GRANT ALL ON ALL TABLES IN SCHEMA tenantry TO PUBLIC",
+    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET tenantry.tenant = %L', current_database(), 'x'); END $$",
+    "ALTER ROLE {mark}rows LOGIN",
+    "GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {mark}on_local_reader",
+    "GRANT {mark}t_x TO {mark}on_local_row",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,18 +216,37 @@ async fn a_repair_puts_back_what_tenantry_had_made_and_drops_nothing_of_the_apps
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
     user_add(&acme, "ann").await;
     user_add(&globex, "bob").await;
+    let mark = place.mark();
+    place.sql_at(&acme, &format!("CREATE ROLE {mark}t_x; GRANT {mark}on_local_reader TO {mark}t_x"));
     for hole in HOLES {
-        place.sql_at(&acme, hole);
+        place.sql_at(&acme, &hole.replace("{mark}", &mark));
     }
     let report = place.tenancy.doctor(DoctorOptions::new().read_only(true).repair(true)).await.unwrap();
-    assert!(report.findings.is_empty(), "{report:#?}");
+    assert_eq!(codes(&report), ["stranger"], "what the test itself has made: {report:#?}");
     assert!(report.repaired.len() >= HOLES.len() - 1, "{report:#?}");
     assert_eq!(users(&acme).await, ["ann"]);
-    let kept = "SELECT count(*) FROM pg_proc WHERE proname IN ('all_users', 'sd2')
+    let kept = "SELECT count(*) FROM pg_proc WHERE proname IN ('all_users', 'sd2', 'sd3')
                 UNION ALL SELECT count(*) FROM pg_policy WHERE polname = 'p_app'";
-    assert_eq!(place.sql_at(&acme, kept), "2\n1");
+    assert_eq!(place.sql_at(&acme, kept), "3\n1");
+    place.sql_at(&acme, &format!("DROP FUNCTION pg_catalog.sd3(); DROP ROLE {mark}t_x"));
     let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
     assert!(report.findings.is_empty(), "{report:#?}");
+}
+
+/// Where no wall holds, whoever looks must not be the one who does the harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_canaries_try_changes_nothing_where_the_walls_are_open() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    place.sql_at(&acme, "GRANT ALL ON ALL TABLES IN SCHEMA tenantry TO PUBLIC; GRANT ALL ON SCHEMA tenantry TO PUBLIC");
+    let look = "SELECT p::text FROM tenantry.place p UNION ALL SELECT target || version FROM tenantry.migrations
+                 WHERE version >= 0 ORDER BY 1";
+    let before = place.sql_at(&acme, look);
+    let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    let codes = codes(&report);
+    assert!(codes.contains(&"ledger_opened") && codes.contains(&"canary_bled"), "{report:#?}");
+    assert_eq!(place.sql_at(&acme, look), before);
 }
 
 /// A migration may call its objects like the server's own, and may quote them as it likes.

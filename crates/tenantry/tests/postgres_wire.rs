@@ -173,3 +173,37 @@ async fn a_connection_that_has_not_heard_of_a_tenant_makes_way_for_one_that_has(
     asked.await.unwrap().unwrap();
     assert_eq!(users(&newcomer).await, ["bob"], "it was written once");
 }
+
+/// Nothing of tenantry's lets this happen: a superuser has made the functions, and they stand for what nobody has thought of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_server_reads_texts_otherwise_is_closed() {
+    for kind in KINDS {
+        let place = Installation::on_with(kind, limits(1, 1), TENANT).await;
+        let acme = place.tenant("acme").await;
+        user_add(&acme, "ann").await;
+        for (n, setting) in ["'client_encoding', 'GBK'", "'standard_conforming_strings', 'off'"].iter().enumerate() {
+            place.sql_at(
+                &acme,
+                &format!(
+                    "CREATE FUNCTION shared.otherwise{n}() RETURNS text LANGUAGE sql SECURITY DEFINER
+                       AS $$ SELECT set_config({setting}, false) $$;
+                     GRANT EXECUTE ON FUNCTION shared.otherwise{n}() TO PUBLIC"
+                ),
+            );
+            let (before, text) = (pid(&acme).await, format!("SELECT shared.otherwise{n}()"));
+            let error = Error::from(texts(&acme, &text).await.unwrap_err());
+            assert!(error.is_outcome_unknown(), "{kind:?}: {setting}: {error:?}");
+            assert_eq!(users(&acme).await, ["ann"], "{kind:?}: {setting}");
+            assert_ne!(pid(&acme).await, before, "{kind:?}: {setting}");
+            let mut tx = acme.begin().await.unwrap();
+            let told = sqlx::query(sqlx::AssertSqlSafe(text)).execute(tx.postgres().unwrap()).await;
+            assert!(told.is_err(), "{kind:?}: {setting}");
+            drop(tx);
+            assert_eq!(users(&acme).await, ["ann"], "{kind:?}: {setting}");
+        }
+    }
+}
+
+async fn pid(db: &TenantDb) -> i64 {
+    number(db, "SELECT pg_backend_pid()::bigint").await.unwrap()
+}

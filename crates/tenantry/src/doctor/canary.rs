@@ -177,12 +177,27 @@ pub(super) fn bled(what: &str, attack: &str) -> Finding {
 }
 
 async fn try_attack(db: &TenantDb, attack: &Attack) -> Outcome {
+    if attack.is_undone {
+        return try_undone(db, attack).await.unwrap_or_else(Outcome::NotTried);
+    }
     let text = sqlx::raw_sql(AssertSqlSafe(attack.text.as_str()));
     match (db.sqlite(), db.postgres()) {
         (Ok(view), _) => attack.outcome(text.execute(view).await),
         (_, Ok(view)) => attack.outcome(text.execute(view).await),
         (Err(error), Err(_)) => Outcome::NotTried(error),
     }
+}
+
+async fn try_undone(db: &TenantDb, attack: &Attack) -> Result<Outcome> {
+    let mut tx = db.begin().await?;
+    let text = sqlx::raw_sql(AssertSqlSafe(attack.text.as_str()));
+    let outcome = match tx.sqlite() {
+        Ok(view) => attack.outcome(text.execute(view).await),
+        Err(_) => attack.outcome(text.execute(tx.postgres()?).await),
+    };
+    // What failed has ended the transaction already, or ends it with the handle.
+    drop(tx.rollback().await);
+    Ok(outcome)
 }
 
 /// Attacks that failed as no wall refuses. What was not tried proves nothing.

@@ -8,6 +8,8 @@ pub(crate) struct Attack {
     pub(crate) text: String,
     codes: Vec<&'static str>,
     words: &'static [&'static str],
+    /// Tried in a transaction that is rolled back: where no wall holds, looking must not change anything.
+    pub(crate) is_undone: bool,
 }
 
 /// How an attack ended.
@@ -25,7 +27,12 @@ impl Attack {
     /// Expects what every wall says: the engine's own refusal, or the server's for a lack of rights (SQLSTATE 42501,
     /// SQLITE_AUTH).
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), codes: Vec::new(), words: &[] }
+        Self { text: text.into(), codes: Vec::new(), words: &[], is_undone: false }
+    }
+
+    pub(crate) fn undone(mut self) -> Self {
+        self.is_undone = true;
+        self
     }
 
     /// Expects these codes of the server besides, such as `23503` for a key that refers to another's row.

@@ -91,18 +91,12 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
         "COMMIT AND CHAIN",
         "ROLLBACK AND CHAIN",
         "SELECT 1; COMMIT; SELECT 1",
-        "DROP OWNED BY CURRENT_USER",
-        "ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC",
         "SET SESSION AUTHORIZATION DEFAULT",
         "SET search_path = pg_catalog",
         "SET LOCAL row_security = off",
         "BEGIN",
         "SELECT 1; COMMIT",
-        "CREATE TABLE tenantry_canary (a int)",
-        "CREATE TEMP TABLE tenantry_canary (a int)",
-        "CREATE FUNCTION tenantry_canary() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "SELECT * FROM tenantry.migrations",
-        "UPDATE tenantry.place SET owner = gen_random_uuid()",
         "SELECT rolpassword FROM pg_authid",
         "SELECT pg_read_file('PG_VERSION')",
         "LISTEN tenantry_canary",
@@ -110,6 +104,15 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
     ]
     .map(Attack::new)
     .into();
+    let changing = [
+        "DROP OWNED BY CURRENT_USER",
+        "ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC",
+        "CREATE TABLE tenantry_canary (a int)",
+        "CREATE TEMP TABLE tenantry_canary (a int)",
+        "CREATE FUNCTION tenantry_canary() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "UPDATE tenantry.place SET owner = owner",
+    ];
+    refused.extend(changing.map(|text| Attack::new(text).undone()));
     refused.push(Attack::new(format!("SET ROLE {role}")));
     if victim.isolation == Isolation::Row
         && let Some(CanaryTables { parent, .. }) = tables
@@ -119,9 +122,12 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
     refused.push(Attack::new(format!("SET LOCAL tenantry.tenant = {id}")));
     let mut tried = Vec::new();
     if let Some(CanaryTables { parent, child }) = tables {
-        refused.push(Attack::new(format!("TRUNCATE {parent}, {child}")));
-        refused.push(Attack::new(format!("ALTER TABLE {parent} DISABLE ROW LEVEL SECURITY")));
-        refused.push(Attack::new(format!("DROP TABLE {child}")));
+        let changing = [
+            format!("TRUNCATE {parent}, {child}"),
+            format!("ALTER TABLE {parent} DISABLE ROW LEVEL SECURITY"),
+            format!("DROP TABLE {child}"),
+        ];
+        refused.extend(changing.map(|text| Attack::new(text).undone()));
         // The victim has it; to the attacker it must be as one that is nowhere.
         let insert = format!("INSERT INTO {child} (id, parent_id) VALUES (70, 7)");
         refused.push(Attack::new(insert).or_codes(&["23503"]));

@@ -68,7 +68,8 @@ impl Door {
         })
         .await?;
         let (pid, idle) = ((!pooled).then_some(pid), self.limits.idle_in_transaction);
-        let link = PgLink::new(connection, Arc::clone(&self.control), wire, pid, idle);
+        let link =
+            PgLink::new(connection, Arc::clone(&self.control), wire, pid, idle, !matches!(place, Place::Tenant(_)));
         Ok(if enters_role { link } else { link.enters_no_role() })
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct PgLink {
     /// nobody would learn where they end.
     copying: bool,
     pooled: bool,
+    /// To a database that tenants have in common: what its extensions are is known to all connections there.
+    in_common: bool,
     /// Something was run that may have left what no reset takes back.
     spoiled: bool,
     /// Something was run that may have called any function.
@@ -89,17 +91,19 @@ pub(crate) struct PgLink {
 type Done = Result<(), sqlx::Error>;
 
 impl PgLink {
-    /// `idle`: how long the server lets a transaction wait.
+    /// `idle`: how long the server lets a transaction wait. `in_common`: it is not to a tenant's own database.
     pub(super) fn new(
         connection: PgConnection,
         control: Arc<Control>,
         wire: Option<Wire>,
         pid: Option<i32>,
         idle: Duration,
+        in_common: bool,
     ) -> Self {
         let pooled = pid.is_none();
         Self {
             connection,
+            in_common,
             process: Arc::new(Process::new(Arc::clone(&control), pid)),
             control,
             wire,

@@ -12,10 +12,12 @@ use crate::{
 /// Findings whose repair gives back what was there and takes nothing from the app but a right that it must not have. All others
 /// are for a human to decide: they drop something, or rewrite what the app has written.
 const MENDED: &[&str] = &[
+    "catalog_opened",
     "default_privileges",
     "excess_privilege",
     "granted_to_others",
     "leakproof_function",
+    "ledger_opened",
     "login_privilege",
     "login_shut_out",
     "may_connect",
@@ -29,6 +31,7 @@ const MENDED: &[&str] = &[
     "rls_off",
     "role_attribute",
     "role_membership",
+    "role_setting",
     "security_definer",
     "shared_writable",
     "statements_shown",

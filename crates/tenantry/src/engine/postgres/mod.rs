@@ -168,7 +168,7 @@ impl PostgresEngine {
             None => (&*self.control, &self.door.names, &self.password),
         };
         let mut admin = control.admin().await?;
-        let reader = names.reader();
+        let reader = names.remote();
         let password = password.as_ref().map(|p| Secret::new(scram::password_of(p.expose(), &reader)));
         let home = Home::read(&mut admin, control.options().clone(), reader, password).await?;
         admin.done();

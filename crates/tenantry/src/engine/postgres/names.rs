@@ -111,7 +111,13 @@ impl Names {
         self.of_server("shared")
     }
 
-    /// Reads the shared tables: as a group of tenants' roles, and as the login by which other databases reach them.
+    /// Signs in from other databases, to read the shared tables. Nobody is a member of it: a member sees what its sessions do, and
+    /// may end them.
+    pub(super) fn remote(&self) -> String {
+        self.of_server("remote")
+    }
+
+    /// Reads the shared tables, as the group of tenants' roles.
     pub(super) fn reader(&self) -> String {
         self.of_server("reader")
     }

@@ -77,9 +77,9 @@ pub(super) async fn renew(
 async fn is_prepared(admin: &mut PgConnection, names: &Names) -> Result<bool> {
     let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL
                         AND to_regprocedure('tenantry.may_write()') IS NOT NULL AND to_regrole($1) IS NOT NULL
-                        AND to_regrole($2) IS NOT NULL";
-    let (authors, rows) = (quoted(&names.authors()), quoted(&names.rows_role()));
-    Ok(sqlx::query_scalar(query).bind(authors).bind(rows).fetch_one(admin).await?)
+                        AND to_regrole($2) IS NOT NULL AND to_regrole($3) IS NOT NULL";
+    let (authors, rows, remote) = (quoted(&names.authors()), quoted(&names.rows_role()), quoted(&names.remote()));
+    Ok(sqlx::query_scalar(query).bind(authors).bind(rows).bind(remote).fetch_one(admin).await?)
 }
 
 fn require_version(admin: &PgConnection) -> Result<()> {
@@ -103,13 +103,17 @@ async fn prepare_in_tx(
         grant_to_myself(admin, &owner).await?;
     }
     admin.execute(AssertSqlSafe(format!("DO $do$ BEGIN {} END $do$", owner_make(names, &names.rows_owner())))).await?;
-    for login in [names.rows_login(), names.schemas_login(0), names.shared_login(), names.reader()] {
+    for login in [names.rows_login(), names.schemas_login(0), names.shared_login(), names.remote()] {
         let own = |secret: &str| {
             let is_apps = login == names.rows_login();
             if is_apps { secret.to_owned() } else { scram::password_of(secret, &login) }
         };
         let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
         login_make(admin, names, &login, secret.as_deref()).await?;
+    }
+    if !role_exists(admin, &names.reader()).await? {
+        role(admin, &names.reader(), "NOLOGIN NOINHERIT", None).await?;
+        grant_to_myself(admin, &names.reader()).await?;
     }
     rows_role::make(admin, names).await?;
     let text = format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}; {}", ledger::SCHEMA, rules::may_write());
@@ -194,7 +198,7 @@ async fn require_own(admin: &mut PgConnection, installation: TenantId) -> Result
 /// membership would make the server read that of the role anew in each transaction: it keeps that of the last role only. By
 /// the rights that are named [`former_logins`] finds who had them.
 async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
-    let (owner, reader) = (quoted(&names.rows_owner()), quoted(&names.reader()));
+    let (owner, reader, remote) = (quoted(&names.rows_owner()), quoted(&names.reader()), quoted(&names.remote()));
     let (rows, shared) = (quoted(&names.rows_role()), quoted(&names.shared_login()));
     let rows_login = quoted(&names.rows_login());
     let (schemas, shared_owner) = (quoted(&names.schemas_login(0)), quoted(&names.shared_owner()));
@@ -203,10 +207,10 @@ async fn grants(admin: &mut PgConnection, names: &Names) -> Result<()> {
          CREATE SCHEMA IF NOT EXISTS {SHARED} AUTHORIZATION {shared_owner};
          REVOKE ALL ON SCHEMA {TENANT} FROM PUBLIC;
          GRANT USAGE ON SCHEMA {TENANT} TO {rows};
-         GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC, {owner}, {rows}, {shared}, {reader};
+         GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC, {owner}, {rows}, {shared}, {reader}, {remote};
          DO $$ BEGIN
              EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows_login}, {schemas}, {shared}, {reader}, CURRENT_USER',
+             EXECUTE format('GRANT CONNECT ON DATABASE %I TO {rows_login}, {schemas}, {shared}, {remote}, CURRENT_USER',
                             current_database());
          END $$;
          {NO_LARGE_OBJECTS}"
@@ -231,7 +235,7 @@ END $lo$";
 async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let prefix = literal(&names.prefix());
     let owners = [names.owner(), names.rows_owner(), names.shared_owner(), names.authors()];
-    let logins = [names.rows_role(), names.rows_login(), names.shared_login(), names.reader()];
+    let logins = [names.rows_role(), names.rows_login(), names.shared_login(), names.reader(), names.remote()];
     let ours: Vec<String> = owners.iter().chain(&logins).map(|name| literal(name)).collect();
     let ours = ours.join(", ");
     let text = format!(
@@ -262,7 +266,8 @@ pub(super) async fn protect_rows(admin: &mut PgConnection, names: &Names) -> Res
 
 /// What may be done with the shared tables, said again after each file: for all of them that the current role may speak for.
 pub(super) fn shared_grants(names: &Names) -> String {
-    let (reader, rows, shared) = (quoted(&names.reader()), quoted(&names.rows_role()), quoted(&names.shared_login()));
+    let (reader, remote) = (quoted(&names.reader()), quoted(&names.remote()));
+    let (rows, shared) = (quoted(&names.rows_role()), quoted(&names.shared_login()));
     let (owner, authors) = (quoted(&names.owner()), quoted(&names.authors()));
     format!(
         "DO $grants$ DECLARE thing record; BEGIN
@@ -274,7 +279,7 @@ pub(super) fn shared_grants(names: &Names) -> String {
                  IF thing.relkind = 'S' THEN
                      EXECUTE 'GRANT USAGE ON SEQUENCE {SHARED}.' || thing.name || ' TO {shared}';
                  ELSE
-                     EXECUTE 'GRANT SELECT ON {SHARED}.' || thing.name || ' TO {reader}, {rows}';
+                     EXECUTE 'GRANT SELECT ON {SHARED}.' || thing.name || ' TO {reader}, {remote}, {rows}';
                      EXECUTE 'GRANT SELECT, REFERENCES ON {SHARED}.' || thing.name || ' TO {owner}, {authors}';
                      EXECUTE 'GRANT SELECT, INSERT, UPDATE, DELETE ON {SHARED}.' || thing.name || ' TO {shared}';
                  END IF;

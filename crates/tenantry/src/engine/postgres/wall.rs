@@ -14,6 +14,12 @@ use crate::{
 
 const SET_CONFIG: &str = "pg_catalog.set_config(text,text,boolean)";
 
+/// The server's functions that run a text which they are given, as whoever calls them. No word of a statement tells what such
+/// a text says.
+const RUN_TEXTS: &str = "p.pronamespace = 'pg_catalog'::regnamespace
+    AND (p.proname ~ '^(query|cursor|table|schema|database)_to_xml' OR p.proname = 'ts_stat'
+         OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::regprocedure)";
+
 /// Closes the wall of the connected database, as far as the administrator may; may be run again. The grants come first: at
 /// no moment is a login without what it needs.
 pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()> {
@@ -26,6 +32,9 @@ pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()>
              FOR what IN SELECT quote_ident(lanname) FROM pg_language WHERE lanpltrusted LOOP
                  EXECUTE format('GRANT USAGE ON LANGUAGE %s TO {owners}', what);
                  EXECUTE format('REVOKE USAGE ON LANGUAGE %s FROM PUBLIC', what);
+             END LOOP;
+             FOR what IN SELECT p.oid::regprocedure FROM pg_proc p WHERE {RUN_TEXTS} LOOP
+                 EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', what);
              END LOOP;
              REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM PUBLIC;
          EXCEPTION WHEN insufficient_privilege THEN NULL;
@@ -73,6 +82,12 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
                     format('REVOKE USAGE ON LANGUAGE %I FROM PUBLIC', lanname)
                FROM pg_catalog.pg_language WHERE lanpltrusted AND pg_catalog.has_language_privilege('public', oid, 'USAGE')
              UNION ALL
+             SELECT 5, 'everybody may call functions that run a text: ' || string_agg(DISTINCT p.proname, ', '),
+                    format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', string_agg(p.oid::regprocedure::text, ', '))
+               FROM pg_catalog.pg_proc p
+              WHERE {RUN_TEXTS} AND pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
+             HAVING count(*) > 0
+             UNION ALL
              SELECT 3, format('tenants may call set_config as %I', g.grantee::regrole::text),
                     format('REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM %s', g.grantee::regrole)
                FROM pg_catalog.pg_proc p, aclexplode(p.proacl) g
@@ -91,13 +106,20 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
     Ok(Wall { missing, close })
 }
 
-/// Which `grantee` is a role that tenants' statements run as.
+/// Which `grantee` gives its rights to a role that tenants' statements run as: itself, or as a group. Logins and owners have
+/// these rights on purpose, and nobody of the tenants is to be a member of them, which is looked at with the roles.
 fn tenants(names: &Names) -> String {
-    let prefix = literal(&names.prefix());
     format!(
-        "(pg_catalog.starts_with(pg_catalog.pg_get_userbyid(g.grantee)::text, {prefix} || 't_')
-          OR pg_catalog.pg_get_userbyid(g.grantee) = {})",
-        literal(&names.rows_role())
+        "NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE oid = g.grantee AND ({logins} OR rolname IN ({owners})))
+         AND EXISTS (
+             WITH RECURSIVE below (oid) AS (
+                 SELECT g.grantee UNION SELECT m.member FROM pg_catalog.pg_auth_members m JOIN below ON m.roleid = below.oid)
+             SELECT FROM below JOIN pg_catalog.pg_roles r USING (oid)
+              WHERE pg_catalog.starts_with(r.rolname::text, {prefix} || 't_') OR r.rolname = {rows})",
+        logins = logins(names),
+        owners = [names.owner(), names.shared_owner(), names.authors()].map(|name| literal(&name)).join(", "),
+        prefix = literal(&names.prefix()),
+        rows = literal(&names.rows_role())
     )
 }
 

@@ -98,7 +98,9 @@ impl PgLink {
         // An extension may have been made since the connection was opened.
         let ask = AssertSqlSafe(format!("SET statement_timeout = 0; SELECT {}", extensions::ASK));
         let answer = self.own_line().say(|connection| connection.fetch_one(sqlx::raw_sql(ask))).await?;
-        self.control.extensions.learn(answer.try_get(0)?);
+        if self.in_common {
+            self.control.extensions.learn(answer.try_get(0)?);
+        }
         self.end("DISCARD ALL").await
     }
 

@@ -38,6 +38,9 @@ pub(crate) fn may_write() -> String {
 }
 
 const CODES: &[&str] = &[
+    "catalog_opened",
+    "extension_definer",
+    "ledger_opened",
     "may_connect",
     "may_create",
     "may_make_temp",

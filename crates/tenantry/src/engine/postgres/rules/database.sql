@@ -22,8 +22,48 @@ given AS (
   UNION ALL
   SELECT relname, relowner, format(' (%I)', a.attname), g.*
     FROM reference JOIN pg_attribute a ON a.attrelid = reference.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) g
+),
+-- What the server keeps for itself as it is made, and what somebody has opened of it since.
+guarded AS MATERIALIZED (
+  SELECT 'pg_class'::regclass AS catalog, c.oid, a.attnum AS part, coalesce(a.attacl, c.relacl) AS acl, c.relowner AS holder,
+         c.oid::regclass::text AS name, CASE WHEN a.attnum > 0 THEN format(' (%I)', a.attname) ELSE '' END AS columns
+    FROM pg_class c JOIN LATERAL (SELECT 0 AS attnum, NULL::name AS attname, NULL::aclitem[] AS attacl
+                                   UNION ALL SELECT attnum, attname, attacl FROM pg_attribute
+                                              WHERE attrelid = c.oid AND attacl IS NOT NULL) a ON true
+   WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.oid < 16384
+     AND coalesce(a.attacl, c.relacl) IS NOT NULL
+  UNION ALL
+  SELECT 'pg_proc'::regclass, p.oid, 0, coalesce(p.proacl, acldefault('f', p.proowner)), p.proowner, p.oid::regprocedure::text, ''
+    FROM pg_proc p JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid WHERE p.oid < 16384
+),
+ledger AS MATERIALIZED (
+  SELECT c.oid::regclass::text AS name, c.relowner AS holder, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END AS word,
+         '' AS columns, g.*
+    FROM pg_class c, aclexplode(c.relacl) g
+   WHERE c.relnamespace = to_regnamespace('tenantry') AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+  UNION ALL
+  SELECT c.oid::regclass::text, c.relowner, '', format(' (%I)', a.attname), g.*
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) g
+   WHERE c.relnamespace = to_regnamespace('tenantry')
 )
 SELECT code, what, repair FROM (
+  SELECT 'catalog_opened' AS code, format('%s%s: %s has %s', name, columns, who, g.privilege_type) AS what,
+         format('REVOKE %s%s ON %s%s FROM %s', g.privilege_type, columns,
+                CASE catalog WHEN 'pg_proc'::regclass THEN 'FUNCTION ' ELSE '' END, name, who) AS repair
+    FROM guarded, aclexplode(acl) g,
+         LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w
+   WHERE g.grantee <> holder AND (g.grantee = 0 OR starts_with(who, '{prefix}') OR who = quote_ident('{own}'))
+     AND NOT EXISTS (SELECT FROM pg_init_privs i, aclexplode(i.initprivs) o
+                      WHERE i.classoid = catalog AND i.objoid = guarded.oid AND i.objsubid = part
+                        AND o.grantee = g.grantee AND o.privilege_type = g.privilege_type)
+     -- The engine gives this one to its logins: the wall is looked at by itself.
+     AND guarded.oid <> 'pg_catalog.set_config(text, text, boolean)'::regprocedure
+  UNION ALL
+  SELECT 'ledger_opened', format('%s%s: %s has %s', name, columns, who, privilege_type),
+         format('REVOKE %s%s ON %s%s FROM %s', privilege_type, columns, word, name, who)
+    FROM ledger, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS who) w
+   WHERE grantee <> holder AND (grantee = 0 OR starts_with(who, '{prefix}') OR who = quote_ident('{own}'))
+  UNION ALL
   SELECT CASE privilege_type WHEN 'CREATE' THEN 'may_create' WHEN 'CONNECT' THEN 'may_connect' ELSE 'may_make_temp' END
            AS code,
          format('%s %s: %s has %s', word, name, who, privilege_type) AS what,
@@ -43,13 +83,15 @@ SELECT code, what, repair FROM (
      AND NOT (privilege_type = 'REFERENCES' AND pg_get_userbyid(grantee) IN ('{owner}', '{prefix}authors'))
   UNION ALL
   -- It reads with its owner's rights, and belongs to no schema that is looked at by itself.
-  SELECT 'outside_definer', format('function %s runs with the rights of %s, and %s may call it', p.oid::regprocedure,
+  SELECT CASE WHEN of.extension IS NULL THEN 'outside_definer' ELSE 'extension_definer' END, format('function %s runs with the rights of %s, and %s may call it', p.oid::regprocedure,
                                    pg_get_userbyid(p.proowner), string_agg(DISTINCT who, ', ')),
          format('REVOKE EXECUTE ON FUNCTION %s FROM %s', p.oid::regprocedure, string_agg(DISTINCT who, ', '))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace,
          aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g,
-         LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w
-   WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'tenant', 'shared')
+         LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w,
+         LATERAL (SELECT (SELECT e.refobjid FROM pg_depend e
+                           WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e') AS extension) of
+   WHERE p.prosecdef AND n.nspname NOT IN ('tenant', 'shared') AND (p.oid >= 16384 OR of.extension IS NOT NULL)
      AND NOT (starts_with(n.nspname, 't_') AND length(n.nspname) = 34)
      -- By these a session that runs a file asks and says what its own slot works on.
      AND p.oid NOT IN (SELECT f.oid FROM unnest(ARRAY[to_regprocedure('tenantry.missing()'),
@@ -60,9 +102,7 @@ SELECT code, what, repair FROM (
                      OR starts_with(pg_get_userbyid(u.grantee)::text, '{prefix}') OR pg_get_userbyid(u.grantee) = '{own}'))
      -- Looked at by itself, below.
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.may_write()')
-     AND NOT EXISTS (SELECT FROM pg_depend e
-                      WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
-   GROUP BY p.oid, p.proowner
+   GROUP BY p.oid, p.proowner, of.extension
   UNION ALL
   SELECT 'tenant_function', format('tenantry.tenant() is %s', fault),
          'ALTER FUNCTION tenantry.tenant() STABLE SECURITY INVOKER RESET ALL'
