@@ -277,6 +277,107 @@ async fn nobody_is_a_member_of_an_owner_on_postgres_once_a_run_has_ended() {
     assert_eq!(mixed.sql(&rights), "0", "a slot has the right to connect and nothing else");
 }
 
+/// A session that was there when the login could sign in.
+async fn left_behind(mixed: &Mixed, slot: &str, url: &str) -> sqlx::PgConnection {
+    mixed.sql(&format!("ALTER ROLE {slot} LOGIN CONNECTION LIMIT -1"));
+    let left = sqlx::PgConnection::connect(url).await.unwrap();
+    mixed.sql(&format!("ALTER ROLE {slot} NOLOGIN CONNECTION LIMIT 1"));
+    left
+}
+
+/// Whatever a file does, nobody else has a session of its login while that is a member of the owner.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_files_on_postgres_run_by_has_one_session() {
+    let mixed = Mixed::new().await;
+    let slot = format!("{}on_local_m0", mixed.place.mark());
+    let database = mixed.place.database.as_ref().unwrap();
+    let url = database.tcp_url().replace("admin:admin-password@", &format!("{slot}:known@"));
+    // The first sets the password, the second works for a while, the third ends its own session.
+    for file in [
+        "DO $$ BEGIN RESET ROLE; EXECUTE format('ALTER ROLE CURRENT_USER PASSWORD %L', 'known'); END $$",
+        "SELECT pg_sleep(1)",
+        "SELECT pg_sleep(0.3), pg_terminate_backend(pg_backend_pid())",
+    ] {
+        let next = mixed.release(&[("0002_next.sql", file)], &[]).await;
+        let run = tokio::spawn(async move { next.migrations().up(&only("s1"), |_| ()).await });
+        while !run.is_finished() {
+            // Signed in between two steps of a run it may become nobody, and is gone before the next.
+            if let Ok(mut thief) = sqlx::PgConnection::connect(&url).await {
+                let owner =
+                    format!("SET ROLE {}o_{}", mixed.place.mark(), mixed.schema_of("s1").trim_start_matches("t_"));
+                assert!(thief.execute(sqlx::AssertSqlSafe(owner)).await.is_err(), "{file}");
+            }
+        }
+        drop(run.await.unwrap());
+        assert!(sqlx::PgConnection::connect(&url).await.is_err(), "{file}");
+        mixed.sql("DELETE FROM tenantry.migrations WHERE version = 2");
+    }
+    mixed.is_whole().await;
+}
+
+/// Functions of the app's by the names of the server's, as an older version may have let them in. The engine's own statements
+/// never find them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_engine_says_on_postgres_finds_no_function_of_the_apps() {
+    let mixed = Mixed::new().await;
+    for schema in ["tenant", &mixed.schema_of("s1"), &mixed.schema_of("s2"), "shared"] {
+        for (name, arguments) in [
+            ("format", "text, text, name"),
+            ("format", "text, name, text"),
+            ("format", "text, name"),
+            ("hashtextextended", "text, integer"),
+            ("quote_ident", "name"),
+            ("coalesced", "name"),
+            ("starts_with", "name, name"),
+            ("count", "name"),
+            ("current_setting", "name, boolean"),
+        ] {
+            mixed.sql(&format!(
+                "CREATE FUNCTION {schema}.{name}({arguments}) RETURNS text LANGUAGE plpgsql AS
+                   $$ BEGIN RAISE EXCEPTION 'shadow'; END $$"
+            ));
+        }
+        for (left, right) in [("text", "name"), ("name", "text"), ("name", "name")] {
+            mixed.sql(&format!(
+                "CREATE FUNCTION {schema}.joined_{left}_{right}({left}, {right}) RETURNS text LANGUAGE plpgsql AS
+                   $$ BEGIN RAISE EXCEPTION 'shadow'; END $$;
+                 CREATE OPERATOR {schema}.|| (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = {schema}.joined_{left}_{right})"
+            ));
+        }
+        let owner = mixed.sql(&format!("SELECT nspowner::regrole FROM pg_namespace WHERE nspname = '{schema}'"));
+        mixed.sql(&format!(
+            "DO $$ DECLARE what text; BEGIN
+                 FOR what IN SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc WHERE pronamespace = '{schema}'::regnamespace
+                      UNION ALL SELECT format('OPERATOR {schema}.%s (%s, %s)', oprname, oprleft::regtype, oprright::regtype)
+                                  FROM pg_operator WHERE oprnamespace = '{schema}'::regnamespace LOOP
+                     EXECUTE 'ALTER ' || what || ' OWNER TO {}';
+                 END LOOP; END $$",
+            owner.trim()
+        ));
+    }
+    for (tenant, shared) in [
+        (vec![("0002_next.sql", "ALTER TABLE users ADD COLUMN age bigint; DO $$ BEGIN NULL; END $$")], vec![]),
+        (
+            vec![("0002_next.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY i ON users (tenant_id, username)")],
+            vec![],
+        ),
+        (vec![], vec![("0002_next.sql", "CREATE TABLE more (id bigint PRIMARY KEY)")]),
+        (vec![], vec![("0002_next.sql", "CREATE EXTENSION citext")]),
+        (vec![("0002_next.data.sql", "UPDATE users SET username = username")], vec![]),
+    ] {
+        let next = mixed.release(&tenant, &shared).await;
+        let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        let told = format!("{report:?}");
+        assert!(!told.contains("shadow"), "{told}");
+        let is_data = tenant.iter().any(|(name, _)| name.contains("data"));
+        assert!(is_data || told.contains("the name of something of the server's"), "{told}");
+    }
+    let report = mixed.place.tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap();
+    let told = format!("{report:?}");
+    assert!(!told.contains("shadow") && told.contains("name_of_server"), "{told}");
+    mixed.is_whole().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_runner_was_granted_on_postgres_is_gone_before_the_slots_next_use() {
     let mixed = Mixed::new().await;
@@ -292,7 +393,7 @@ async fn what_a_killed_runner_was_granted_on_postgres_is_gone_before_the_slots_n
         .unwrap()
         .tcp_url()
         .replace("admin:admin-password@", &format!("{slot}:left-behind@"));
-    let mut left = sqlx::PgConnection::connect(&url).await.unwrap();
+    let mut left = left_behind(&mixed, &slot, &url).await;
     left.execute("BEGIN; SELECT pg_sleep(0)").await.unwrap();
     let file = format!("DO $$ BEGIN SET ROLE {mark}o_{id}; DROP TABLE {}.users CASCADE; END $$", mixed.schema_of("s2"));
     let next = mixed.release(&[("0002_next.sql", &file)], &[]).await;
@@ -319,6 +420,12 @@ async fn a_file_of_extensions_on_postgres_holds_nothing_else_and_no_other_form()
         "ALTER EXTENSION plpgsql SET SCHEMA shared",
         "ALTER EXTENSION citext OWNER TO CURRENT_USER",
         "DO $$ BEGIN CREATE EXTENSION citext; END $$",
+        // They tell one tenant of row isolation what the others do.
+        "CREATE EXTENSION pgrowlocks",
+        "CREATE EXTENSION pg_stat_statements",
+        // They run a text that they are given, or read the server's files.
+        "CREATE EXTENSION xml2",
+        "CREATE EXTENSION file_fdw",
     ];
     let now = || walls(&place, |text| place.database.as_ref().unwrap().sql(text).unwrap());
     let before = now();
@@ -504,6 +611,63 @@ async fn a_file_on_postgres_leaves_nothing_to_run_at_its_commit() {
     mixed.is_whole().await;
 }
 
+/// The server checks a reference as the owner of the table that is referred to, a cast of the author's included.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_changes_no_shared_table_by_code_that_runs_as_its_owner() {
+    let mixed = Mixed::new().await;
+    for deed in [
+        "GRANT INSERT ON shared.plans TO PUBLIC",
+        "INSERT INTO shared.plans (name) VALUES (''planted'')",
+        "CREATE FUNCTION shared.planted() RETURNS int LANGUAGE sql AS ''SELECT 1''",
+        "ALTER TABLE shared.plans ALTER name DROP NOT NULL",
+        "COMMENT ON TABLE shared.plans IS NULL; TRUNCATE shared.plans CASCADE",
+    ] {
+        let file = format!(
+            "CREATE TYPE boxed AS (a text);
+             CREATE FUNCTION esc(w boxed) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN EXECUTE '{deed}'; RETURN 1; END $$;
+             CREATE CAST (boxed AS bigint) WITH FUNCTION esc(boxed) AS IMPLICIT;
+             CREATE TABLE lk AS SELECT tenantry.tenant() AS tenant_id, row('x')::boxed AS w;
+             DO $$ BEGIN EXECUTE 'REVOKE ALL ON lk FROM ' || quote_ident(current_user); END $$;
+             ALTER TABLE lk ADD CONSTRAINT lkf FOREIGN KEY (w) REFERENCES shared.plans (id);
+             ALTER TABLE lk DROP CONSTRAINT lkf;
+             DROP TABLE lk; DROP CAST (boxed AS bigint); DROP FUNCTION esc(boxed); DROP TYPE boxed"
+        );
+        let (before, rows) = (mixed.walls(), mixed.sql("SELECT count(*) FROM shared.plans"));
+        for options in [MigrateOptions::new(), only("s1")] {
+            let next = mixed.release(&[("0002_next.sql", &file)], &[]).await;
+            let report = next.migrations().up(&options, |_| ()).await.unwrap();
+            assert!(report.failed > 0, "{deed}: {report:?}");
+            require_same(&before, &mixed.walls(), deed);
+            assert_eq!(mixed.sql("SELECT count(*) FROM shared.plans"), rows, "{deed}");
+        }
+    }
+}
+
+/// A trigger that is deferred once more is past the look at the rows that the file has changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_schema_on_postgres_changes_no_row_by_what_it_defers() {
+    let mixed = Mixed::new().await;
+    let twice = "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           UPDATE users SET username = 'spoilt'; RETURN NULL; END $$;
+         CREATE TABLE late (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL, PRIMARY KEY (tenant_id, id));
+         CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
+           FOR EACH ROW EXECUTE FUNCTION spoil();";
+    for insert in [
+        "INSERT INTO late (tenant_id, id) SELECT gen_random_uuid(), 1",
+        "DO $$ BEGIN EXECUTE 'INSERT INTO late (tenant_id, id) SELECT gen_random_uuid(), 1'; END $$",
+        "CREATE FUNCTION plant() RETURNS bigint LANGUAGE sql AS
+           'INSERT INTO late (tenant_id, id) SELECT gen_random_uuid(), 1 RETURNING id';
+         CREATE TABLE t AS SELECT tenantry.tenant() AS tenant_id, plant(); DROP TABLE t; DROP FUNCTION plant()",
+    ] {
+        for options in [MigrateOptions::new(), only("s1")] {
+            let next = mixed.release(&[("0002_next.sql", &format!("{twice} {insert}"))], &[]).await;
+            let report = next.migrations().up(&options, |_| ()).await.unwrap();
+            assert!(report.failed > 0, "{insert}: {report:?}");
+            mixed.is_whole().await;
+        }
+    }
+}
+
 /// In such an encoding a backslash is the second half of a letter, so the server finds an end of a text where we find none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_on_postgres_hides_no_statement_in_another_encoding() {
@@ -538,17 +702,36 @@ async fn a_refused_file_without_a_transaction_on_postgres_leaves_no_index() {
             .await;
     assert!(report.failed > 0 && first_error(&report).contains("led by tenant_id"), "{report:?}");
     assert_eq!(made(), "0");
-    // What the words do not tell: this is a function, and no column.
+    // A function may have the column's name.
     let called = "CREATE FUNCTION tenant_id(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT t'";
-    let files = TENANT.iter().copied().chain([("0002_next.sql", called), ("0003_next.sql", BY_CALL)]);
+    for (file, why) in [
+        ("CREATE UNIQUE INDEX CONCURRENTLY u_name ON users (tenant_id(username))", "led by tenant_id"),
+        ("CREATE UNIQUE INDEX CONCURRENTLY u_name ON users (\"tenant_id\" (username), tenant_id)", "led by tenant_id"),
+        // What was built before the file failed has been looked at by nobody.
+        ("CREATE INDEX CONCURRENTLY u_name ON users (username); DROP INDEX CONCURRENTLY nowhere", "nowhere"),
+    ] {
+        let file = format!("-- no-transaction\n{file}");
+        let files = TENANT.iter().copied().chain([("0002_next.sql", called), ("0003_next.sql", &*file)]);
+        let migrations = Migrations::embedded(files, SHARED.to_vec()).unwrap();
+        let next = open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
+        let report = next.migrations().up(&MigrateOptions::new().retry_failed(), |_| ()).await.unwrap();
+        assert!(report.failed > 0 && causes(&report).contains(why), "{file}: {report:?}");
+        assert_eq!(made(), "0", "{file}: what was built is gone again");
+    }
+    // Whatever is wrong, and whoever has done it.
+    place.sql_at(&acme, "GRANT SELECT ON tenant.users TO pg_monitor");
+    let file = "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u_name ON users (tenant_id, lower(username))";
+    let files = TENANT.iter().copied().chain([("0002_next.sql", called), ("0003_next.sql", file)]);
     let migrations = Migrations::embedded(files, SHARED.to_vec()).unwrap();
     let next = open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations).open().await.unwrap();
     let report = next.migrations().up(&MigrateOptions::new().retry_failed(), |_| ()).await.unwrap();
-    assert!(report.failed > 0 && first_error(&report).contains("not led by tenant_id"), "{report:?}");
+    assert!(report.failed > 0 && first_error(&report).contains("pg_monitor"), "{report:?}");
     assert_eq!(made(), "0", "what was built is gone again");
 }
 
-const BY_CALL: &str = "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY u_name ON users (tenant_id(username))";
+fn causes(report: &FleetReport) -> String {
+    format!("{report:?}")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unique_index_that_is_led_by_the_tenant_on_postgres_is_built_without_a_transaction() {
@@ -572,7 +755,10 @@ async fn a_password_that_a_file_on_postgres_sets_for_its_login_is_worth_nothing(
     next.migrations().up(&only("s1"), |_| ()).await.unwrap();
     let database = mixed.place.database.as_ref().unwrap();
     let url = database.tcp_url().replace("admin:admin-password@", &format!("{}on_local_m0:known@", mixed.place.mark()));
-    let mut thief = sqlx::PgConnection::connect(&url).await.unwrap();
+    let slot = format!("{}on_local_m0", mixed.place.mark());
+    assert!(sqlx::PgConnection::connect(&url).await.is_err(), "nobody signs in but for a run");
+    // A version before this one let them, or somebody was there at the moment of a run.
+    let mut thief = left_behind(&mixed, &slot, &url).await;
     let next = mixed.release(&[("0002_next.sql", "ALTER TABLE users ADD COLUMN age int")], &[]).await;
     let report = next.migrations().up(&only("s2"), |_| ()).await.unwrap();
     assert_eq!(report.failed, 0, "{report:?}");

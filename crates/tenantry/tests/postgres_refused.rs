@@ -37,6 +37,10 @@ const OF_TENANTS: &[(&str, &str)] = &[
     ),
     ("CREATE AGGREGATE pick(text, boolean) (SFUNC = pg_catalog.set_config, STYPE = text)", "set_config"),
     ("CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE t; END $$", "EXECUTE"),
+    // Taken back silently in one isolation and refused in another, a file would be applied to a part of the fleet.
+    ("GRANT SELECT ON users TO PUBLIC", "SELECT to PUBLIC"),
+    ("GRANT UPDATE (username) ON users TO PUBLIC", "UPDATE to PUBLIC"),
+    ("DO $$ BEGIN EXECUTE 'GRANT TRIGGER ON users TO PUBLIC'; END $$", "TRIGGER to PUBLIC"),
 ];
 
 /// In files of the shared tables.

@@ -105,9 +105,9 @@ async fn found_by_key(admin: &mut PgConnection, tables: &[String]) -> Result<Vec
 }
 
 /// A correction is written for a migration, which knows the schema; for the operator it is named. What the app has called as
-/// something of the server's is meant before that; what a policy calls is the server's.
+/// something of the server's is meant before that; what a policy or a function calls is the server's.
 fn finding(breach: rules::Breach, of: &str, schema: &str) -> Finding {
-    let last = if breach.code == "policy_altered" { "" } else { ", pg_catalog" };
+    let last = if ["policy_altered", rules::UNBOUND].contains(&breach.code) { "" } else { ", pg_catalog" };
     Finding {
         code: breach.code,
         what: format!("{of}: `{}`: {}", breach.object, breach.reason),
@@ -179,7 +179,7 @@ async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of:
     // One finding for what an older version has made, and not one for each table.
     let subject = if is_old { site.subject_of(names.owner())? } else { site.subject(names)? };
     let found = async {
-        let mut found = rules::breaches(connection, rules, &subject.as_ref()).await?;
+        let mut found = rules::breaches(connection, rules, &subject.as_ref(), rules::Binding::Look).await?;
         found.extend(rules::unvalidated(connection, &subject.as_ref()).await?);
         Ok::<_, sqlx::Error>(found)
     }

@@ -5,15 +5,15 @@
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
-use super::names::quoted;
 use super::{
     connect::Door,
     extensions::{self, Class},
     ledger,
     lex::{Kind, Lexer, Token},
     names::SHARED,
+    rules::Binding,
     scope::path,
-    scripts::{self, at, run},
+    scripts::{self, OURS, at, run},
     server,
     site::Site,
     statements::{self, Statement},
@@ -60,11 +60,8 @@ async fn apply_in_tx(
     script: &Script,
     statements: &[Statement<'_>],
 ) -> Result<()> {
-    let settings = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{}'; SET LOCAL search_path = {}",
-        scripts::LOCK_TIMEOUT,
-        path(SHARED)
-    );
+    let settings =
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{}'; {OURS}", scripts::LOCK_TIMEOUT,);
     admin.execute(AssertSqlSafe(settings)).await?;
     let applied = async {
         scripts::lock(admin, &site.target, "pg_try_advisory_xact_lock").await?;
@@ -72,14 +69,14 @@ async fn apply_in_tx(
             return Ok(());
         }
         for statement in statements {
+            // Where it says no schema of its own.
+            admin.execute(AssertSqlSafe(format!("SET LOCAL search_path = {}", path(SHARED)))).await?;
             run(admin, script, statement).await?;
+            admin.execute(OURS).await?;
         }
         require_none_refused(admin, script).await?;
         admin.execute(AssertSqlSafe(server::shared_grants(&door.names))).await?;
-        // What it parses and may run is what files have written.
-        admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&site.owner(&door.names))))).await?;
-        scripts::verify(admin, &door.names, site, &[script]).await?;
-        admin.execute("RESET ROLE").await?;
+        scripts::verify(admin, &door.names, site, &[script], Binding::Look).await?;
         ledger::write(admin, &site.target, &[script]).await
     }
     .await;

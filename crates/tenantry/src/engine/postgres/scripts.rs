@@ -16,15 +16,17 @@ use crate::{
 };
 
 mod allowed;
+mod beside;
 mod file;
 mod plain;
 mod verify;
 
+use beside::Beside;
 use file::{run_data, run_schema};
 use plain::apply_plain;
 use verify::secure;
 
-pub(super) use file::run;
+pub(super) use file::{OURS, run};
 pub(super) use verify::verify;
 
 /// How long a change waits for a lock before it lets others pass: who comes behind it waits for no longer than this.
@@ -114,6 +116,8 @@ async fn in_tx(
         return Err(no_place(site));
     }
     let is_missing = |script: &&&Script| missing.contains(&script.version);
+    let changes = files.iter().filter(is_missing).any(|script| script.kind == ScriptKind::Schema);
+    let beside = if changes { Some(Beside::read(slot, site).await?) } else { None };
     let (mut done, mut changed) = (Vec::new(), Vec::new());
     for script in files.iter().filter(is_missing) {
         match script.kind {
@@ -127,6 +131,9 @@ async fn in_tx(
     }
     if !changed.is_empty() {
         secure(slot, names, site, &changed).await?;
+    }
+    if let Some(beside) = beside {
+        beside.require_same(slot, site, &changed).await?;
     }
     for script in done.iter().chain(counted.iter().filter(is_missing)) {
         ledger::applied_by_slot(slot, script.version).await?;

@@ -110,7 +110,8 @@ const COLUMNS: &str = "(SELECT string_agg(format('%I %s', a.attname, CASE t.typt
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
 
 /// Extensions, enums, tables and functions of the shared schema with the statements that make them elsewhere, in their
-/// order. Every name is quoted by the server.
+/// order. Every name is quoted by the server. A body that is parsed when it is made is given as a text: it may call what is made
+/// behind it, and the administrator who makes it parses nothing that files have written.
 const DESCRIBE: &str = "
 WITH ns AS (SELECT 'shared'::regnamespace::oid AS oid),
      extended AS (SELECT objid FROM pg_depend WHERE deptype = 'e')
@@ -134,8 +135,11 @@ SELECT 4, c.oid::bigint, c.relname, {columns},
   FROM pg_class c, ns WHERE c.relnamespace = ns.oid AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
    AND c.oid NOT IN (SELECT objid FROM extended)
 UNION ALL
-SELECT 5, p.oid::bigint, NULL, NULL, pg_get_functiondef(p.oid)
-  FROM pg_proc p, ns WHERE p.pronamespace = ns.oid AND p.prokind IN ('f', 'p') AND p.oid NOT IN (SELECT objid FROM extended)
+SELECT 5, p.oid::bigint, NULL, NULL, CASE WHEN p.prosqlbody IS NULL THEN d ELSE
+         left(d, length(rtrim(d, chr(10))) - length(b)) || 'AS ' || quote_literal(
+             CASE WHEN b ^@ 'RETURN ' THEN 'SELECT ' || substr(b, 8)
+                  ELSE regexp_replace(regexp_replace(b, '^BEGIN ATOMIC', ''), 'END$', '') END) END
+  FROM pg_proc p, ns, pg_get_functiondef(p.oid) d, pg_get_function_sqlbody(p.oid) b WHERE p.pronamespace = ns.oid AND p.prokind IN ('f', 'p') AND p.oid NOT IN (SELECT objid FROM extended)
 ORDER BY 1, 2";
 
 /// The form of the shared tables that a database shows.
@@ -196,7 +200,7 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Right
 async fn lead_home(connection: &mut PgConnection, home: &Home, rights: &Rights) -> Result<(), sqlx::Error> {
     connection.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA tenantry").await?;
     let text = format!(
-        "SET LOCAL search_path = shared, pg_temp;
+        "SET LOCAL search_path = pg_catalog, pg_temp;
          SET LOCAL check_function_bodies = off;
          DO $home$ BEGIN
              IF EXISTS (SELECT FROM pg_foreign_server WHERE srvname = 'tenantry_home') THEN

@@ -5,6 +5,8 @@
 //! inherits nothing and is a member of one role: the owner of the one target, or the role that its data files have, and
 //! that for this one run. Whatever the file says, the server refuses what that role may not do.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor,
     postgres::{PgConnection, PgQueryResult},
@@ -28,6 +30,10 @@ const MOST: u32 = 64;
 
 /// How long the session of a program that was killed may take to end, in milliseconds.
 const END_OF_FORMER_MS: u32 = 5_000;
+
+/// How long the login's one session is tried for, which a former one may still have.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A leased slot with its session. Dropped before [`Slot::close`] it ends with its connections, and what it was granted
 /// goes before its next use.
@@ -93,7 +99,8 @@ async fn ready<'d>(
         admin.execute(AssertSqlSafe(text)).await?;
     }
     let connection = connect(&mut admin, door, &login, database.as_deref()).await?;
-    // Only now: whoever has signed in by a password that a file had set is gone before there is anything to gain.
+    // Only now: by a password that a file has set somebody may try to sign in, and a session that has taken on the owner's role
+    // keeps it. The login's only session is ours, and when that ends, however it does, nobody may sign in.
     grant(&mut admin, &login, role).await?;
     Ok(Slot { admin, connection, login, role: role.to_owned(), database })
 }
@@ -108,24 +115,34 @@ async fn connect(admin: &mut PgConnection, door: &Door, login: &str, database: O
     if let Some(database) = database {
         options = options.database(database);
     }
-    let connected = match in_time(&options).await {
-        Err(error) if has_wrong_password(&error) => {
-            // A file may have set it, and somebody may have signed in since the sweep.
+    let mut connected = in_time(&options).await;
+    let begun = Instant::now();
+    while let Err(error) = &connected
+        && (has_wrong_password(error) || has_too_many(error))
+        && begun.elapsed() < PATIENCE
+    {
+        if has_wrong_password(error) {
+            // A file may have set it.
             admin.execute(AssertSqlSafe(format!("ALTER ROLE {}{}", quoted(login), password(door, login)?))).await?;
-            let end = format!(
-                "SELECT pg_terminate_backend(pid, {END_OF_FORMER_MS}) FROM pg_stat_activity WHERE usename = {}",
-                literal(login)
-            );
-            admin.execute(AssertSqlSafe(end)).await?;
-            in_time(&options).await
         }
-        connected => connected,
-    };
+        // Somebody may have signed in by it since the sweep; or the former session is not quite gone.
+        let end = format!(
+            "SELECT pg_terminate_backend(pid, {END_OF_FORMER_MS}) FROM pg_stat_activity WHERE usename = {}",
+            literal(login)
+        );
+        admin.execute(AssertSqlSafe(end)).await?;
+        tokio::time::sleep(PAUSE).await;
+        connected = in_time(&options).await;
+    }
     connected.map_err(|cause| {
         Error::new(ErrorKind::DatabaseBusy, format!("no session for migrations could be opened as `{login}`"))
             .caused_by(cause)
             .help("let that login sign in from here, in pg_hba.conf, as the server's other logins of tenantry do")
     })
+}
+
+fn has_too_many(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|e| e.code()).as_deref() == Some("53300")
 }
 
 fn password(door: &Door, login: &str) -> Result<String> {
@@ -155,7 +172,7 @@ async fn make(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()> 
     let text = format!(
         "DO $do$ BEGIN
              PERFORM {lock};
-             CREATE ROLE {name} LOGIN NOINHERIT{password};
+             CREATE ROLE {name} NOLOGIN NOINHERIT CONNECTION LIMIT 1{password};
              {member}
              EXECUTE format('GRANT CONNECT ON DATABASE %I TO {name}', current_database());
          END $do$",
@@ -201,6 +218,8 @@ async fn sweep(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()>
                  PERFORM {lock};
                  EXECUTE 'REVOKE ALL ON DATABASE ' || held.database || ' FROM {quoted}';
              END LOOP;
+             -- For one session, that of the run which begins; then nobody may sign in any more.
+             ALTER ROLE {quoted} LOGIN CONNECTION LIMIT 1;
          END $do$",
         login = literal(login),
         name = literal(&quoted(login)),
@@ -213,7 +232,8 @@ async fn sweep(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()>
 
 async fn grant(admin: &mut PgConnection, login: &str, role: &str) -> Result<()> {
     let how = if rights::memberships_inherit(admin) { " WITH INHERIT FALSE, SET TRUE" } else { "" };
-    let text = format!("GRANT {} TO {}{how}", quoted(role), quoted(login));
+    let login = quoted(login);
+    let text = format!("ALTER ROLE {login} NOLOGIN; GRANT {} TO {login}{how}", quoted(role));
     admin.execute(AssertSqlSafe(text)).await?;
     Ok(())
 }

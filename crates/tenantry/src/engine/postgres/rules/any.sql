@@ -25,7 +25,7 @@ rel AS MATERIALIZED (
 fun AS MATERIALIZED (
   SELECT p.oid, p.proowner, p.prosecdef, p.proleakproof, p.proconfig, p.prolang, p.prokind, s.name, s.body, of.extension
     FROM member m JOIN pg_proc p ON p.oid = m.objid,
-         LATERAL (SELECT replace(p.oid::regprocedure::text, '{schema}.', '') AS name,
+         LATERAL (SELECT {routine} AS name,
                          CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS body) s,
          LATERAL (SELECT (SELECT quote_ident(e.extname) FROM pg_depend i JOIN pg_extension e ON e.oid = i.refobjid
                            WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'e') AS extension) of
@@ -70,6 +70,28 @@ SELECT code, object, detail, correction FROM (
        format('DROP ROUTINE %s', name))
     ) finding(code, detail, correction) WHERE finding.detail IS NOT NULL
   UNION ALL
+  -- The server's functions come first, and yet another one is called where its arguments fit better: by what was read long ago
+  -- too, and by statements of every tenant.
+  SELECT 'name_of_server', fun.name, 'pg_catalog.' || p.proname,
+         format('ALTER ROUTINE %s RENAME TO %I', fun.name, 'app_' || p.proname)
+    FROM fun JOIN pg_proc p ON p.oid = fun.oid
+   WHERE fun.extension IS NULL
+     AND EXISTS (SELECT FROM pg_proc b WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace)
+  UNION ALL
+  SELECT 'name_of_server', o.oid::regoperator::text, 'pg_catalog.' || o.oprname,
+         format('DROP OPERATOR %s', replace(o.oid::regoperator::text, '{schema}.', ''))
+    FROM member m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid
+   WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_operator'::regclass AND e.objid = o.oid AND e.deptype = 'e')
+     AND EXISTS (SELECT FROM pg_operator b WHERE b.oprname = o.oprname AND b.oprnamespace = 'pg_catalog'::regnamespace)
+  UNION ALL
+  -- What was bound to it holds it for IMMUTABLE, or for what reads nothing.
+  SELECT DISTINCT 'immutable_depends', fun.name, pg_describe_object(d.classid, d.objid, 0),
+         format('ALTER ROUTINE %s IMMUTABLE', fun.name)
+    FROM fun JOIN pg_proc p ON p.oid = fun.oid AND p.provolatile <> 'i'
+    JOIN pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = fun.oid AND d.deptype = 'n'
+   WHERE d.classid = 'pg_proc'::regclass AND EXISTS (SELECT FROM pg_proc f WHERE f.oid = d.objid AND f.provolatile = 'i')
+      OR d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_class i WHERE i.oid = d.objid AND i.relkind IN ('i', 'I'))
+  UNION ALL
   SELECT CASE WHEN kind.path THEN 'function_search_path' ELSE 'function_setting' END, name, setting,
          format('ALTER ROUTINE %s RESET %s', name, split_part(setting, '=', 1))
     FROM fun, unnest(proconfig) setting, LATERAL (SELECT setting ~* '^search_path=' AS path) kind
@@ -78,11 +100,13 @@ SELECT code, object, detail, correction FROM (
            WHERE btrim(part, '" ''') NOT IN ('', '{schema}', 'shared', 'tenantry', 'pg_catalog', 'pg_temp'))
   UNION ALL
   -- A reference's check runs as the owner of the table that is referred to, and so does a cast in it.
-  SELECT DISTINCT 'cast_function', format('%I', t.typname), c.castfunc::regprocedure::text,
+  -- Looked at from the casts: the type of a table's rows and that of an array depend on no schema.
+  SELECT 'cast_function', c.castsource::regtype::text, c.castfunc::regprocedure::text,
          format('DROP CAST (%s AS %s)', c.castsource::regtype, c.casttarget::regtype)
-    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
-    JOIN pg_cast c ON t.oid IN (c.castsource, c.casttarget)
-   WHERE c.castfunc >= 16384 AND EXISTS (SELECT FROM pg_proc p WHERE p.oid = c.castfunc AND p.prolang <> 12)
+    FROM own, pg_cast c JOIN pg_proc p ON p.oid = c.castfunc
+   WHERE c.castfunc >= 16384 AND p.prolang <> 12
+     AND (p.pronamespace = own.oid
+          OR EXISTS (SELECT FROM pg_type t WHERE t.oid IN (c.castsource, c.casttarget) AND t.typnamespace = own.oid))
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid AND e.deptype = 'e')
   UNION ALL
   SELECT DISTINCT 'domain_calls', format('%I', t.typname), p.oid::regprocedure::text,

@@ -2,14 +2,21 @@
 -- The server lets the action of a reference run as the owner of the table, and past forced row security: what is read or changed
 -- there is that of all tenants. A trigger AFTER the change waits until the action is over, but its condition does not.
 SET LOCAL search_path = pg_catalog, pg_temp;
-WITH tbl AS MATERIALIZED (
+WITH acting AS MATERIALIZED (
   SELECT c.oid, c.relname, bool_or(k.confdeltype = 'c') AS deletes,
          bool_or(k.confdeltype IN ('n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) AS updates,
-         bool_or(k.confdeltype = 'd' OR k.confupdtype = 'd') AS defaults
+         bool_or(k.confdeltype = 'd' OR k.confupdtype = 'd') AS defaults, c.relkind = 'p' OR c.relispartition AS is_parted
     FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f'
    WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{schema}'::regnamespace AND d.classid = 'pg_class'::regclass
      AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))
-   GROUP BY c.oid, c.relname
+   GROUP BY c.oid, c.relname, c.relkind, c.relispartition
+),
+-- An update that takes a row to another partition is a deletion and an insertion.
+tbl AS MATERIALIZED (
+  SELECT oid, relname, updates, defaults,
+         CASE WHEN deletes THEN 8 ELSE 0 END | CASE WHEN updates THEN 16 ELSE 0 END
+           | CASE WHEN updates AND is_parted THEN 4 | 8 ELSE 0 END AS events
+    FROM acting
 ),
 -- What an expression of the app's calls: an IMMUTABLE function is looked at by itself, and reads nothing. One of an extension is
 -- its maker's.
@@ -37,7 +44,7 @@ held AS (
   SELECT tbl.relname, g.tgname AS name, 'trigger' AS word, calls.function
     FROM tbl JOIN pg_trigger g ON g.tgrelid = tbl.oid AND NOT g.tgisinternal
     JOIN calls ON calls.classid = 'pg_trigger'::regclass AND calls.objid = g.oid AND calls.function <> g.tgfoid
-   WHERE g.tgtype & 8 <> 0 AND tbl.deletes OR g.tgtype & 16 <> 0 AND tbl.updates
+   WHERE g.tgtype & tbl.events <> 0
   UNION ALL
   SELECT tbl.relname, k.conname, 'constraint', calls.function
     FROM tbl JOIN pg_constraint k ON k.conrelid = tbl.oid AND k.contype = 'c'
@@ -57,11 +64,11 @@ SELECT DISTINCT 'trigger_in_cascade' AS code, format('%I.%I', tbl.relname, g.tgn
        l.lanname::text AS language, p.prosrc AS body, p.oid < 16384 AS harmless,
        (SELECT is_there FROM hidden) AS hidden,
        format('CREATE TRIGGER %I AFTER %s ON %I FOR EACH ROW EXECUTE FUNCTION %s', g.tgname,
-              CASE WHEN g.tgtype & 8 <> 0 THEN 'DELETE' ELSE 'UPDATE' END, tbl.relname,
-              replace(p.oid::regprocedure::text, '{schema}.', '')) AS correction
+              CASE WHEN g.tgtype & 8 <> 0 THEN 'DELETE' WHEN g.tgtype & 16 <> 0 THEN 'UPDATE' ELSE 'INSERT' END, tbl.relname,
+              {routine}) AS correction
   FROM tbl JOIN pg_trigger g ON g.tgrelid = tbl.oid AND NOT g.tgisinternal
   JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_language l ON l.oid = p.prolang
- WHERE g.tgtype & 2 <> 0 AND (g.tgtype & 8 <> 0 AND tbl.deletes OR g.tgtype & 16 <> 0 AND tbl.updates)
+ WHERE g.tgtype & 2 <> 0 AND g.tgtype & tbl.events <> 0
 UNION ALL
 SELECT DISTINCT 'code_in_cascade', format('%I.%I', relname, name), function::regprocedure::text, '', '', false, true,
        CASE word WHEN 'trigger' THEN format('DROP TRIGGER %I ON %I', name, relname)

@@ -39,8 +39,8 @@ tree AS (
     JOIN pg_policy q ON q.polrelid = c.oid
   -- Indexes, statistics and partition keys call IMMUTABLE functions only, which are looked at by themselves.
   UNION ALL
-  SELECT replace(p.oid::regprocedure::text, '{schema}.', ''), concat(p.prosqlbody, p.proargdefaults),
-         format('DROP ROUTINE %s', replace(p.oid::regprocedure::text, '{schema}.', ''))
+  SELECT {routine}, concat(p.prosqlbody, p.proargdefaults),
+         format('DROP ROUTINE %s', {routine})
     FROM member m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
    WHERE p.prosqlbody IS NOT NULL OR p.proargdefaults IS NOT NULL
 ),
@@ -52,18 +52,18 @@ used AS (
    WHERE place > 1
   UNION ALL
   -- What is called through a name of the schema's own.
-  SELECT replace(a.aggfnoid::text, '{schema}.', ''),
-         format('DROP AGGREGATE %s', replace(a.aggfnoid::oid::regprocedure::text, '{schema}.', '')), false, f.oid
-    FROM member m JOIN pg_aggregate a ON m.classid = 'pg_proc'::regclass AND a.aggfnoid = m.objid,
+  SELECT {routine}, format('DROP AGGREGATE %s', {routine}), false, f.oid
+    FROM member m JOIN pg_aggregate a ON m.classid = 'pg_proc'::regclass AND a.aggfnoid = m.objid
+    JOIN pg_proc p ON p.oid = a.aggfnoid,
          unnest(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn,
                       a.aggminvtransfn, a.aggmfinalfn]::oid[]) f(oid)
   UNION ALL
   SELECT o.oid::regoperator::text, format('DROP OPERATOR %s', replace(o.oid::regoperator::text, '{schema}.', '')), false, o.oprcode
     FROM member m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid
   UNION ALL
-  SELECT format('%I', t.typname), format('DROP CAST (%s AS %s)', c.castsource::regtype, c.casttarget::regtype), false, c.castfunc
-    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
-    JOIN pg_cast c ON t.oid IN (c.castsource, c.casttarget)
+  SELECT t.oid::regtype::text, format('DROP CAST (%s AS %s)', c.castsource::regtype, c.casttarget::regtype), false, c.castfunc
+    FROM pg_cast c JOIN pg_type t ON t.oid IN (c.castsource, c.casttarget)
+   WHERE c.oid >= 16384 AND t.typnamespace = '{schema}'::regnamespace
   UNION ALL
   SELECT format('%I.%I', c.relname, g.tgname), format('DROP TRIGGER %I ON %I', g.tgname, c.relname), false, g.tgfoid
     FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid

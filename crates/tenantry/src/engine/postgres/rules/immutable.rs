@@ -1,17 +1,21 @@
 //! Functions that are IMMUTABLE: the server folds their answer into a plan, which it may keep for the next tenant. They are
 //! refused unless the server itself, having parsed the body, names nothing in it that the answer could depend on.
+//!
+//! A body that is kept as a text is parsed anew with each call, and may find other functions then: one that somebody has made
+//! since, and whose arguments fit better. So what a file has made gets the same body in the form that is parsed once.
 
 use sqlx::{
     AssertSqlSafe, Row as _,
     postgres::{PgConnection, PgRow},
 };
 
-use super::{Breach, Rules, Subject, breach_of, rendered};
-use crate::{engine::postgres::statements, id::TenantId};
+use super::{Binding, Breach, Rules, Subject, breach_of, rendered};
+use crate::engine::postgres::statements;
 
 const IMMUTABLE: &str = include_str!("immutable.sql");
 const READS: &str = include_str!("reads.sql");
 pub(super) const CODE: &str = "immutable_reads";
+pub(crate) const UNBOUND: &str = "immutable_unbound";
 
 struct Function {
     oid: String,
@@ -19,17 +23,18 @@ struct Function {
     language: String,
     is_atomic: bool,
     body: String,
-    arguments: String,
-    result: String,
+    /// As the server would write it down.
+    definition: String,
     path: Option<String>,
-    /// A schema in which this role may make the twin.
-    home: Option<String>,
+    /// Of the schema that is looked at, and not of the shared one beside it.
+    is_own: bool,
 }
 
 pub(super) async fn breaches(
     connection: &mut PgConnection,
     rules: Rules,
     subject: &Subject<'_>,
+    binding: Binding,
 ) -> sqlx::Result<Vec<Breach>> {
     // Where tables are in common, functions of the shared schema find them too.
     let schemas = if rules == Rules::Row { "{{schema},shared}" } else { "{{schema}}" };
@@ -37,11 +42,7 @@ pub(super) async fn breaches(
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
     let mut found = Vec::new();
     for row in rows {
-        let function = function(&row)?;
-        for what in reads(connection, subject, &function).await? {
-            let correction = format!("ALTER ROUTINE {} STABLE", function.name);
-            found.push(breach_of(CODE, function.name.clone(), Some(what), correction)?);
-        }
+        found.extend(breaches_of(connection, subject, &function(&row)?, binding).await?);
     }
     Ok(found)
 }
@@ -53,54 +54,81 @@ fn function(row: &PgRow) -> sqlx::Result<Function> {
         language: row.try_get("language")?,
         is_atomic: row.try_get("atomic")?,
         body: row.try_get("body")?,
-        arguments: row.try_get("arguments")?,
-        result: row.try_get("result")?,
+        definition: row.try_get("definition")?,
         path: row.try_get("path")?,
-        home: row.try_get("home")?,
+        is_own: row.try_get("own")?,
     })
 }
 
-/// What its answer may depend on beside its arguments.
-async fn reads(connection: &mut PgConnection, subject: &Subject<'_>, function: &Function) -> sqlx::Result<Vec<String>> {
-    if function.language != "sql" {
-        return Ok(vec![format!("in {} nobody can tell; declare it STABLE", function.language)]);
-    }
-    if function.is_atomic {
-        return parsed(connection, subject, &function.oid).await;
-    }
-    let Some((name, twin)) = twin(function) else { return Ok(vec!["its body cannot be read ahead".into()]) };
-    run(connection, "SAVEPOINT tenantry_twin").await?;
-    let read = async {
-        let path = function.path.clone().unwrap_or_else(|| format!("{}, shared, pg_temp", subject.schema.as_str()));
-        run(connection, &format!("SET LOCAL search_path = {path}")).await?;
-        // As a prepared statement, in which the server accepts no second one.
-        sqlx::query(AssertSqlSafe(twin)).persistent(false).execute(&mut *connection).await?;
-        parsed(connection, subject, &format!("'{name}'::regproc")).await
-    }
-    .await;
-    let refused = match read {
-        Err(sqlx::Error::Database(refused)) => vec![format!("the server cannot read its body ahead: {refused}")],
-        read => read?,
+async fn breaches_of(
+    connection: &mut PgConnection,
+    subject: &Subject<'_>,
+    function: &Function,
+    binding: Binding,
+) -> sqlx::Result<Vec<Breach>> {
+    let reads = |what: String| {
+        breach_of(CODE, function.name.clone(), Some(what), format!("ALTER ROUTINE {} STABLE", function.name))
     };
-    run(connection, "ROLLBACK TO SAVEPOINT tenantry_twin; RELEASE SAVEPOINT tenantry_twin").await?;
-    Ok(refused)
+    if function.language != "sql" {
+        return Ok(vec![reads(format!("in {} nobody can tell; declare it STABLE", function.language))?]);
+    }
+    if !function.is_atomic {
+        let Some(bound) = bound(function) else { return Ok(vec![reads("its body cannot be read ahead".into())?]) };
+        if binding == Binding::Look {
+            return Ok(vec![breach_of(UNBOUND, function.name.clone(), None, bound)?]);
+        }
+        if !function.is_own {
+            let correction = format!("in a file of migrations/shared: {bound}");
+            return Ok(vec![breach_of(UNBOUND, function.name.clone(), None, correction)?]);
+        }
+        if let Some(refused) = bind(connection, subject, function, bound).await? {
+            return Ok(vec![reads(format!("the server cannot read its body ahead: {refused}"))?]);
+        }
+    }
+    let sql = rendered(&READS.replace("{oid}", &function.oid), subject);
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.iter().map(|row| reads(row.try_get("what")?)).collect()
 }
 
-/// The same function with a body that the server parses when it is made, and its name: there for as long as it is read.
-fn twin(function: &Function) -> Option<(String, String)> {
-    // No process waits for another's.
-    let name = format!("{}.twin_{}", function.home.as_ref()?, TenantId::new().as_uuid().as_simple());
-    let Function { arguments, result, body, .. } = function;
-    let text = format!("CREATE FUNCTION {name}({arguments}) RETURNS {result} LANGUAGE sql BEGIN ATOMIC {body}\n; END");
+/// The same function with a body that the server parses when it is made.
+fn bound(function: &Function) -> Option<String> {
+    let Function { definition, body, .. } = function;
+    let whole = definition.trim_end();
+    // `AS $function$...$function$`, with a tag that is not in the body.
+    let tag = &whole[whole.strip_suffix('$')?.rfind('$')?..];
+    let header = whole.strip_suffix(&format!("AS {tag}{body}{tag}"))?;
+    let text = format!("{header}BEGIN ATOMIC {body}\n; END");
     // An `END` of the body's own would close it, and what follows would run.
     let is_one = matches!(statements::split(&text).ok()?[..], [only] if only.text.len() == text.len());
-    is_one.then_some((name, text))
+    is_one.then_some(text)
 }
 
-async fn parsed(connection: &mut PgConnection, subject: &Subject<'_>, oid: &str) -> sqlx::Result<Vec<String>> {
-    let sql = rendered(&READS.replace("{oid}", oid), subject);
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
-    rows.iter().map(|row| row.try_get("what")).collect()
+/// What the server says against it.
+async fn bind(
+    connection: &mut PgConnection,
+    subject: &Subject<'_>,
+    function: &Function,
+    bound: String,
+) -> sqlx::Result<Option<String>> {
+    run(connection, "SAVEPOINT tenantry_bound").await?;
+    let path = function.path.clone().unwrap_or_else(|| format!("{}, shared, pg_temp", subject.schema.as_str()));
+    let done = async {
+        run(connection, &format!("SET LOCAL search_path = {path}")).await?;
+        // As a prepared statement, in which the server accepts no second one.
+        sqlx::query(AssertSqlSafe(bound)).persistent(false).execute(&mut *connection).await?;
+        run(connection, "SET LOCAL search_path = pg_catalog, pg_temp").await
+    }
+    .await;
+    let refused = match done {
+        Ok(()) => None,
+        Err(sqlx::Error::Database(refused)) => {
+            run(connection, "ROLLBACK TO SAVEPOINT tenantry_bound").await?;
+            Some(refused.to_string())
+        }
+        Err(broken) => return Err(broken),
+    };
+    run(connection, "RELEASE SAVEPOINT tenantry_bound").await?;
+    Ok(refused)
 }
 
 async fn run(connection: &mut PgConnection, text: &str) -> sqlx::Result<()> {

@@ -23,6 +23,7 @@ mod versions;
 mod words;
 
 pub(crate) use audit::{Roles, audit_database, audit_roles, may_write};
+pub(crate) use immutable::UNBOUND;
 pub(crate) use login::{Expect, login_breaches};
 
 /// Whose schema it is.
@@ -46,10 +47,22 @@ pub(crate) enum Rules {
     Shared,
 }
 
+/// What is done about IMMUTABLE functions whose bodies the server would parse anew with each call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// They are bound, before they are looked at: for what a file has made, in its transaction and as its owner.
+    Bind,
+    /// They are reported. Nothing of what files have written is parsed.
+    Look,
+}
+
 /// What does not hold in the shared schema; everything else does there too.
 const NOT_FOR_SHARED: &[&str] = &["extension", "foreign_table", "used_from_outside"];
 /// What does not hold for a tenant's own tables, which nobody else waits for.
 const NOT_FOR_OWN: &[&str] = &[bodies::LOCKS];
+
+/// The codes of rights that somebody has beyond the tenants' own.
+const RIGHTS: &[&str] = &["excess_privilege", "granted_to_others"];
 
 /// Something in a schema by which tenants could meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +85,11 @@ const EXPRESSIONS: &str = include_str!("expressions.sql");
 const BAD: &str = include_str!("bad.sql");
 const SCREEN: &str = include_str!("screen.sql");
 const PENDING: &str = include_str!("pending.sql");
+
+/// A routine `p` as it is written where its schema is looked at first. A quoted name may hold the schema's too.
+const ROUTINE: &str = "(CASE WHEN p.pronamespace = '{schema}'::regnamespace THEN '' ELSE p.pronamespace::regnamespace || '.' END
+    || quote_ident(p.proname) || '(' || coalesce((SELECT string_agg(regexp_replace(format_type(a.t, NULL), '^{schema}\\.', ''), ',' ORDER BY a.n)
+                                                  FROM unnest(p.proargtypes) WITH ORDINALITY a(t, n)), '') || ')')";
 
 /// The policy that keeps tenants' rows apart. Restrictive policies are evaluated in the order of their names: before it, an
 /// app's policy would see, and could show in an error, the rows of other tenants.
@@ -103,6 +121,7 @@ pub(crate) async fn breaches(
     connection: &mut PgConnection,
     rules: Rules,
     subject: &Subject<'_>,
+    binding: Binding,
 ) -> sqlx::Result<Vec<Breach>> {
     let mut sql = rendered(ANY, subject) + &rendered(EXPRESSIONS, subject);
     if rules == Rules::Row {
@@ -110,7 +129,7 @@ pub(crate) async fn breaches(
     }
     let mut found = listed(connection, sql).await?;
     found.extend(bodies::breaches(connection, subject).await?);
-    found.extend(immutable::breaches(connection, rules, subject).await?);
+    found.extend(immutable::breaches(connection, rules, subject, binding).await?);
     if rules == Rules::Row {
         found.extend(cascades::breaches(connection, subject).await?);
     }
@@ -123,11 +142,23 @@ pub(crate) async fn breaches(
     Ok(found)
 }
 
+/// Rights that files never give: to everybody, or such as the tenants' role has in no isolation. [`protect`] would take them
+/// back and say nothing, and the same file would be refused for tenants of other isolations.
+pub(crate) async fn excess_rights(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<Vec<Breach>> {
+    let mut found = listed(connection, rendered(ANY, subject)).await?;
+    found.retain(|breach| RIGHTS.contains(&breach.code));
+    Ok(found)
+}
+
 /// The same for a tenant's own tables, for where it is asked often: most have nothing doubtful, which a smaller query tells.
-pub(crate) async fn breaches_of_new(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<Vec<Breach>> {
+pub(crate) async fn breaches_of_new(
+    connection: &mut PgConnection,
+    subject: &Subject<'_>,
+    binding: Binding,
+) -> sqlx::Result<Vec<Breach>> {
     match screened(connection, subject).await? {
-        Screen::Doubtful => breaches(connection, Rules::Own, subject).await,
-        Screen::Immutable => immutable::breaches(connection, Rules::Own, subject).await,
+        Screen::Doubtful => breaches(connection, Rules::Own, subject, binding).await,
+        Screen::Immutable => immutable::breaches(connection, Rules::Own, subject, binding).await,
         Screen::Clean => Ok(Vec::new()),
     }
 }
@@ -186,6 +217,7 @@ fn breach_of(code: &str, object: String, detail: Option<String>, correction: Str
 fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String {
     let literal = |text: &str| text.replace('\'', "''");
     sql.replace("{bad}", &words::rendered(BAD))
+        .replace("{routine}", ROUTINE)
         .replace("{noise}", &literal(NOISE))
         .replace("{printed}", &literal(PRINTED))
         .replace("{isolation}", &literal(ISOLATION))

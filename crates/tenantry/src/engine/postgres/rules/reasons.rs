@@ -52,9 +52,14 @@ const REASONS: &[(&str, &str)] = &[
     ("function_search_path", "the function looks for names outside of the tenant's and the shared schema"),
     ("function_setting", "the function changes a setting on which the isolation rests"),
     ("granted_to_others", "somebody else than the tenants' role has a right here"),
+    ("immutable_depends", "something that is IMMUTABLE calls it, so it has to be that too"),
     (
         "immutable_reads",
         "the answer of an IMMUTABLE function is folded into a cached plan, which is then used for another tenant",
+    ),
+    (
+        "immutable_unbound",
+        "the server parses the body of this IMMUTABLE function anew with each call, so nobody can tell what it reads then",
     ),
     (
         "inheritance",
@@ -64,6 +69,10 @@ const REASONS: &[(&str, &str)] = &[
     ("key_not_led", "the key is not led by tenant_id, so that a tenant could find out or block another's values"),
     ("leakproof_function", "a LEAKPROOF function sees rows before row security has hidden them"),
     ("materialized_view", "a materialized view stores the rows of all tenants, and has no row security"),
+    (
+        "name_of_server",
+        "it has the name of something of the server's, and is called instead of that where its arguments fit better",
+    ),
     ("not_validated", "the foreign key is NOT VALID: older rows may refer to nothing, or to another tenant's"),
     ("policy_altered", "the policy is not as the engine makes it"),
     ("policy_former", "the policy is that of an older version of tenantry, which an app's policy may come before"),
@@ -83,7 +92,7 @@ const REASONS: &[(&str, &str)] = &[
     ("trigger_function", "the trigger's function is outside of the tenant's schema and not safe"),
     (
         "trigger_in_cascade",
-        "a trigger BEFORE a change runs as the owner and past row security while a reference acts; it may only look at its row",
+        "a trigger BEFORE a change runs as the owner and past row security while a reference acts; it may only look at its row and change it: IF, RETURN, assignments to NEW, and functions that compute",
     ),
     ("untrusted_language", "only sql and plpgsql can be read; another language may pass the server's rights by"),
     ("used_from_outside", "an object of another schema is built on a tenant table"),
@@ -113,7 +122,7 @@ mod tests {
         let in_sql = [ANY, EXPRESSIONS, ROW, PENDING].into_iter().flat_map(words).filter(|word| known.contains(word));
         in_sql
             .chain(bodies::CODES.iter().copied())
-            .chain([immutable::CODE])
+            .chain([immutable::CODE, immutable::UNBOUND])
             .chain(cascades::CODES.iter().copied())
             .collect()
     }

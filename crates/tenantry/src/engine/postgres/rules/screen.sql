@@ -11,8 +11,8 @@ rel AS MATERIALIZED (
    WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ),
 fun AS MATERIALIZED (
-  SELECT p.oid, p.proowner <> '{owner}'::regrole OR p.prosecdef OR p.proleakproof OR p.proconfig IS NOT NULL
-                OR p.prosqlbody IS NOT NULL OR p.prosrc ~ '\mt_[0-9a-f]{32}\M' OR p.prokind = 'a'
+  SELECT p.oid, p.proname, p.proowner <> '{owner}'::regrole OR p.prosecdef OR p.proleakproof OR p.proconfig IS NOT NULL
+                OR p.prosqlbody IS NOT NULL AND p.provolatile <> 'i' OR p.prosrc ~ '\mt_[0-9a-f]{32}\M' OR p.prokind = 'a'
                 OR l.lanname NOT IN ('sql', 'plpgsql') AND p.prokind <> 'a'
                    AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid
                                       AND i.deptype = 'i') AS doubtful,
@@ -60,10 +60,15 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
     OR EXISTS (SELECT FROM member m JOIN pg_constraint k ON m.classid = 'pg_type'::regclass AND k.contypid = m.objid
                  JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
                 WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))
-    OR EXISTS (SELECT FROM pg_cast c JOIN member m ON m.classid = 'pg_type'::regclass AND m.objid IN (c.castsource, c.casttarget)
-                WHERE c.oid >= 16384)
+    OR EXISTS (SELECT FROM pg_cast c LEFT JOIN pg_proc p ON p.oid = c.castfunc, pg_type t
+                WHERE c.oid >= 16384 AND t.oid IN (c.castsource, c.casttarget)
+                  AND '{schema}'::regnamespace IN (t.typnamespace, p.pronamespace))
     OR EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind = 'f')
     OR EXISTS (SELECT FROM fun WHERE doubtful)
+    OR EXISTS (SELECT FROM fun JOIN pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = fun.oid
+                 JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid AND f.provolatile = 'i'
+                WHERE NOT fun.immutable)
+    OR EXISTS (SELECT FROM fun JOIN pg_proc b ON b.proname = fun.proname AND b.pronamespace = 'pg_catalog'::regnamespace)
     OR EXISTS (SELECT FROM member WHERE classid = 'pg_extension'::regclass)
     OR EXISTS (SELECT FROM rel, aclexplode(rel.relacl) g
                 WHERE g.grantee NOT IN ('{owner}'::regrole, '{role}'::regrole)

@@ -8,7 +8,7 @@ use crate::{
             extend, lex,
             site::{Site, SiteKind},
             statements::{self, Statement},
-            text,
+            text::{self, PgText},
         },
     },
     error::{Error, Result},
@@ -36,14 +36,14 @@ pub(super) fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<S
 
 /// What would end the transaction or leave the scope is refused in a migration as it is in a request, and so is the
 /// function by which SET is said without its word.
-pub(super) fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<()> {
+pub(super) fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<PgText> {
     let tokens: Vec<_> = lex::Lexer::new(statement.text).flatten().collect();
     let sets = |two: &[lex::Token<'_>]| two[0].name().as_deref() == Some("set_config") && two[1].is_mark("(");
     if tokens.windows(2).any(sets) {
         return Err(at(script, statement.line, "`set_config` cannot be called in a file".into())
             .help("a file is run with the settings of its target: leave the statement out"));
     }
-    text::read(statement.text).map(drop).map_err(|refused| {
+    text::read(statement.text).map_err(|refused| {
         let help = refused.help_text().unwrap_or_default().to_owned();
         at(script, statement.line, refused.to_string()).help(help)
     })

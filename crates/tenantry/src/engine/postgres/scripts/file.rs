@@ -26,9 +26,7 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
     let statements = statements_of(site, script)?;
     layout::require_new(slot, names, site, script).await?;
     let settings = format!(
-        "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL search_path = {}; SET LOCAL row_security = off; \
-         SET LOCAL ROLE {}",
-        path(&site.schema),
+        "{OURS}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL row_security = off; SET LOCAL ROLE {}",
         quoted(&site.owner(names))
     );
     slot.execute(AssertSqlSafe(settings)).await?;
@@ -37,36 +35,71 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
         let all = statements.iter().any(runs_code);
         prelude::unforce(slot, &site.schema, script.sql.as_str(), all).await?;
     }
-    let (known, before) = if site.kind == SiteKind::Shared {
-        (Vec::new(), 0)
-    } else {
-        let known = relations(slot, &site.schema).await?;
-        let before = rows_changed_in(slot, &known).await?;
-        (known, before)
-    };
+    let before = Rows::read(slot, site).await?;
     for statement in &statements {
-        if site.kind == SiteKind::Rows && makes_routine(statement) {
-            // Its body is looked at as if it were run, which reads nothing.
-            slot.execute("SET LOCAL row_security = on").await?;
-            run(slot, script, statement).await?;
-            slot.execute("SET LOCAL row_security = off").await?;
-        } else if site.kind != SiteKind::Shared && runs_code(statement) {
-            let before = rows_changed(slot, &site.schema).await?;
-            run(slot, script, statement).await?;
-            if rows_changed(slot, &site.schema).await? != before {
-                return Err(changes_rows(script, statement));
-            }
-        } else {
-            run(slot, script, statement).await?;
-        }
+        run_one(slot, site, script, statement).await?;
     }
+    slot.execute(AssertSqlSafe(theirs(site))).await?;
     settle(slot, script).await?;
-    // A default, a constraint or a query of what is made may call a function that changes what was there.
-    if site.kind != SiteKind::Shared && rows_changed_in(slot, &known).await? != before {
-        return Err(at(script, 1, "a file of the schema changes no data".into())
-            .help("move what changes rows to a file of its own that ends in `.data.sql`: it runs once per tenant"));
+    slot.execute(OURS).await?;
+    before.require_same(slot, site, script).await?;
+    leave(slot, site, script).await
+}
+
+/// The path of the engine's own statements: in the app's, a function of the app's by the name of the server's would be called
+/// where its arguments fit better.
+pub(in crate::engine::postgres) const OURS: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
+
+/// The path of what a file says.
+fn theirs(site: &Site) -> String {
+    format!("SET LOCAL search_path = {}", path(&site.schema))
+}
+
+async fn run_one(slot: &mut PgConnection, site: &Site, script: &Script, statement: &Statement<'_>) -> Result<()> {
+    let counts = site.kind != SiteKind::Shared && runs_code(statement);
+    let before = if counts { rows_changed(slot, &site.schema).await? } else { 0 };
+    // The body of a routine is looked at as if it were run, which reads nothing.
+    let looks = if site.kind == SiteKind::Rows && makes_routine(statement) { ["on", "off"] } else { ["off"; 2] };
+    slot.execute(AssertSqlSafe(format!("{}; SET LOCAL row_security = {}", theirs(site), looks[0]))).await?;
+    run(slot, script, statement).await?;
+    slot.execute(AssertSqlSafe(format!("{OURS}; SET LOCAL row_security = {}", looks[1]))).await?;
+    if counts && rows_changed(slot, &site.schema).await? != before {
+        return Err(changes_rows(script, statement));
     }
-    leave(slot, script).await
+    Ok(())
+}
+
+/// How many rows were changed before a file ran: of the relations that were there, and of all.
+struct Rows {
+    known: Vec<i64>,
+    in_known: i64,
+    in_all: i64,
+}
+
+impl Rows {
+    async fn read(slot: &mut PgConnection, site: &Site) -> Result<Self> {
+        let known = relations(slot, &site.schema).await?;
+        let (in_known, in_all) = (rows_changed_in(slot, &known).await?, rows_changed(slot, &site.schema).await?);
+        Ok(Self { known, in_known, in_all })
+    }
+
+    /// A default, a constraint or a query of what is made may call a function that changes what was there.
+    async fn require_same(&self, slot: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
+        if site.kind != SiteKind::Shared && rows_changed_in(slot, &self.known).await? != self.in_known {
+            return Err(at(script, 1, "a file of the schema changes no data".into()).help(
+                "move what changes rows to a file of its own that ends in `.data.sql`: it runs once per tenant",
+            ));
+        }
+        // Of tables in common that would be rows of all tenants, whoever is written down as theirs.
+        if site.kind == SiteKind::Rows && rows_changed(slot, &site.schema).await? != self.in_all {
+            return Err(at(script, 1, "a file of the schema stores no rows in tables that tenants have in common".into())
+                .help(
+                    "make the table empty, without CREATE TABLE AS, and fill it in a file of its own that ends in `.data.sql`: \
+                     it runs once per tenant",
+                ));
+        }
+        Ok(())
+    }
 }
 
 /// The relations of a schema as they are before a file.
@@ -97,7 +130,8 @@ async fn settle(slot: &mut PgConnection, script: &Script) -> Result<()> {
 
 /// What a file has deferred runs with its rights and not with those of what comes after it, and what it has set ends with
 /// it.
-async fn leave(slot: &mut PgConnection, script: &Script) -> Result<()> {
+async fn leave(slot: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
+    slot.execute(AssertSqlSafe(theirs(site))).await?;
     settle(slot, script).await?;
     slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))).await?;
     Ok(())
@@ -131,10 +165,13 @@ pub(super) async fn run_data(slot: &mut PgConnection, site: &Site, script: &Scri
     );
     slot.execute(AssertSqlSafe(settings)).await?;
     for statement in statements::split(script.sql.as_str())? {
-        require_allowed(script, &statement)?;
+        if require_allowed(script, &statement)?.locks_tables && site.kind == SiteKind::Rows {
+            return Err(at(script, statement.line, "`LOCK` would make all tenants wait".into())
+                .help("lock rows with `SELECT ... FOR UPDATE`"));
+        }
         run(slot, script, &statement).await?;
     }
-    leave(slot, script).await
+    leave(slot, site, script).await
 }
 
 pub(in crate::engine::postgres) async fn run(

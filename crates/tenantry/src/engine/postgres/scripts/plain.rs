@@ -61,14 +61,34 @@ async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Scr
     }
     layout::require_new(slot, names, site, script).await?;
     let settings = format!(
-        "SET lock_timeout = '{PLAIN_LOCK_TIMEOUT}'; SET search_path = {}; SET row_security = off; SET ROLE {}",
-        path(&site.schema),
+        "SET lock_timeout = '{PLAIN_LOCK_TIMEOUT}'; SET search_path = pg_catalog, pg_temp; SET row_security = off; SET ROLE {}",
         quoted(&site.owner(names))
     );
     slot.execute(AssertSqlSafe(settings)).await?;
     prelude::drop_invalid_indexes(slot, &site.schema, script.sql.as_str()).await?;
     let before = indexes(slot, &site.schema).await?;
-    for statement in &statements {
+    let done = build(slot, names, site, script, &statements).await;
+    let Err(error) = done else { return Ok(()) };
+    // What was made is there, and nobody has found it safe.
+    match take_back(slot, names, site, &before).await {
+        Ok(()) => Err(error),
+        Err(left) => Err(at(script, 1, format!("an index that the file has made could not be taken away ({left})"))
+            .caused_by(error)
+            .help(
+                "`tenantry doctor` names it if it is unsafe; run `tenantry migrate up --retry-failed` once it is gone",
+            )),
+    }
+}
+
+async fn build(
+    slot: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    script: &Script,
+    statements: &[Statement<'_>],
+) -> Result<()> {
+    slot.execute(AssertSqlSafe(format!("SET search_path = {}", path(&site.schema)))).await?;
+    for statement in statements {
         run(slot, script, statement).await?;
     }
     slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}"))).await?;
@@ -79,16 +99,16 @@ async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Scr
     }
     .await;
     slot.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    if secured.is_err() {
-        // What was made is there, and nobody has found it safe.
-        let made: Vec<String> =
-            indexes(slot, &site.schema).await?.into_iter().filter(|index| !before.contains(index)).collect();
-        for index in made {
-            let text = format!("SET ROLE {}; DROP INDEX {index}; RESET ROLE", quoted(&site.owner(names)));
-            slot.execute(AssertSqlSafe(text)).await?;
-        }
-    }
     secured
+}
+
+async fn take_back(slot: &mut PgConnection, names: &Names, site: &Site, before: &[String]) -> Result<()> {
+    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}"))).await?;
+    for index in indexes(slot, &site.schema).await?.iter().filter(|index| !before.contains(index)) {
+        let text = format!("SET ROLE {}; DROP INDEX IF EXISTS {index}; RESET ROLE", quoted(&site.owner(names)));
+        slot.execute(AssertSqlSafe(text)).await?;
+    }
+    Ok(())
 }
 
 /// `CREATE UNIQUE INDEX` whose first column is not the tenant's.
@@ -97,7 +117,12 @@ fn is_not_led(statement: &Statement<'_>) -> bool {
     let is_unique = tokens.len() > 2 && tokens[0].is("create") && tokens[1].is("unique");
     let on = tokens.iter().position(|token| token.is("on")).unwrap_or(tokens.len());
     let mut columns = tokens.get(on..).unwrap_or_default().iter().skip_while(|token| !token.is_mark("(")).skip(1);
-    is_unique && columns.next().and_then(lex::Token::name).as_deref() != Some("tenant_id")
+    let is_tenant = columns.next().and_then(lex::Token::name).as_deref() == Some("tenant_id");
+    // A function may have that name too.
+    let is_column = columns
+        .next()
+        .is_some_and(|next| [",", ")"].iter().any(|mark| next.is_mark(mark)) || next.is_any(&["asc", "desc", "nulls"]));
+    is_unique && !(is_tenant && is_column)
 }
 
 /// The indexes of a schema, by names that can be written.

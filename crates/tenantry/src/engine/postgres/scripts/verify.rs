@@ -2,15 +2,14 @@
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
-use super::at;
+use super::{at, file::OURS};
 use crate::{
     engine::{
         Script,
         postgres::{
             lex,
             names::{Names, quoted},
-            rules::{self, Breach, Rules},
-            scope::path,
+            rules::{self, Binding, Breach, Rules},
             server,
             site::{Site, SiteKind},
             statements::{self, Statement},
@@ -21,40 +20,55 @@ use crate::{
 
 /// Puts the walls up around what the files have made, and refuses what no wall would hold.
 pub(super) async fn secure(slot: &mut PgConnection, names: &Names, site: &Site, scripts: &[&Script]) -> Result<()> {
-    let owner =
-        format!("SET LOCAL search_path = {}; SET LOCAL ROLE {}", path(&site.schema), quoted(&site.owner(names)));
+    let owner = format!("{OURS}; SET LOCAL ROLE {}", quoted(&site.owner(names)));
     slot.execute(AssertSqlSafe(owner)).await?;
     match site.kind {
         SiteKind::Shared => {
             slot.execute(AssertSqlSafe(server::shared_grants(names))).await?;
         }
-        SiteKind::Rows => rules::protect(slot, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?,
+        SiteKind::Rows => {
+            let subject = site.subject(names)?;
+            require_none(scripts, &rules::excess_rights(slot, &subject.as_ref()).await?)?;
+            rules::protect(slot, &subject.as_ref(), rules::EVERYTHING).await?;
+        }
         // What is made in such a schema gets its rights by default privileges.
         SiteKind::Schema | SiteKind::Database => {}
     }
-    // As the owner, who may make what the server has to parse for it.
-    verify(slot, names, site, scripts).await?;
+    verify(slot, names, site, scripts, Binding::Bind).await?;
+    if site.kind == SiteKind::Shared {
+        // What was safe there with the shared functions as they were.
+        verify(slot, names, &Site::rows(names), scripts, Binding::Look).await?;
+    }
     slot.execute("RESET ROLE").await?;
     Ok(())
 }
 
-/// Refuses what is unsafe in the schema.
+/// Refuses what is unsafe in the schema; as the owner, where functions are to be bound.
 pub(in crate::engine::postgres) async fn verify(
     connection: &mut PgConnection,
     names: &Names,
     site: &Site,
     scripts: &[&Script],
+    binding: Binding,
 ) -> Result<()> {
     let Some(rules) = site.rules() else { return Ok(()) };
     let subject = site.subject(names)?;
     let mut breaches = match rules {
         // Asked at each creation of a tenant.
-        Rules::Own => rules::breaches_of_new(connection, &subject.as_ref()).await?,
-        Rules::Row | Rules::Shared => rules::breaches(connection, rules, &subject.as_ref()).await?,
+        Rules::Own => rules::breaches_of_new(connection, &subject.as_ref(), binding).await?,
+        Rules::Row | Rules::Shared => rules::breaches(connection, rules, &subject.as_ref(), binding).await?,
     };
+    if binding == Binding::Look {
+        // An older version has made it, and looked at it then.
+        breaches.retain(|breach| breach.code != rules::UNBOUND);
+    }
     // A table that lacks its tenant lacks everything that hangs on it too: that is said first.
     breaches.sort_by_key(|breach| breach.code != "tenant_column");
-    if breaches.is_empty() { Ok(()) } else { Err(refused(scripts, &breaches)) }
+    require_none(scripts, &breaches)
+}
+
+fn require_none(scripts: &[&Script], breaches: &[Breach]) -> Result<()> {
+    if breaches.is_empty() { Ok(()) } else { Err(refused(scripts, breaches)) }
 }
 
 /// What is unsafe, each with its place and with the statement to write instead.

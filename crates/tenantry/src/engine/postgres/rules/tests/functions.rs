@@ -104,7 +104,7 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
         "SET LOCAL check_function_bodies = off; RESET ROLE;
          CREATE FUNCTION tenant.helper(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT max(username) FROM users';
          CREATE FUNCTION shared.helped(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT helper($1)'",
-        "immutable_reads",
+        "immutable_unbound",
     ),
     (
         "a body that sets the time zone",
@@ -228,6 +228,19 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
         "cast_function",
     ),
     (
+        "a cast of a table's row",
+        "CREATE FUNCTION item_int(items) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
+         CREATE CAST (items AS int) WITH FUNCTION item_int(items) AS IMPLICIT",
+        "cast_function",
+    ),
+    (
+        "a cast of an array",
+        "CREATE TYPE pair AS (a text);
+         CREATE FUNCTION pairs_int(pair[]) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
+         CREATE CAST (pair[] AS int) WITH FUNCTION pairs_int(pair[]) AS ASSIGNMENT",
+        "cast_function",
+    ),
+    (
         "a function whose texts are read by other rules",
         "CREATE FUNCTION peek() RETURNS SETOF text LANGUAGE plpgsql SET standard_conforming_strings = off AS
            $$ BEGIN RETURN QUERY SELECT username FROM users; END $$",
@@ -290,6 +303,41 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
            $$ BEGIN RETURN t <> (SELECT string_agg(username, ',') FROM users); END $$;
          CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET username = 'x'; RETURN NULL; END $$;
          CREATE TRIGGER gone BEFORE DELETE ON parts FOR EACH STATEMENT EXECUTE FUNCTION gone()",
+        "trigger_in_cascade",
+    ),
+    (
+        "a function by the name of the server's",
+        "CREATE FUNCTION lower(items) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 'x'; END $$",
+        "name_of_server",
+    ),
+    (
+        "an aggregate by the name of the server's",
+        "CREATE FUNCTION adds(n numeric, i items) RETURNS numeric LANGUAGE sql AS 'SELECT 1::numeric';
+         CREATE AGGREGATE sum(items) (SFUNC = adds, STYPE = numeric)",
+        "name_of_server",
+    ),
+    (
+        "an operator by the name of the server's",
+        "CREATE FUNCTION same(a items, b items) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN true; END $$;
+         CREATE OPERATOR = (FUNCTION = same, LEFTARG = items, RIGHTARG = items)",
+        "name_of_server",
+    ),
+    (
+        "a function that is changed below an IMMUTABLE one",
+        "CREATE FUNCTION below(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT t';
+         CREATE FUNCTION above(t text) RETURNS text LANGUAGE sql IMMUTABLE RETURN below(t);
+         ALTER FUNCTION below(text) STABLE",
+        "immutable_depends",
+    ),
+    (
+        "a trigger that runs where a reference moves a row to another partition",
+        "CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, item_id bigint, n text,
+           FOREIGN KEY (tenant_id, item_id) REFERENCES items (tenant_id, id) ON DELETE SET NULL (item_id)) PARTITION BY LIST (item_id);
+         CREATE TABLE parts_null PARTITION OF parts FOR VALUES IN (NULL);
+         CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
+         CREATE FUNCTION moved() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN NEW.n := (SELECT string_agg(username, ',') FROM users); RETURN NEW; END $$;
+         CREATE TRIGGER moved BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION moved()",
         "trigger_in_cascade",
     ),
     (
