@@ -240,7 +240,8 @@ async fn what_the_canaries_try_changes_nothing_where_the_walls_are_open() {
     let acme = place.tenant("acme").await;
     user_add(&acme, "ann").await;
     place.sql_at(&acme, "GRANT ALL ON ALL TABLES IN SCHEMA tenantry TO PUBLIC; GRANT ALL ON SCHEMA tenantry TO PUBLIC");
-    let look = "SELECT p::text FROM tenantry.place p UNION ALL SELECT target || version FROM tenantry.migrations
+    let look =
+        "SELECT p.ctid || p::text FROM tenantry.place p UNION ALL SELECT target || version FROM tenantry.migrations
                  WHERE version >= 0 ORDER BY 1";
     let before = place.sql_at(&acme, look);
     let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();

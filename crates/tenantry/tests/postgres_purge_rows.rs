@@ -6,7 +6,7 @@
 mod support;
 
 use support::{Installation, Kind, TENANT, number, run, run_raw_in_tx, user_add};
-use tenantry::TenantDb;
+use tenantry::{DoctorOptions, TenantDb};
 
 const TANGLED: &str = "
     CREATE TABLE folders (
@@ -134,4 +134,26 @@ async fn a_purge_that_cannot_delete_a_row_says_so_and_is_run_again() {
         assert_eq!(rows_of(&place, &acme), []);
         assert_eq!(rows_of(&place, &globex), before.1);
     }
+}
+
+/// As an older version has let one in. To plan a query of the tables would run what it calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_not_counted_beside_a_function_that_is_not_bound() {
+    let policy = "CREATE POLICY seen ON items AS RESTRICTIVE USING (price > -1);";
+    let (place, acme, _globex) = tangled(policy).await;
+    sql(
+        &place,
+        "CREATE FUNCTION tenant.same(t text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT t = t';
+         CREATE INDEX seen ON tenant.items (tenant_id, id) WHERE tenant.same('x');
+         DO $$ BEGIN EXECUTE format('ALTER FUNCTION tenant.same OWNER TO %I',
+             (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'tenant')); END $$",
+    );
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    let error = place.tenancy.tenant_purge("acme").await.unwrap_err();
+    assert!(error.is_wrong_state() && error.help_text().unwrap().contains("tenantry doctor"), "{error:?}");
+    let report = place.tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap();
+    let unbound = report.findings.iter().find(|finding| finding.code == "immutable_unbound").unwrap();
+    sql(&place, &unbound.repair);
+    place.tenancy.tenant_purge("acme").await.unwrap();
+    assert_eq!(rows_of(&place, &acme), []);
 }

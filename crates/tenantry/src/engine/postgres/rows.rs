@@ -152,6 +152,16 @@ async fn there(admin: &mut PgConnection, placement: &Placement, tables: &[String
     let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY];
     let has_others: bool = sqlx::query_scalar(query).bind(TENANT).bind(&ours[..]).fetch_one(&mut *admin).await?;
     if has_others && Rights::of(admin).await?.is_superuser {
+        if rules::has_unbound(admin).await? {
+            return Err(Error::new(
+                ErrorKind::WrongState,
+                format!(
+                    "the rows of tenant {} cannot be counted beside an IMMUTABLE function that is not bound",
+                    placement.id
+                ),
+            )
+            .help("`tenantry doctor` names the function and the statement that binds it; then purge again"));
+        }
         return Ok(Some(counts(admin, placement, tables).await?));
     }
     Ok(None)

@@ -116,8 +116,9 @@ async fn in_tx(
         return Err(no_place(site));
     }
     let is_missing = |script: &&&Script| missing.contains(&script.version);
-    let changes = files.iter().filter(is_missing).any(|script| script.kind == ScriptKind::Schema);
-    let beside = if changes { Some(Beside::read(slot, site).await?) } else { None };
+    let of_schema: Vec<&Script> =
+        files.iter().filter(is_missing).copied().filter(|script| script.kind == ScriptKind::Schema).collect();
+    let beside = Beside::before(slot, site, &of_schema).await?;
     let (mut done, mut changed) = (Vec::new(), Vec::new());
     for script in files.iter().filter(is_missing) {
         match script.kind {
@@ -132,9 +133,7 @@ async fn in_tx(
     if !changed.is_empty() {
         secure(slot, names, site, &changed).await?;
     }
-    if let Some(beside) = beside {
-        beside.require_same(slot, site, &changed).await?;
-    }
+    beside.require_same(slot, site, &changed).await?;
     for script in done.iter().chain(counted.iter().filter(is_missing)) {
         ledger::applied_by_slot(slot, script.version).await?;
     }

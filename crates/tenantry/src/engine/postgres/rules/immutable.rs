@@ -47,6 +47,19 @@ pub(super) async fn breaches(
     Ok(found)
 }
 
+/// Whether the tables that tenants have in common may have to do with an IMMUTABLE function that is not bound: planning a query
+/// of them would run whatever it finds, with the rights of whoever asks.
+pub(crate) async fn has_unbound(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let query = "SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+          JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+         WHERE n.nspname IN ('tenant', 'shared') AND p.provolatile = 'i' AND p.prokind = 'f' AND p.prosqlbody IS NULL
+           AND l.lanname NOT IN ('internal', 'c')
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                            WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'))";
+    sqlx::query_scalar(query).fetch_one(connection).await
+}
+
 fn function(row: &PgRow) -> sqlx::Result<Function> {
     Ok(Function {
         oid: row.try_get("oid")?,

@@ -23,7 +23,7 @@ mod versions;
 mod words;
 
 pub(crate) use audit::{Roles, audit_database, audit_roles, may_write};
-pub(crate) use immutable::UNBOUND;
+pub(crate) use immutable::{UNBOUND, has_unbound};
 pub(crate) use login::{Expect, login_breaches};
 
 /// Whose schema it is.

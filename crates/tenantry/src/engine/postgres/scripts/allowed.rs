@@ -84,6 +84,21 @@ pub(super) fn runs_code(statement: &Statement<'_>) -> bool {
     matches!(words.first().map(String::as_str), Some("do" | "call" | "select"))
 }
 
+/// Whether a statement may make or run code: what is no plain definition.
+pub(super) fn may_hold_code(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    !matches!(
+        words[..],
+        [
+            "create" | "alter" | "drop",
+            "domain" | "index" | "policy" | "sequence" | "statistics" | "table" | "type" | "view",
+            ..
+        ] | ["create", "unique", "index", ..]
+            | ["comment", "on", ..]
+    )
+}
+
 /// What cannot run in a transaction, and cannot open anything to others.
 pub(super) fn needs_no_transaction(statement: &Statement<'_>) -> bool {
     let words: Vec<String> =

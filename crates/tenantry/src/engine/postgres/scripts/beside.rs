@@ -5,11 +5,15 @@
 
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
 
-use super::at;
+use super::{allowed::may_hold_code, at};
 use crate::{
     engine::{
         Script,
-        postgres::site::{Site, SiteKind},
+        postgres::{
+            names::literal,
+            site::{Site, SiteKind},
+            statements,
+        },
     },
     error::{Error, Result},
 };
@@ -21,8 +25,18 @@ const BESIDE: &str = include_str!("beside.sql");
 pub(super) struct Beside(Option<String>);
 
 impl Beside {
-    /// `None` where a file is that of the shared tables, or where these are no tables that could be referred to.
-    pub(super) async fn read(slot: &mut PgConnection, site: &Site) -> Result<Self> {
+    /// `None` where nothing of the files' could run as the owner of the shared tables: they are the shared tables' own, or these are
+    /// no tables that could be referred to, or there is no code at all.
+    pub(super) async fn before(slot: &mut PgConnection, site: &Site, scripts: &[&Script]) -> Result<Self> {
+        let is_plain =
+            |script: &&Script| statements::split(script.sql.as_str()).is_ok_and(|all| !all.iter().any(may_hold_code));
+        if scripts.is_empty() || scripts.iter().all(is_plain) && !has_routines(slot, site).await? {
+            return Ok(Self(None));
+        }
+        Self::read(slot, site).await
+    }
+
+    async fn read(slot: &mut PgConnection, site: &Site) -> Result<Self> {
         match site.kind {
             SiteKind::Shared | SiteKind::Database => Ok(Self(None)),
             SiteKind::Rows | SiteKind::Schema => {
@@ -36,7 +50,7 @@ impl Beside {
     /// # Errors
     /// If the files have changed something of it.
     pub(super) async fn require_same(&self, slot: &mut PgConnection, site: &Site, scripts: &[&Script]) -> Result<()> {
-        if *self == Self::read(slot, site).await? {
+        if self.0.is_none() || *self == Self::read(slot, site).await? {
             return Ok(());
         }
         let what = "the shared tables were changed while the file ran".to_owned();
@@ -49,4 +63,14 @@ impl Beside {
              move what changes shared tables to a file in migrations/shared",
         ))
     }
+}
+
+async fn has_routines(slot: &mut PgConnection, site: &Site) -> Result<bool> {
+    let text = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.refobjid
+                         WHERE n.nspname = {} AND d.refclassid = 'pg_catalog.pg_namespace'::regclass
+                           AND d.classid = 'pg_catalog.pg_proc'::regclass)",
+        literal(&site.schema)
+    );
+    Ok(sqlx::raw_sql(AssertSqlSafe(text)).fetch_one(slot).await?.try_get(0)?)
 }

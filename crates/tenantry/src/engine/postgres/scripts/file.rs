@@ -146,7 +146,8 @@ pub(super) const LEFT: &str =
 async fn rows_changed(connection: &mut PgConnection, schema: &str) -> Result<i64> {
     let text = format!(
         "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_catalog.pg_stat_xact_all_tables
-          WHERE schemaname = {}",
+          WHERE schemaname = {}
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class m WHERE m.oid = relid AND m.relkind = 'm')",
         literal(schema)
     );
     let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(text))).await?;
