@@ -653,12 +653,20 @@ async fn a_file_of_the_schema_on_postgres_changes_no_row_by_what_it_defers() {
            UPDATE users SET username = 'spoilt'; RETURN NULL; END $$;
          CREATE TABLE late (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL, PRIMARY KEY (tenant_id, id));
          CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
-           FOR EACH ROW EXECUTE FUNCTION spoil();";
+           FOR EACH ROW EXECUTE FUNCTION spoil();
+         CREATE TABLE first (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL, PRIMARY KEY (tenant_id, id));
+         CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SET CONSTRAINTS ALL DEFERRED;
+           INSERT INTO late (tenant_id, id) VALUES (NEW.tenant_id, NEW.id); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER again AFTER INSERT ON first DEFERRABLE INITIALLY DEFERRED
+           FOR EACH ROW EXECUTE FUNCTION again();";
     for insert in [
         "INSERT INTO late (tenant_id, id) SELECT gen_random_uuid(), 1",
         "DO $$ BEGIN EXECUTE 'INSERT INTO late (tenant_id, id) SELECT gen_random_uuid(), 1'; END $$",
         "CREATE FUNCTION plant() RETURNS bigint LANGUAGE sql AS
            'INSERT INTO late (tenant_id, id) SELECT gen_random_uuid(), 1 RETURNING id';
+         CREATE TABLE t AS SELECT tenantry.tenant() AS tenant_id, plant(); DROP TABLE t; DROP FUNCTION plant()",
+        "CREATE FUNCTION plant() RETURNS bigint LANGUAGE sql AS
+           'INSERT INTO first (tenant_id, id) SELECT gen_random_uuid(), 1 RETURNING id';
          CREATE TABLE t AS SELECT tenantry.tenant() AS tenant_id, plant(); DROP TABLE t; DROP FUNCTION plant()",
     ] {
         for options in [MigrateOptions::new(), only("s1")] {

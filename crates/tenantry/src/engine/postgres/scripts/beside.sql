@@ -43,6 +43,6 @@ line (text) AS (
   SELECT concat_ws(' ', 'rights', a.oid, defaclacl) FROM pg_default_acl a JOIN pg_namespace n ON n.nspowner = a.defaclrole
    WHERE n.oid = 'shared'::regnamespace
 )
-SELECT (SELECT md5(string_agg(text, chr(10) ORDER BY text)) FROM line)
+SELECT (SELECT encode(sha256(convert_to(string_agg(text, chr(10) ORDER BY text), 'UTF8')), 'hex') FROM line)
        || ' ' || (SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_xact_all_tables
                    WHERE schemaname = 'shared') AS state;

@@ -39,11 +39,8 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
     for statement in &statements {
         run_one(slot, site, script, statement).await?;
     }
-    slot.execute(AssertSqlSafe(theirs(site))).await?;
-    settle(slot, script).await?;
-    slot.execute(OURS).await?;
-    before.require_same(slot, site, script).await?;
-    leave(slot, site, script).await
+    leave(slot, site, script).await?;
+    before.require_same(slot, site, script).await
 }
 
 /// The path of the engine's own statements: in the app's, a function of the app's by the name of the server's would be called
@@ -122,22 +119,22 @@ async fn rows_changed_in(slot: &mut PgConnection, relations: &[i64]) -> Result<i
     Ok(row.try_get(0)?)
 }
 
-/// Runs what a file has deferred.
-async fn settle(slot: &mut PgConnection, script: &Script) -> Result<()> {
-    let settled = slot.execute("SET CONSTRAINTS ALL IMMEDIATE").await;
-    settled.map(drop).map_err(|cause| at(script, 1, "what the file has deferred fails".into()).caused_by(cause))
-}
-
 /// What a file has deferred runs with its rights and not with those of what comes after it, and what it has set ends with
 /// it.
 async fn leave(slot: &mut PgConnection, site: &Site, script: &Script) -> Result<()> {
     slot.execute(AssertSqlSafe(theirs(site))).await?;
-    settle(slot, script).await?;
-    slot.execute(AssertSqlSafe(format!("RESET ROLE; {LEFT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))).await?;
+    // What runs then may defer something once more.
+    for _ in 0..2 {
+        let settled = slot.execute("SET CONSTRAINTS ALL IMMEDIATE").await;
+        settled.map_err(|cause| at(script, 1, "what the file has deferred fails".into()).caused_by(cause))?;
+    }
+    let text = format!("RESET ROLE; {LEFT}; {OURS}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
+    slot.execute(AssertSqlSafe(text)).await?;
     Ok(())
 }
 
-/// A held cursor of a block would be filled at the commit, by code that nobody looks at any more. By other settings the server would read the engine's own texts in another way, or print expressions otherwise.
+/// A held cursor of a block would be filled at the commit, by code that nobody looks at any more. By other settings the
+/// server would read the engine's own texts in another way, or print expressions otherwise.
 pub(super) const LEFT: &str =
     "CLOSE ALL; RESET ALL; SET standard_conforming_strings = on; SET quote_all_identifiers = off";
 
