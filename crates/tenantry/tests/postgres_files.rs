@@ -285,6 +285,18 @@ async fn left_behind(mixed: &Mixed, slot: &str, url: &str) -> sqlx::PgConnection
     left
 }
 
+/// What has drifted in tenants' tables is no fault of a file of the shared ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_file_on_postgres_is_applied_whatever_has_drifted_in_the_tables_of_tenants() {
+    let mixed = Mixed::new().await;
+    mixed.sql("GRANT SELECT ON tenant.users TO pg_monitor; ALTER TABLE tenant.items OWNER TO CURRENT_USER");
+    let next = mixed.release(&[], &[("0002_next.sql", "CREATE TABLE more (id bigint PRIMARY KEY)")]).await;
+    let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+    assert_eq!(report.failed, 0, "{report:?}");
+    mixed.sql("REVOKE SELECT ON tenant.users FROM pg_monitor");
+    mixed.is_whole().await;
+}
+
 /// Whatever a file does, nobody else has a session of its login while that is a member of the owner.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_files_on_postgres_run_by_has_one_session() {

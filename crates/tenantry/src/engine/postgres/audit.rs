@@ -177,7 +177,7 @@ async fn breaches(connection: &mut PgConnection, names: &Names, site: &Site, of:
     let Some(rules) = site.rules() else { return Ok(Vec::new()) };
     let is_old = layout::is_old(connection, names, site).await?;
     connection.execute("BEGIN").await?;
-    // The server parses what the app has written, and may run some of it: never with the administrator's rights.
+    // Nothing that files have written is parsed here; and whatever was run all the same would not be the administrator.
     let owner = if is_old { names.owner() } else { site.owner(names) };
     connection.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&owner)))).await?;
     // One finding for what an older version has made, and not one for each table.
