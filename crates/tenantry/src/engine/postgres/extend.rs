@@ -61,7 +61,7 @@ async fn apply_in_tx(
     statements: &[Statement<'_>],
 ) -> Result<()> {
     let settings =
-        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{}'; {OURS}", scripts::LOCK_TIMEOUT,);
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{}'; {OURS}", scripts::LOCK_TIMEOUT);
     admin.execute(AssertSqlSafe(settings)).await?;
     let applied = async {
         scripts::lock(admin, &site.target, "pg_try_advisory_xact_lock").await?;

@@ -30,14 +30,12 @@ const WORDS: &[&str] = &[
     "begin",
     "between",
     "case",
-    "declare",
     "distinct",
     "else",
     "elsif",
     "end",
     "exception",
     "false",
-    "from",
     "if",
     "ilike",
     "in",
@@ -145,7 +143,7 @@ fn is_harmless(before: &[Token<'_>], token: &Token<'_>, after: &[Token<'_>]) -> 
         [.., a, b] if a.is_mark(":") && b.is_mark(":") => token.is_any(TYPES),
         [.., distinct] if token.is("from") => distinct.is("distinct"),
         _ if token.is_any(CALLS) && is_called => true,
-        _ => token.is_any(WORDS) && !token.is("from"),
+        _ => token.is_any(WORDS),
     }
 }
 
