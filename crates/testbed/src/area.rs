@@ -8,9 +8,14 @@ use std::{
     process::Child,
 };
 
-use rustix::process::geteuid;
+use rustix::{fs::statvfs, process::geteuid};
 
 use crate::{During, Result, keeper, programs, programs::Programs, template, user::ServerUser};
+
+/// A database per test is some 300 files that are made and dropped: on a disk that is a fifth of a suite's time.
+const MEMORY: &str = "/dev/shm";
+/// Of the whole file system, not of what is free: all processes have to come to the same answer.
+const ENOUGH: u64 = 4 << 30;
 
 /// Holds the template, the shared server, and the private ones with random names.
 #[derive(Debug)]
@@ -19,10 +24,11 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    /// In `/tmp` whatever `TMPDIR` says: a socket's path has at most 107 bytes, and the server's user must get there.
-    /// The workspace's target folder often fails both.
+    /// In memory where there is enough of it, else in `/tmp`, whatever `TMPDIR` says: a socket's path has at most 107 bytes,
+    /// and the server's user must get there. The workspace's target folder often fails both.
     pub(crate) fn usual() -> Result<Self> {
-        let usual = format!("/tmp/tenantry-testbed-{}-{}", geteuid().as_raw(), template::SETTINGS_VERSION);
+        let folder = if has_room(Path::new(MEMORY)) { MEMORY } else { "/tmp" };
+        let usual = format!("{folder}/tenantry-testbed-{}-{}", geteuid().as_raw(), template::SETTINGS_VERSION);
         // Who asks for other programs must not join a server of the usual ones.
         match programs::chosen() {
             Some(_) => Self::at(Path::new(&format!("{usual}-{}", Programs::find()?.version()?))),
@@ -82,6 +88,11 @@ impl Area {
         }
         Ok(())
     }
+}
+
+/// Containers often have 64 MiB there.
+fn has_room(folder: &Path) -> bool {
+    statvfs(folder).is_ok_and(|found| found.f_blocks.saturating_mul(found.f_frsize) >= ENOUGH)
 }
 
 fn is_orphan(path: &Path) -> Result<bool> {

@@ -11,7 +11,7 @@ use std::{
 use crate::{During, Result, address, area::Area, programs, programs::Programs, user::ServerUser};
 
 /// Raise it with every change of what is below: other checkouts may be running their tests.
-pub(crate) const SETTINGS_VERSION: u32 = 2;
+pub(crate) const SETTINGS_VERSION: u32 = 3;
 
 /// Nothing here has to survive the machine; commits stay synchronous, so that a killed *server* loses nothing.
 const SETTINGS: &str = "
@@ -20,6 +20,8 @@ fsync = off
 full_page_writes = off
 max_connections = 400
 shared_buffers = 64MB
+# The area may be in memory.
+max_wal_size = 256MB
 password_encryption = scram-sha-256
 log_min_messages = warning
 # In the data directory, where it goes with the server if that is killed.
