@@ -86,6 +86,21 @@ impl Driver for PgDriver {
             )
             .help("lock rows: SELECT ... FOR UPDATE"));
         }
+        if read.defines && !scope.is_own() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "a tenant's statements change no tables, functions or rights: the server would lock a table for all tenants \
+                 before it refuses",
+            )
+            .help("write it into a file of migrations: tenantry migrate new NAME"));
+        }
+        if read.tells_work && scope.isolation() == Some(Isolation::Row) {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "`EXPLAIN ANALYZE` would tell what other tenants' rows hold: it counts those that row security hides",
+            )
+            .help("write EXPLAIN without ANALYZE, or explain the statement on a connection of the administrator's"));
+        }
         // Sent without arguments it goes over the simple protocol, which takes several statements.
         let plain = read.plain && statement.arguments.is_some();
         if pooled && !read.plain {

@@ -31,11 +31,22 @@ pub(crate) struct PgText {
     pub(crate) outlives_reset: bool,
     /// It locks whole tables.
     pub(crate) locks_tables: bool,
+    /// It tells how much work a statement was, on rows that row security hides too: `EXPLAIN ANALYZE`.
+    pub(crate) tells_work: bool,
+    /// It changes what there is, or who may use it. No tenant may, but the server locks the table before it says so.
+    pub(crate) defines: bool,
 }
 
 impl PgText {
     /// What cannot be told from its words.
-    const UNSURE: Self = Self { reads_only: false, plain: false, outlives_reset: false, locks_tables: false };
+    const UNSURE: Self = Self {
+        reads_only: false,
+        plain: false,
+        outlives_reset: false,
+        locks_tables: false,
+        tells_work: false,
+        defines: false,
+    };
 }
 
 /// Reads a text.
@@ -52,6 +63,8 @@ pub(crate) fn read(sql: &str) -> Result<PgText> {
     }
     let outlives_reset = statements.iter().any(|statement| plain::outlives_reset(statement));
     let locks_tables = statements.iter().any(|statement| statement.first().is_some_and(|verb| verb.is("lock")));
+    let tells_work = statements.iter().any(|statement| plain::tells_work(statement));
+    let defines = statements.iter().any(|statement| refused::defines(statement));
     let read = |statement: &Vec<Token<'_>>| plain::read(statement);
     let text = match &statements[..] {
         _ if !whole => PgText::UNSURE,
@@ -59,7 +72,7 @@ pub(crate) fn read(sql: &str) -> Result<PgText> {
         [only] => read(only),
         several => PgText { reads_only: several.iter().all(|s| read(s).reads_only), ..PgText::UNSURE },
     };
-    Ok(PgText { outlives_reset, locks_tables, ..text })
+    Ok(PgText { outlives_reset, locks_tables, tells_work, defines, ..text })
 }
 
 /// The statements of a text, and whether it could be read to its end. Other than in a file, any semicolon that is not in

@@ -29,7 +29,11 @@ pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
     }
     let two_phases =
         rest.first().is_some_and(|token| token.is(if verb.is("prepare") { "transaction" } else { "prepared" }));
-    let instead = if verb.is_any(&["prepare", "commit", "rollback"]) && two_phases {
+    // The names of others' prepared statements can be guessed.
+    let runs_prepared = verb.is("create") && rest.windows(2).any(|two| two[0].is("as") && two[1].is("execute"));
+    let instead = if runs_prepared {
+        Some(PREPARED)
+    } else if verb.is_any(&["prepare", "commit", "rollback"]) && two_phases {
         Some(TWO_PHASES)
     } else if verb.is("set") {
         setting(rest)
@@ -67,6 +71,16 @@ fn changes_the_server(statement: &[Token<'_>]) -> bool {
     }
 }
 
+/// Whether it is of the verbs that need the ownership of something.
+pub(super) fn defines(statement: &[Token<'_>]) -> bool {
+    let verbs = [
+        "alter", "analyse", "analyze", "cluster", "comment", "create", "drop", "grant", "import", "reassign",
+        "refresh", "reindex", "revoke", "security", "truncate", "vacuum",
+    ];
+    let [verb, rest @ ..] = statement else { return false };
+    verb.is_any(&verbs) || verb.is("explain") && defines(plain::explained(rest).statement)
+}
+
 /// Functions and views by which a shared login sees, or stops, what others do on it.
 fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
     for (at, token) in statement.iter().enumerate() {
@@ -87,15 +101,10 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
 }
 
 /// What shows the texts of others on the login, or on the connection before, or stops them.
-const OF_OTHERS: [&str; 6] = [
-    "pg_cancel_backend",
-    "pg_prepared_statement",
-    "pg_prepared_statements",
-    "pg_stat_activity",
-    "pg_stat_get_activity",
-    "pg_terminate_backend",
-];
-const OF_OTHERS_BEGIN: [&str; 2] = ["pg_stat_get_backend", "pg_stat_statements"];
+const OF_OTHERS: [&str; 4] =
+    ["pg_cancel_backend", "pg_prepared_statement", "pg_prepared_statements", "pg_terminate_backend"];
+/// Counters tell how many rows of all tenants a statement has met.
+const OF_OTHERS_BEGIN: [&str; 2] = ["pg_stat_", "pg_statio_"];
 
 /// What a sequence gave last is the session's, and the session may have served another tenant before.
 fn asks_the_session(statement: &[Token<'_>]) -> bool {

@@ -7,7 +7,8 @@ const WRITES: PgText = PgText { plain: true, ..PgText::UNSURE };
 
 fn all(expected: PgText, texts: &[&str]) {
     for sql in texts {
-        assert_eq!(read(sql).expect(sql), expected, "{sql}");
+        let read = read(sql).expect(sql);
+        assert_eq!(PgText { tells_work: false, defines: false, ..read }, expected, "{sql}");
     }
 }
 
@@ -214,6 +215,13 @@ const REFUSED: &[&str] = &[
     "EXECUTE a",
     "EXPLAIN ANALYZE EXECUTE a",
     "EXPLAIN ( ANALYZE ) EXECUTE a",
+    "CREATE TABLE t AS EXECUTE a",
+    "CREATE TEMP TABLE IF NOT EXISTS t ( b ) AS EXECUTE a ( 1 )",
+    "EXPLAIN ( VERBOSE , COSTS OFF ) CREATE TABLE t AS EXECUTE sqlx_s_1",
+    "SELECT pg_stat_get_xact_tuples_returned ( 1 )",
+    "SELECT * FROM pg_stat_xact_user_tables",
+    "SELECT idx_scan FROM pg_catalog . \"pg_stat_user_indexes\"",
+    "SELECT * FROM pg_statio_user_tables",
     "DEALLOCATE ALL",
     "COPY t FROM STDIN",
     "COPY ( SELECT 1 ) TO STDOUT",
@@ -369,5 +377,31 @@ proptest! {
     fn a_commit_behind_any_text_is_seen(inside in "[^'\0]{0,40}") {
         let sql = format!("SELECT '{inside}'; COMMIT");
         prop_assert!(refused(&sql));
+    }
+}
+
+#[test]
+fn what_only_an_owner_may_do_and_what_tells_work_is_seen_behind_explain_too() {
+    for sql in [
+        "CREATE TRIGGER t BEFORE INSERT ON a EXECUTE FUNCTION b()",
+        "select 1; ALTER TABLE a ADD b int",
+        "COMMENT ON COLUMN a.b IS 'c'",
+        "explain analyze create table a as select 1",
+        "vacuum a",
+    ] {
+        assert!(read(sql).expect(sql).defines, "{sql}");
+    }
+    for sql in ["SELECT 1", "INSERT INTO comment VALUES (1)", "explain select 1", "with a as (select 1) table a"] {
+        assert!(!read(sql).expect(sql).defines, "{sql}");
+    }
+    for sql in [
+        "EXPLAIN ANALYZE SELECT 1",
+        "select 1; explain (costs off, \"analyze\") select 1",
+        "explain analyse verbose select 1",
+    ] {
+        assert!(read(sql).expect(sql).tells_work, "{sql}");
+    }
+    for sql in ["EXPLAIN SELECT 1", "explain (verbose) select 1", "ANALYZE t"] {
+        assert!(!read(sql).expect(sql).tells_work, "{sql}");
     }
 }
