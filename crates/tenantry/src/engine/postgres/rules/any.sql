@@ -84,13 +84,29 @@ SELECT code, object, detail, correction FROM (
    WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_operator'::regclass AND e.objid = o.oid AND e.deptype = 'e')
      AND EXISTS (SELECT FROM pg_operator b WHERE b.oprname = o.oprname AND b.oprnamespace = 'pg_catalog'::regnamespace)
   UNION ALL
-  -- What was bound to it holds it for IMMUTABLE, or for what reads nothing.
+  SELECT 'name_of_server', format('%I', t.typname), 'pg_catalog.' || t.typname, format('ALTER TYPE %I RENAME TO %I', t.typname, 'app_' || t.typname)
+    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+   WHERE EXISTS (SELECT FROM pg_type b WHERE b.typname = t.typname AND b.typnamespace = 'pg_catalog'::regnamespace)
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
+  UNION ALL
+  -- What was bound to it, or to an operator of it, holds it for IMMUTABLE. The server has asked for that only when that was made, and
+  -- runs it where no statement calls it: for an index, a generated column, a partition, statistics.
   SELECT DISTINCT 'immutable_depends', fun.name, pg_describe_object(d.classid, d.objid, 0),
          format('ALTER ROUTINE %s IMMUTABLE', fun.name)
-    FROM fun JOIN pg_proc p ON p.oid = fun.oid AND p.provolatile <> 'i'
-    JOIN pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = fun.oid AND d.deptype = 'n'
-   WHERE d.classid = 'pg_proc'::regclass AND EXISTS (SELECT FROM pg_proc f WHERE f.oid = d.objid AND f.provolatile = 'i')
-      OR d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_class i WHERE i.oid = d.objid AND i.relkind IN ('i', 'I'))
+    FROM fun JOIN pg_proc p ON p.oid = fun.oid AND p.provolatile <> 'i',
+         LATERAL (SELECT 'pg_proc'::regclass::oid AS class, fun.oid AS id
+                  UNION ALL
+                  SELECT o.classid, o.objid FROM pg_depend o
+                   WHERE o.refclassid = 'pg_proc'::regclass AND o.refobjid = fun.oid AND o.classid = 'pg_operator'::regclass) called
+    JOIN pg_depend d ON d.refclassid = called.class AND d.refobjid = called.id
+   WHERE CASE d.classid
+           WHEN 'pg_proc'::regclass THEN EXISTS (SELECT FROM pg_proc f WHERE f.oid = d.objid AND f.provolatile = 'i')
+           WHEN 'pg_class'::regclass THEN EXISTS (SELECT FROM pg_class i WHERE i.oid = d.objid AND i.relkind IN ('i', 'I', 'p', 'r'))
+           WHEN 'pg_attrdef'::regclass THEN EXISTS (
+             SELECT FROM pg_attrdef e JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+              WHERE e.oid = d.objid AND a.attgenerated <> '')
+           WHEN 'pg_constraint'::regclass THEN EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'x')
+           ELSE d.classid IN ('pg_statistic_ext'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass) END
   UNION ALL
   SELECT CASE WHEN kind.path THEN 'function_search_path' ELSE 'function_setting' END, name, setting,
          format('ALTER ROUTINE %s RESET %s', name, split_part(setting, '=', 1))
@@ -98,6 +114,8 @@ SELECT code, object, detail, correction FROM (
    WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=|client_encoding=)'
       OR path AND EXISTS (SELECT FROM regexp_split_to_table(substr(setting, 13), '\s*,\s*') part
            WHERE btrim(part, '" ''') NOT IN ('', '{schema}', 'shared', 'tenantry', 'pg_catalog', 'pg_temp'))
+      -- Where the server's schema does not come first, a type of the app's is taken for the server's.
+      OR path AND setting ~* ',\s*"?pg_catalog"?'
   UNION ALL
   -- A reference's check runs as the owner of the table that is referred to, and so does a cast in it.
   -- Looked at from the casts: the type of a table's rows and that of an array depend on no schema.
@@ -109,13 +127,39 @@ SELECT code, object, detail, correction FROM (
           OR EXISTS (SELECT FROM pg_type t WHERE t.oid IN (c.castsource, c.casttarget) AND t.typnamespace = own.oid))
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid AND e.deptype = 'e')
   UNION ALL
-  SELECT DISTINCT 'domain_calls', format('%I', t.typname), p.oid::regprocedure::text,
+  -- Read from the tree, in which the server's own functions are too: whoever reads a text as the domain calls them.
+  SELECT DISTINCT 'domain_calls', format('%I', t.typname), coalesce(p.oid::regprocedure::text, 'who asks or when'),
          format('ALTER DOMAIN %I DROP CONSTRAINT %I', t.typname, k.conname)
     FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
-    JOIN pg_constraint k ON k.contypid = t.oid JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
-    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-    JOIN pg_proc p ON p.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode::oid END
-   WHERE p.oid >= 16384 AND p.provolatile <> 'i'
+    JOIN pg_constraint k ON k.contypid = t.oid,
+         regexp_matches(k.conbin::text, ':(funcid|aggfnoid|winfnoid|opno) (\d+)|\{(SQLVALUEFUNCTION|NEXTVALUEEXPR)', 'g') f
+    LEFT JOIN pg_operator o ON f[1] = 'opno' AND o.oid = f[2]::oid
+    LEFT JOIN pg_proc p ON p.oid = coalesce(o.oprcode::oid, f[2]::oid)
+   WHERE f[3] IS NOT NULL OR p.provolatile IS DISTINCT FROM 'i'
+  UNION ALL
+  -- An index, ANALYZE and the action of a reference hand them the values of all rows, whose they are.
+  SELECT DISTINCT 'range_function', format('%I', t.typname), p.oid::regprocedure::text, format('DROP TYPE %I', t.typname)
+    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+    JOIN pg_range r ON r.rngtypid = t.oid JOIN pg_proc p ON p.oid IN (r.rngsubdiff, r.rngcanonical)
+   WHERE p.oid >= 16384
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
+  UNION ALL
+  -- The server puts one in the place of the other, which no tree names.
+  SELECT DISTINCT 'operator_partner', o.oid::regoperator::text, other.oprcode::regprocedure::text,
+         format('DROP OPERATOR %s', replace(o.oid::regoperator::text, '{schema}.', ''))
+    FROM member m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid
+    JOIN pg_operator other ON other.oid IN (o.oprcom, o.oprnegate)
+    JOIN pg_proc mine ON mine.oid = o.oprcode JOIN pg_proc theirs ON theirs.oid = other.oprcode
+   WHERE mine.provolatile <> theirs.provolatile
+  UNION ALL
+  -- What tenants' own databases show of the shared schema has no such types.
+  SELECT DISTINCT 'shared_type', format('%I', t.typname), pg_describe_object(d.classid, d.objid, 0),
+         format('DROP %s %I', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.typname)
+    FROM own, member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+    JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray) AND d.deptype = 'n'
+   WHERE own.is_shared AND (t.typtype IN ('d', 'r', 'm') OR t.typtype = 'c' AND t.typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c'))
+     AND (d.classid = 'pg_proc'::regclass OR d.classid = 'pg_class'::regclass AND t.typtype IN ('r', 'm'))
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i'))
   UNION ALL
   SELECT 'wrong_owner', 'schema {schema}', pg_get_userbyid(nspowner), 'ALTER SCHEMA {schema} OWNER TO {owner}'
     FROM own WHERE nspowner <> owner

@@ -5,6 +5,12 @@ bad AS MATERIALIZED (
   UNION ALL
   SELECT true, oid, relname::text FROM pg_class WHERE relname = ANY ('{bad_relations}'::name[]) AND oid < 16384
   UNION ALL
+  -- By the index: all names that begin so.
+  SELECT false, oid, proname::text FROM pg_proc
+   WHERE proname >= 'pg_stat_get_' AND proname < 'pg_stat_get`' AND oid < 16384 AND provolatile <> 'i'
+  UNION ALL
+  SELECT true, oid, relname::text FROM pg_class WHERE relname >= 'pg_stat' AND relname < 'pg_stau' AND oid < 16384
+  UNION ALL
   SELECT false, p.oid, p.proname::text
     FROM pg_depend e JOIN pg_proc p ON e.classid = 'pg_proc'::regclass AND p.oid = e.objid
    WHERE e.refclassid = 'pg_extension'::regclass AND p.proname::text ^@ ANY ('{bad_beginnings}'::text[])

@@ -37,7 +37,7 @@ pub(super) async fn breaches(connection: &mut PgConnection, subject: &Subject<'_
     let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(rendered(BODIES, subject))).fetch_all(connection).await?;
     let mut found = Vec::new();
     for row in rows {
-        if let Some(fault) = read(row.try_get("body")?) {
+        if let Some(fault) = read(row.try_get("body")?, row.try_get("is_sql")?) {
             let name: String = row.try_get("name")?;
             let correction = format!("DROP ROUTINE {name}");
             found.push(breach_of(fault.code, name, Some(fault.detail), correction)?);
@@ -47,8 +47,16 @@ pub(super) async fn breaches(connection: &mut PgConnection, subject: &Subject<'_
 }
 
 /// The first fault of a body in SQL or PL/pgSQL.
-pub(super) fn read(body: &str) -> Option<Fault> {
-    read_text(body, 0)
+pub(super) fn read(body: &str, is_sql: bool) -> Option<Fault> {
+    read_text(body, 0).or_else(|| if is_sql { makes_table(body) } else { None })
+}
+
+/// In SQL, where there are no variables, SELECT INTO makes a table.
+fn makes_table(body: &str) -> Option<Fault> {
+    let tokens: Vec<Token<'_>> = Lexer::new(body).flatten().collect();
+    let is_own = |before: &Token<'_>| before.is_any(&["insert", "merge"]) || before.is_mark(".");
+    let makes = tokens.windows(2).any(|two| two[1].is("into") && !is_own(&two[0]));
+    if makes { fault(DEFINES, "SELECT INTO") } else { None }
 }
 
 fn read_text(body: &str, nesting: usize) -> Option<Fault> {
@@ -106,6 +114,10 @@ fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
     let alters = verb.is("alter")
         && rest.first().is_some_and(|what| what.is_any(&["database", "group", "role", "system", "user"]));
     let drops = verb.is("drop") && rest.first().is_some_and(|what| what.is("owned"));
+    if verb.is("explain") {
+        // It says what the planner knows of all rows, and may run what is no plain statement.
+        return fault(DEFINES, word);
+    }
     let outlives = ["reset", "listen", "unlisten", "notify", "discard", "prepare", "deallocate", "load", "reassign"];
     if alters || drops || verb.is_any(&outlives) {
         return fault(SCOPE, word);

@@ -1,6 +1,6 @@
--- The texts of functions that the server has not parsed: rows (name, body). Those of other schemas that triggers run too.
+-- The texts of functions that the server has not parsed: rows (name, body, is_sql). Those of other schemas that triggers run too.
 SET LOCAL search_path = pg_catalog, pg_temp;
-SELECT {routine} AS name, p.prosrc AS body
+SELECT {routine} AS name, p.prosrc AS body, l.lanname = 'sql' AS is_sql
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
  WHERE l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL
    AND p.oid IN (SELECT objid FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass

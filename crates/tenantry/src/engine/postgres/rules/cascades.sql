@@ -19,13 +19,17 @@ tbl AS MATERIALIZED (
     FROM acting
 ),
 -- What an expression of the app's calls: an IMMUTABLE function is looked at by itself, and reads nothing. One of an extension is
--- its maker's.
+-- its maker's, but what is kept as a text finds the app's functions.
 fun AS MATERIALIZED (
-  SELECT p.oid FROM pg_proc p
-   WHERE p.oid >= 16384 AND p.provolatile <> 'i' AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.tenant()')
+  SELECT p.oid FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang,
+         LATERAL (SELECT EXISTS (SELECT FROM pg_depend e JOIN pg_roles o ON o.oid = p.proowner
+                      WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e' AND o.rolsuper) AS yes) of_extension
+   WHERE p.oid >= 16384 AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.tenant()')
      AND EXISTS (SELECT FROM tbl)
-     AND NOT EXISTS (SELECT FROM pg_depend e JOIN pg_roles o ON o.oid = p.proowner
-                      WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e' AND o.rolsuper)
+     AND CASE WHEN of_extension.yes
+              THEN p.prosqlbody IS NULL AND l.lanname NOT IN ('internal', 'c')
+                   AND NOT coalesce(p.proconfig::text ~* '[{,"]search_path=', false)
+              ELSE p.provolatile <> 'i' END
 ),
 calls AS MATERIALIZED (
   SELECT d.classid, d.objid, fun.oid AS function
@@ -50,9 +54,23 @@ held AS (
     FROM tbl JOIN pg_constraint k ON k.conrelid = tbl.oid AND k.contype = 'c'
     JOIN calls ON calls.classid = 'pg_constraint'::regclass AND calls.objid = k.oid WHERE tbl.updates
   UNION ALL
-  SELECT tbl.relname, a.attname, 'default', calls.function
+  SELECT tbl.relname, a.attname, CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated' END, calls.function
     FROM tbl JOIN pg_attrdef e ON e.adrelid = tbl.oid JOIN pg_attribute a ON a.attrelid = tbl.oid AND a.attnum = e.adnum
-    JOIN calls ON calls.classid = 'pg_attrdef'::regclass AND calls.objid = e.oid WHERE tbl.defaults
+    JOIN calls ON calls.classid = 'pg_attrdef'::regclass AND calls.objid = e.oid
+   WHERE CASE a.attgenerated WHEN '' THEN tbl.defaults ELSE tbl.updates END
+  UNION ALL
+  -- Where a column has no default of its own, that of its domain is set.
+  SELECT tbl.relname, a.attname, 'type', calls.function
+    FROM tbl JOIN pg_attribute a ON a.attrelid = tbl.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384,
+         calls WHERE tbl.defaults AND calls.classid = 'pg_type'::regclass
+  UNION ALL
+  SELECT tbl.relname, i.indexrelid::regclass::text, 'index', calls.function
+    FROM tbl JOIN pg_index i ON i.indrelid = tbl.oid
+    JOIN calls ON calls.classid = 'pg_class'::regclass AND calls.objid = i.indexrelid WHERE tbl.updates
+  UNION ALL
+  -- The key by which it is parted.
+  SELECT tbl.relname, tbl.relname, 'table', calls.function
+    FROM tbl JOIN calls ON calls.classid = 'pg_class'::regclass AND calls.objid = tbl.oid WHERE tbl.updates
   UNION ALL
   SELECT tbl.relname, a.attname, 'type', calls.function
     FROM tbl JOIN pg_attribute a ON a.attrelid = tbl.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -74,6 +92,9 @@ SELECT DISTINCT 'code_in_cascade', format('%I.%I', relname, name), function::reg
        CASE word WHEN 'trigger' THEN format('DROP TRIGGER %I ON %I', name, relname)
                  WHEN 'constraint' THEN format('ALTER TABLE %I DROP CONSTRAINT %I', relname, name)
                  WHEN 'default' THEN format('ALTER TABLE %I ALTER COLUMN %I DROP DEFAULT', relname, name)
+                 WHEN 'generated' THEN format('ALTER TABLE %I ALTER COLUMN %I DROP EXPRESSION', relname, name)
+                 WHEN 'index' THEN format('DROP INDEX %s', replace(name, '{schema}.', ''))
+                 WHEN 'table' THEN format('DROP TABLE %I', relname)
                  ELSE format('ALTER TABLE %I ALTER COLUMN %I TYPE text', relname, name) END
   FROM held
  ORDER BY 1, 2, 3;

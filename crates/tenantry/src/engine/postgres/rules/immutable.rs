@@ -116,6 +116,15 @@ fn bound(function: &Function) -> Option<String> {
     is_one.then_some(text)
 }
 
+/// The search path by which its body is read, as names that need no quotes: whatever the catalog has is no SQL of ours.
+fn path(subject: &Subject<'_>, function: &Function) -> Option<String> {
+    let known = [subject.schema.as_str(), "shared", "tenantry", "pg_catalog", "pg_temp"];
+    let Some(path) = &function.path else { return Some(format!("{}, shared, pg_temp", subject.schema.as_str())) };
+    let names = path.split(',').map(|name| name.trim().trim_matches('"')).filter(|name| !name.is_empty());
+    let names: Option<Vec<&str>> = names.map(|name| known.into_iter().find(|known| *known == name)).collect();
+    names.map(|names| if names.is_empty() { "''".to_owned() } else { names.join(", ") })
+}
+
 /// What the server says against it.
 async fn bind(
     connection: &mut PgConnection,
@@ -123,8 +132,10 @@ async fn bind(
     function: &Function,
     bound: String,
 ) -> sqlx::Result<Option<String>> {
+    let Some(path) = path(subject, function) else {
+        return Ok(Some("its search path has other schemas than the tenant's and the shared one".into()));
+    };
     run(connection, "SAVEPOINT tenantry_bound").await?;
-    let path = function.path.clone().unwrap_or_else(|| format!("{}, shared, pg_temp", subject.schema.as_str()));
     let done = async {
         run(connection, &format!("SET LOCAL search_path = {path}")).await?;
         // As a prepared statement, in which the server accepts no second one.

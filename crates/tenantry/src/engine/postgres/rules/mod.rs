@@ -177,8 +177,8 @@ async fn screened(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx:
     let rows = sqlx::raw_sql(AssertSqlSafe(rendered(SCREEN, subject))).fetch_all(&mut *connection).await?;
     let mut screen = Screen::Clean;
     for row in &rows {
-        let body: Option<&str> = row.try_get("body")?;
-        if row.try_get("doubtful")? || body.is_some_and(|body| bodies::read(body).is_some()) {
+        let (body, is_sql): (Option<&str>, bool) = (row.try_get("body")?, row.try_get("is_sql")?);
+        if row.try_get("doubtful")? || body.is_some_and(|body| bodies::read(body, is_sql).is_some()) {
             return Ok(Screen::Doubtful);
         }
         if row.try_get("immutable")? {

@@ -1,7 +1,7 @@
 -- What an IMMUTABLE function, whose body the server has parsed, does that its answer may depend on: rows (what).
 SET LOCAL search_path = pg_catalog, pg_temp;
 WITH RECURSIVE fun AS (
-  SELECT p.oid, p.prosqlbody::text AS tree, p.prorettype, p.proargtypes FROM pg_proc p WHERE p.oid = {oid}
+  SELECT p.oid, concat(p.prosqlbody, p.proargdefaults) AS tree, p.prorettype, p.proargtypes FROM pg_proc p WHERE p.oid = {oid}
 ),
 -- Checks of domains are run where a value becomes one.
 domain AS (
@@ -34,11 +34,15 @@ called AS (
 SELECT 'it calls ' || p.oid::regprocedure AS what
   FROM called JOIN pg_proc p ON p.oid = called.oid,
        LATERAL (SELECT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
-                                  AND e.deptype = 'e') AS yes) of_extension
+                                  AND e.deptype = 'e') AS yes) of_extension,
+       -- Parsed with each call, by the path of whoever calls: it finds what an app has made.
+       LATERAL (SELECT p.prosqlbody IS NULL AND l.lanname NOT IN ('internal', 'c')
+                       AND NOT coalesce(p.proconfig::text ~* '[{,"]search_path=', false) AS yes
+                  FROM pg_language l WHERE l.oid = p.prolang) is_text
  WHERE p.oid <> {oid}
    AND NOT CASE
-     WHEN p.provolatile = 'i' THEN p.oid < 16384 OR of_extension.yes
-                                OR p.pronamespace IN ('{schema}'::regnamespace, 'shared'::regnamespace)
+     WHEN p.provolatile = 'i' THEN p.oid < 16384 OR of_extension.yes AND NOT is_text.yes
+                                OR NOT of_extension.yes AND p.pronamespace IN ('{schema}'::regnamespace, 'shared'::regnamespace)
      -- Not IMMUTABLE only for the formats of the session.
      WHEN p.oid < 16384 THEN p.provolatile = 's' AND p.proname IN (
        'age', 'anytextcat', 'array_to_string', 'concat', 'concat_ws', 'date', 'date_part', 'date_trunc', 'extract', 'format',

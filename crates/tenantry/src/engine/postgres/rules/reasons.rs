@@ -74,12 +74,20 @@ const REASONS: &[(&str, &str)] = &[
         "it has the name of something of the server's, and is called instead of that where its arguments fit better",
     ),
     ("not_validated", "the foreign key is NOT VALID: older rows may refer to nothing, or to another tenant's"),
+    (
+        "operator_partner",
+        "the server calls the operator's NEGATOR or COMMUTATOR in its place, so both functions have to be IMMUTABLE, or neither",
+    ),
     ("policy_altered", "the policy is not as the engine makes it"),
     ("policy_former", "the policy is that of an older version of tenantry, which an app's policy may come before"),
     ("policy_immutable", "the policy calls an IMMUTABLE function, which is folded into a cached plan"),
     (
         "policy_order",
         "the policy's name sorts before `!tenantry`, so that it would be evaluated on the rows of other tenants; rename it",
+    ),
+    (
+        "range_function",
+        "an index and ANALYZE call a range's SUBTYPE_DIFF and CANONICAL with the values of all rows; leave them out, or name the server's own",
     ),
     ("reaches_other_schema", "it depends on a schema that is neither the tenant's own nor shared"),
     ("reaches_other_tenant", "the function names the schema of another tenant"),
@@ -88,6 +96,10 @@ const REASONS: &[(&str, &str)] = &[
     ("rls_off", "row security is not enabled and forced"),
     ("role_owns", "the tenants' role owns something; an owner may switch protection off"),
     ("security_definer", "a SECURITY DEFINER routine runs with its owner's rights"),
+    (
+        "shared_type",
+        "tenants' own databases show the shared tables without it; use the type under it, or an enum, there",
+    ),
     ("tenant_column", "a tenant table needs `tenant_id uuid NOT NULL DEFAULT tenantry.tenant()`"),
     ("trigger_function", "the trigger's function is outside of the tenant's schema and not safe"),
     (

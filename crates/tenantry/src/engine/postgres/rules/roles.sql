@@ -6,9 +6,9 @@ WITH ours AS MATERIALIZED (
 SELECT code, what, repair FROM (
   SELECT 'role_attribute' AS code, pg_catalog.format('role %s has %s', ours.name, word) AS what,
          pg_catalog.format('ALTER ROLE %I NO%s', ours.name, word) AS repair
-    FROM ours, LATERAL (VALUES (rolsuper, 'SUPERUSER'), (rolbypassrls, 'BYPASSRLS'), (rolcreaterole, 'CREATEROLE'),
+    FROM ours, LATERAL (VALUES (rolsuper, 'SUPERUSER'), (rolbypassrls AND name <> '{prefix}auditor', 'BYPASSRLS'), (rolcreaterole, 'CREATEROLE'),
            (rolcreatedb, 'CREATEDB'), (rolreplication, 'REPLICATION'), (rolcanlogin AND rolinherit, 'INHERIT'),
-           (rolcanlogin AND (name IN ('{owner}', '{prefix}rows_owner', '{prefix}shared_owner', '{prefix}authors', '{prefix}rows')
+           (rolcanlogin AND (name IN ('{owner}', '{prefix}rows_owner', '{prefix}shared_owner', '{prefix}authors', '{prefix}rows', '{prefix}auditor')
                              OR pg_catalog.starts_with(name, '{prefix}o_')), 'LOGIN')) attribute(there, word)
    WHERE there
   UNION ALL
@@ -50,6 +50,8 @@ SELECT code, what, repair FROM (
                             -- a member of what the file's target belongs to.
                             OR NOT ours.rolcanlogin AND other.rolname = '{prefix}authors'
                                 AND (pg_catalog.starts_with(ours.name, '{prefix}o_') OR ours.name = '{prefix}rows_owner')
+                            -- It counts rows, in sessions of a slot that write nothing.
+                            OR ours.name = '{prefix}auditor' AND other.rolname = 'pg_read_all_data'
                             OR ours.name ~ '^{prefix}on_.*_m[0-9]+$'
                                 AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity s WHERE s.usename = ours.rolname))
 ) finding ORDER BY code, what

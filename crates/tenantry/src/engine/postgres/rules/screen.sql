@@ -17,7 +17,7 @@ fun AS MATERIALIZED (
                    AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid
                                       AND i.deptype = 'i') AS doubtful,
          p.provolatile = 'i' AND p.prokind = 'f' AND l.lanname NOT IN ('internal', 'c') AS immutable,
-         CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN p.prosrc END AS body
+         CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN p.prosrc END AS body, l.lanname = 'sql' AS is_sql
     FROM member m JOIN pg_proc p ON p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang
    WHERE m.classid = 'pg_proc'::regclass
 ),
@@ -54,20 +54,23 @@ used AS MATERIALIZED (
    WHERE place > 1
 ),
 {bad}
-SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL AS body,
+SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL AS body, false AS is_sql,
        EXISTS (SELECT FROM used JOIN bad USING (is_relation, oid))
     OR EXISTS (SELECT FROM member WHERE classid = 'pg_operator'::regclass)
-    OR EXISTS (SELECT FROM member m JOIN pg_constraint k ON m.classid = 'pg_type'::regclass AND k.contypid = m.objid
-                 JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
-                WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))
+    OR EXISTS (SELECT FROM member m JOIN pg_constraint k ON m.classid = 'pg_type'::regclass AND k.contypid = m.objid)
+    OR EXISTS (SELECT FROM member m JOIN pg_range r ON m.classid = 'pg_type'::regclass AND r.rngtypid = m.objid
+                WHERE r.rngsubdiff <> 0 OR r.rngcanonical <> 0)
     OR EXISTS (SELECT FROM pg_cast c LEFT JOIN pg_proc p ON p.oid = c.castfunc, pg_type t
                 WHERE c.oid >= 16384 AND t.oid IN (c.castsource, c.casttarget)
                   AND '{schema}'::regnamespace IN (t.typnamespace, p.pronamespace))
     OR EXISTS (SELECT FROM rel WHERE relowner <> '{owner}'::regrole OR relkind = 'f')
     OR EXISTS (SELECT FROM fun WHERE doubtful)
     OR EXISTS (SELECT FROM fun JOIN pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = fun.oid
-                 JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid AND f.provolatile = 'i'
-                WHERE NOT fun.immutable)
+                 LEFT JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid
+                WHERE NOT fun.immutable
+                  AND (f.provolatile = 'i' OR d.classid NOT IN ('pg_proc'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass)))
+    OR EXISTS (SELECT FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+                 JOIN pg_type b ON b.typname = t.typname AND b.typnamespace = 'pg_catalog'::regnamespace)
     OR EXISTS (SELECT FROM fun JOIN pg_proc b ON b.proname = fun.proname AND b.pronamespace = 'pg_catalog'::regnamespace)
     OR EXISTS (SELECT FROM member WHERE classid = 'pg_extension'::regclass)
     OR EXISTS (SELECT FROM rel, aclexplode(rel.relacl) g
@@ -108,4 +111,4 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
                        OR d.deptype = 'a' AND d.classid = 'pg_class'::regclass AND d.refobjsubid = 0
                           AND rel.relhassubclass)
                   AND d.objid NOT IN (SELECT oid FROM known)) AS doubtful
-UNION ALL SELECT false, body, false FROM fun WHERE body IS NOT NULL;
+UNION ALL SELECT false, body, is_sql, false FROM fun WHERE body IS NOT NULL;

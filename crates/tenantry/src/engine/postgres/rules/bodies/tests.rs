@@ -1,7 +1,7 @@
 use super::*;
 
 fn code(body: &str) -> Option<&'static str> {
-    read(body).map(|fault| fault.code)
+    read(body, false).map(|fault| fault.code)
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn what_ends_with_the_call_is_left_alone() {
         "-- SET role\n/* lastval() */ SELECT 1",
         "SELECT NEW.execute FROM t",
     ] {
-        assert_eq!(read(body), None, "{body}");
+        assert_eq!(read(body, false), None, "{body}");
     }
     assert_eq!(code("BEGIN LOCK TABLE users IN ACCESS EXCLUSIVE MODE; END"), Some(LOCKS));
 }

@@ -3,6 +3,22 @@
 /// Accepted in every isolation: name and migration.
 pub(super) const ACCEPTED: &[(&str, &str)] = &[
     (
+        "a domain whose check compares",
+        "CREATE DOMAIN email AS text CHECK (VALUE ~ '^[^@]+@[^@]+$' AND length(VALUE) < 200 AND VALUE = lower(VALUE));
+         CREATE DOMAIN part AS numeric DEFAULT 0 CHECK (VALUE BETWEEN 0 AND 1 AND VALUE <> ALL ('{0.5}'::numeric[]))",
+    ),
+    (
+        "a folded function with defaults",
+        "CREATE FUNCTION f(a int, b int DEFAULT 1 + 1, c text DEFAULT lower('X')) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT c || (a + b)'",
+    ),
+    (
+        "operators that are each other's partners",
+        "CREATE FUNCTION like_it(a text, b text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT a = b';
+         CREATE FUNCTION unlike_it(a text, b text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT a <> b';
+         CREATE OPERATOR ==== (FUNCTION = like_it, LEFTARG = text, RIGHTARG = text, NEGATOR = !===, COMMUTATOR = ====);
+         CREATE OPERATOR !=== (FUNCTION = unlike_it, LEFTARG = text, RIGHTARG = text, NEGATOR = ====)",
+    ),
+    (
         "many to many",
         "CREATE TABLE owns (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), user_id bigint, item_id bigint,
            PRIMARY KEY (tenant_id, user_id, item_id),

@@ -292,6 +292,17 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
 /// Refused in the shared schema.
 pub(super) const SHARED: &[(&str, &str, &str)] = &[
     (
+        "a shared function of a domain, which is nowhere else",
+        "CREATE DOMAIN shared.price AS numeric CHECK (VALUE >= 0);
+         CREATE FUNCTION shared.gross(p shared.price) RETURNS numeric LANGUAGE sql STABLE AS 'SELECT p * 2'",
+        "shared_type",
+    ),
+    (
+        "a shared column of a range, which is nowhere else",
+        "CREATE TYPE shared.span AS RANGE (SUBTYPE = numeric); CREATE TABLE shared.stays (span shared.span)",
+        "shared_type",
+    ),
+    (
         "a shared function with its owner's rights",
         "CREATE FUNCTION shared.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
         "security_definer",
