@@ -3,14 +3,16 @@
 use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 
 use super::{
+    connect::Door,
     control::Control,
     extensions, layout,
     names::{Names, TENANT, quoted},
     rights::Rights,
     rows_role, rules,
     scope::path,
+    server,
     site::Site,
-    wall,
+    slots, wall,
 };
 use crate::{
     engine::{Finding, Placement},
@@ -21,8 +23,9 @@ use crate::{
 };
 
 /// Schemas, databases and roles that bear the name of a tenant's place, and tenants who have rows in the tables in common.
-pub(super) async fn tenant_places(admin: &mut PgConnection, names: &Names) -> Result<Vec<String>> {
-    let prefix = names.prefix();
+pub(super) async fn tenant_places(door: &Door) -> Result<Vec<String>> {
+    let mut admin = door.control.admin().await?;
+    let prefix = door.names.prefix();
     let rows = sqlx::query(
         "SELECT nspname::text AS name FROM pg_namespace WHERE starts_with(nspname, 't_') AND length(nspname) = 34
          UNION SELECT substr(datname, length($1) + 1) FROM pg_database WHERE starts_with(datname, $1 || 't_')
@@ -33,31 +36,41 @@ pub(super) async fn tenant_places(admin: &mut PgConnection, names: &Names) -> Re
     .fetch_all(&mut *admin)
     .await?;
     let mut places: std::collections::BTreeSet<String> = rows.iter().map(|row| row.get("name")).collect();
-    places.extend(tenants_with_rows(admin, names).await?);
+    let tables = walled_tables(&mut admin).await?;
+    // A function that is not bound is a finding of its own, with what binds it.
+    if tables.is_empty() || rules::has_unbound(&mut admin).await? {
+        admin.done();
+        return Ok(places.into_iter().collect());
+    }
+    let sees_all = Rights::of(&mut admin).await?.is_superuser;
+    let gone = gone(&mut admin).await?;
+    let is_made =
+        rows_role::is_made(&mut admin, &door.names).await? && server::is_prepared(&mut admin, &door.names).await?;
+    admin.done();
+    if is_made {
+        places.extend(tenants_with_rows(door, &tables, (!sees_all).then_some(gone)).await?);
+    }
     Ok(places.into_iter().collect())
 }
 
-/// Who has a row in the tables in common. Only a superuser sees the rows of all tenants; another administrator looks as each
-/// tenant that was purged.
-async fn tenants_with_rows(admin: &mut PgConnection, names: &Names) -> Result<Vec<String>> {
-    let tables = walled_tables(admin).await?;
-    if tables.is_empty() {
-        return Ok(Vec::new());
-    }
-    if rules::has_unbound(admin).await? {
-        // Which is a finding of its own, with what binds it.
-        return Ok(Vec::new());
-    }
-    if Rights::of(admin).await?.is_superuser {
-        return found_by_key(admin, &tables).await;
-    }
-    if !rows_role::is_made(admin, names).await? {
-        return Ok(Vec::new());
-    }
-    admin.execute("BEGIN READ ONLY").await?;
-    let found = found_as_each(admin, names, &tables).await;
-    admin.execute("ROLLBACK").await?;
+/// Who has a row in the tables in common. Where the administrator is no superuser nobody sees the rows of all tenants: then each
+/// tenant that was purged is looked for.
+async fn tenants_with_rows(door: &Door, tables: &[String], gone: Option<Vec<String>>) -> Result<Vec<String>> {
+    let role = if gone.is_some() { door.names.rows_role() } else { door.names.auditor() };
+    let mut slot = slots::open_to_look(door, &role).await?;
+    let found = match gone {
+        None => found_by_key(&mut slot.connection, tables).await,
+        Some(gone) => found_as_each(&mut slot.connection, gone, tables).await,
+    };
+    slot.close().await;
     found
+}
+
+/// Whose end stands in the ledger.
+async fn gone(admin: &mut PgConnection) -> Result<Vec<String>> {
+    let query =
+        "SELECT target FROM tenantry.migrations WHERE version = -1 AND starts_with(target, 't_') ORDER BY target";
+    Ok(sqlx::query_scalar(query).fetch_all(admin).await?)
 }
 
 async fn walled_tables(admin: &mut PgConnection) -> Result<Vec<String>> {
@@ -72,19 +85,15 @@ async fn walled_tables(admin: &mut PgConnection) -> Result<Vec<String>> {
     Ok(tables)
 }
 
-/// In the scope of each tenant whose end stands in the ledger.
-async fn found_as_each(admin: &mut PgConnection, names: &Names, tables: &[String]) -> Result<Vec<String>> {
-    let gone =
-        "SELECT target FROM tenantry.migrations WHERE version = -1 AND starts_with(target, 't_') ORDER BY target";
-    let gone: Vec<String> = sqlx::query_scalar(gone).fetch_all(&mut *admin).await?;
-    admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&names.rows_role())))).await?;
+/// In the scope of each of them.
+async fn found_as_each(slot: &mut PgConnection, gone: Vec<String>, tables: &[String]) -> Result<Vec<String>> {
     let any: Vec<String> = tables.iter().map(|table| format!("EXISTS (SELECT FROM {table})")).collect();
     let text = format!("SELECT {}", any.join(" OR "));
     let mut found = Vec::new();
     for target in gone {
         let Some(id) = target.strip_prefix("t_").and_then(|id| id.parse::<TenantId>().ok()) else { continue };
-        admin.execute(AssertSqlSafe(format!("SET LOCAL tenantry.tenant = '{id}'"))).await?;
-        if sqlx::query_scalar(AssertSqlSafe(text.clone())).fetch_one(&mut *admin).await? {
+        slot.execute(AssertSqlSafe(format!("SET LOCAL tenantry.tenant = '{id}'"))).await?;
+        if sqlx::query_scalar(AssertSqlSafe(text.clone())).fetch_one(&mut *slot).await? {
             found.push(target);
         }
     }
@@ -92,7 +101,7 @@ async fn found_as_each(admin: &mut PgConnection, names: &Names, tables: &[String
 }
 
 /// By the index that every key of theirs has.
-async fn found_by_key(admin: &mut PgConnection, tables: &[String]) -> Result<Vec<String>> {
+async fn found_by_key(slot: &mut PgConnection, tables: &[String]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for table in tables {
         let text = format!(
@@ -103,7 +112,7 @@ async fn found_by_key(admin: &mut PgConnection, tables: &[String]) -> Result<Vec
                    FROM next WHERE next.id IS NOT NULL)
              SELECT 't_' || replace(id::text, '-', '') FROM next WHERE id IS NOT NULL"
         );
-        found.extend(sqlx::query_scalar::<_, String>(AssertSqlSafe(text)).fetch_all(&mut *admin).await?);
+        found.extend(sqlx::query_scalar::<_, String>(AssertSqlSafe(text)).fetch_all(&mut *slot).await?);
     }
     Ok(found)
 }

@@ -18,6 +18,7 @@ use super::{
     site::Site,
     statements::{self, Statement},
     tries::Tries,
+    wall,
 };
 use crate::{
     engine::{Patience, Script},
@@ -76,6 +77,8 @@ async fn apply_in_tx(
         }
         require_none_refused(admin, script).await?;
         admin.execute(AssertSqlSafe(server::shared_grants(&door.names))).await?;
+        // It may have brought a language, which everybody may use then.
+        wall::close(admin, &door.names).await?;
         scripts::verify(admin, &door.names, site, &[script], Binding::Look).await?;
         ledger::write(admin, &site.target, &[script]).await
     }

@@ -129,6 +129,8 @@ SELECT CASE o.type
          WHEN 'materialized view' THEN 'ALTER MATERIALIZED VIEW '
          WHEN 'statistics object' THEN 'ALTER STATISTICS '
          WHEN 'composite type' THEN 'ALTER TYPE '
+         -- An aggregate without arguments has another spelling as such.
+         WHEN 'aggregate' THEN 'ALTER ROUTINE '
          ELSE 'ALTER ' || upper(o.type) || ' ' END || o.identity
   FROM pg_depend d
   JOIN pg_shdepend s ON s.classid = d.classid AND s.objid = d.objid AND s.deptype = 'o'
@@ -138,5 +140,8 @@ SELECT CASE o.type
  WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = to_regnamespace(quote_ident({schema}))
    AND d.classid <> 'pg_default_acl'::regclass
    AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = d.classid AND i.objid = d.objid AND i.refclassid <> 'pg_namespace'::regclass
-                      AND (i.deptype IN ('i', 'e') OR i.deptype = 'a' AND d.classid = 'pg_class'::regclass))
+                      AND i.objsubid = 0
+                      AND (i.deptype IN ('i', 'e')
+                           OR i.deptype = 'a' AND EXISTS (SELECT FROM pg_class q WHERE q.oid = d.objid AND d.classid = 'pg_class'::regclass
+                                                             AND q.relkind = 'S')))
  ORDER BY d.classid, d.objid";

@@ -66,6 +66,11 @@ impl Names {
         format!("tn_{}_authors", self.mark)
     }
 
+    /// Sees the rows of all tenants, for a session that only counts them; made by administrators who are superusers.
+    pub(super) fn auditor(&self) -> String {
+        format!("tn_{}_auditor", self.mark)
+    }
+
     /// The login of one session at a time that runs files of migrations.
     pub(super) fn slot(&self, number: u32) -> String {
         self.of_server(&format!("m{number}"))

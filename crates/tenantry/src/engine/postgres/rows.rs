@@ -86,8 +86,9 @@ pub(super) async fn remove(door: &Door, placement: &Placement) -> Result<()> {
         return Ok(());
     }
     let owner = layout::owner_of(&mut admin, TENANT).await?;
-    let there = there(&mut admin, placement, &tables).await?;
+    let hides = hides_rows(&mut admin, placement).await?;
     admin.done();
+    let there = if hides { Some(there(door, placement, &tables).await?) } else { None };
     // Whatever a trigger or a policy of the app's does, it does with the owner's rights and no others.
     let mut slot = slots::open_for_end(door, &placement.physical, &owner).await?;
     let removed = remove_as(&mut slot.connection, placement, &owner, &tables, there).await;
@@ -144,27 +145,32 @@ async fn enter(slot: &mut PgConnection, placement: &Placement, owner: &str) -> R
     Ok(())
 }
 
-/// How many rows of the tenant a superuser sees in each table, where a policy of the app's may hide some from the owner. Nobody
-/// writes any more.
-async fn there(admin: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<Option<Vec<i64>>> {
+/// Whether a policy of the app's may hide rows from the owner, and there is a role that sees all the same.
+async fn hides_rows(admin: &mut PgConnection, placement: &Placement) -> Result<bool> {
     let query = "SELECT EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
                                  WHERE c.relnamespace = $1::regnamespace AND NOT p.polname = ANY ($2))";
     let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY];
     let has_others: bool = sqlx::query_scalar(query).bind(TENANT).bind(&ours[..]).fetch_one(&mut *admin).await?;
-    if has_others && Rights::of(admin).await?.is_superuser {
-        if rules::has_unbound(admin).await? {
-            return Err(Error::new(
-                ErrorKind::WrongState,
-                format!(
-                    "the rows of tenant {} cannot be counted beside an IMMUTABLE function that is not bound",
-                    placement.id
-                ),
-            )
-            .help("`tenantry doctor` names the function and the statement that binds it; then purge again"));
-        }
-        return Ok(Some(counts(admin, placement, tables).await?));
+    let hides = has_others && Rights::of(admin).await?.is_superuser;
+    if hides && rules::has_unbound(admin).await? {
+        return Err(Error::new(
+            ErrorKind::WrongState,
+            format!(
+                "the rows of tenant {} cannot be counted beside an IMMUTABLE function that is not bound",
+                placement.id
+            ),
+        )
+        .help("`tenantry doctor` names the function and the statement that binds it; then purge again"));
     }
-    Ok(None)
+    Ok(hides)
+}
+
+/// How many rows of the tenant are in each table. Nobody writes any more.
+async fn there(door: &Door, placement: &Placement, tables: &[String]) -> Result<Vec<i64>> {
+    let mut slot = slots::open_to_look(door, &door.names.auditor()).await?;
+    let there = counts(&mut slot.connection, placement, tables).await;
+    slot.close().await;
+    there
 }
 
 async fn counts(connection: &mut PgConnection, placement: &Placement, tables: &[String]) -> Result<Vec<i64>> {

@@ -74,12 +74,16 @@ pub(super) async fn renew(
     prepared
 }
 
-async fn is_prepared(admin: &mut PgConnection, names: &Names) -> Result<bool> {
+/// Whether it has all that this version prepares.
+pub(super) async fn is_prepared(admin: &mut PgConnection, names: &Names) -> Result<bool> {
     let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL
                         AND to_regprocedure('tenantry.may_write()') IS NOT NULL AND to_regrole($1) IS NOT NULL
-                        AND to_regrole($2) IS NOT NULL AND to_regrole($3) IS NOT NULL";
+                        AND to_regrole($2) IS NOT NULL AND to_regrole($3) IS NOT NULL
+                        AND (to_regrole($4) IS NOT NULL OR NOT rolsuper)
+                   FROM pg_roles WHERE rolname = current_user";
     let (authors, rows, remote) = (quoted(&names.authors()), quoted(&names.rows_role()), quoted(&names.remote()));
-    Ok(sqlx::query_scalar(query).bind(authors).bind(rows).bind(remote).fetch_one(admin).await?)
+    let query = sqlx::query_scalar(query).bind(authors).bind(rows).bind(remote).bind(quoted(&names.auditor()));
+    Ok(query.fetch_one(admin).await?)
 }
 
 fn require_version(admin: &PgConnection) -> Result<()> {
@@ -116,6 +120,10 @@ async fn prepare_in_tx(
         grant_to_myself(admin, &names.reader()).await?;
     }
     rows_role::make(admin, names).await?;
+    if Rights::of(admin).await?.is_superuser {
+        role(admin, &names.auditor(), "NOLOGIN BYPASSRLS", None).await?;
+        admin.execute(AssertSqlSafe(format!("GRANT pg_read_all_data TO {}", quoted(&names.auditor())))).await?;
+    }
     let text = format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}; {}", ledger::SCHEMA, rules::may_write());
     admin.execute(AssertSqlSafe(text)).await?;
     require_own(admin, installation).await?;

@@ -85,6 +85,19 @@ pub(super) async fn open_for_end<'d>(door: &'d Door, target: &str, owner: &str) 
     Ok(slot)
 }
 
+/// Opens a session that counts rows as a role that may read them, and writes nothing down. To plan a query runs what files have
+/// written, in an index or a policy: not with an administrator's rights.
+pub(super) async fn open_to_look<'d>(door: &'d Door, role: &str) -> Result<Slot<'d>> {
+    let mut admin = door.control.admin().await?;
+    let login = lease(&mut admin, door).await?;
+    sweep(&mut admin, door, &login).await?;
+    ledger::assign(&mut admin, &login, "", &[]).await?;
+    let mut slot = ready(door, admin, login, role, None).await?;
+    let begin = format!("BEGIN READ ONLY; {}; SET LOCAL ROLE {}", super::scripts::OURS, quoted(role));
+    slot.connection.execute(AssertSqlSafe(begin)).await?;
+    Ok(slot)
+}
+
 async fn ready<'d>(
     door: &'d Door,
     mut admin: Admin<'d>,
