@@ -72,6 +72,9 @@ fn walls(place: &Installation, sql: impl Fn(&str) -> String) -> BTreeSet<String>
             &format!("(SELECT array_agg(a::text ORDER BY a::text) FROM unnest({acl}) a)"),
         )
     });
+    // Nor does it whether an owner's rights are written down.
+    let owners = "coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", c.relowner))";
+    let text = text.replace("unnest(c.relacl)", &format!("unnest({owners})"));
     sql(&text.replace("{mark}", &place.mark()))
         .lines()
         .filter(|l| !l.ends_with(" -1 gone"))
@@ -476,7 +479,7 @@ fn make_old(mixed: &Mixed) {
                  FOR t IN SELECT format('ALTER %s {schema}.%I OWNER TO {mark}owner',
                                         CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relname)
                             FROM pg_class c WHERE relnamespace = '{schema}'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
-                             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'i'
+                             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND objsubid = 0 AND deptype = 'i'
                                                 AND refclassid = 'pg_class'::regclass) LOOP
                      EXECUTE t;
                  END LOOP;
@@ -520,6 +523,10 @@ const THINGS: (&str, &str) = (
      CREATE FUNCTION twice(n bigint) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 2 * n';
      CREATE VIEW names WITH (security_invoker = true) AS SELECT username FROM users;
      CREATE SEQUENCE tickets;
+     CREATE TABLE parts (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL) PARTITION BY LIST (id);
+     CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
+     CREATE FUNCTION adds(n numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT n + 1';
+     CREATE AGGREGATE ones(*) (SFUNC = adds, STYPE = numeric, INITCOND = '0');
      CREATE STATISTICS both_columns ON id, username FROM users;",
 );
 

@@ -12,6 +12,7 @@ on_every_postgres! {
     texts_that_leave_the_scope_are_refused,
     an_attackers_text_lasts_nowhere_and_reaches_no_other_database,
     a_tenant_has_no_right_that_row_security_does_not_bind,
+    a_tenants_statement_tells_nothing_of_rows_that_are_hidden_and_locks_no_table,
     a_large_object_is_no_way_to_another_tenant,
     a_tenant_reads_no_password,
     what_runs_in_a_condition_sees_no_foreign_value,
@@ -120,13 +121,14 @@ async fn postgres_row_an_administrator_who_is_bound_gets_an_error_and_not_a_part
     raw.execute(AssertSqlSafe(format!("SET row_security = off; SET ROLE {owner}"))).await.unwrap();
     let refused = raw.fetch_one("SELECT count(*) FROM tenant.users").await.unwrap_err();
     assert_eq!(code(&refused), "42501", "{refused:?}");
-    // A migration that looks at the rows sees those of all.
+    // Nor does a migration see those of all, which it could write down for all.
     let looks = "DO $$ BEGIN IF (SELECT count(*) FROM users) <> 2 THEN RAISE 'only a part'; END IF; END $$";
     let files = [TENANT[1], ("0002_looks.sql", looks)];
     let migrations = Migrations::embedded(files, support::SHARED.to_vec()).unwrap();
     let opened = support::open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations);
     let report = opened.open().await.unwrap().migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
-    assert_eq!(report.failed, 0, "{report:?}");
+    let told = report.targets[0].error.as_deref().unwrap_or_default();
+    assert!(report.failed == 1 && told.contains("rows of all tenants") && !told.contains("only a part"), "{report:?}");
 }
 
 async fn texts_that_leave_the_scope_are_refused(kind: Kind) {
@@ -253,6 +255,32 @@ async fn a_tenant_has_no_right_that_row_security_does_not_bind(kind: Kind) {
         }
     }
     assert_eq!((users(&acme).await, users(&globex).await), (vec!["ann".into()], vec!["canary".into()]));
+}
+
+async fn a_tenants_statement_tells_nothing_of_rows_that_are_hidden_and_locks_no_table(kind: Kind) {
+    let place = Installation::on(kind).await;
+    let (acme, _) = two_tenants(&place).await;
+    let work = "EXPLAIN (ANALYZE, COSTS OFF) SELECT 1 FROM users WHERE username = 'canary'";
+    let told = run(&acme, work).await.map_err(Error::from);
+    match kind {
+        Kind::PostgresRow => assert!(told.unwrap_err().is_refused()),
+        _ => assert!(told.is_ok(), "{told:?}"),
+    }
+    for text in [
+        "SELECT pg_stat_get_xact_tuples_returned('users'::regclass)",
+        "SELECT idx_tup_read FROM pg_stat_user_indexes",
+        "CREATE TRIGGER late BEFORE INSERT ON users EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE RULE late AS ON INSERT TO plans DO ALSO NOTHING",
+        "COMMENT ON COLUMN users.username IS 'x'",
+        "EXPLAIN (VERBOSE) CREATE TABLE y AS EXECUTE sqlx_s_1",
+    ] {
+        let (one, raw) = (run(&acme, text).await.map(drop), run_raw(&acme, text).await);
+        for tried in [one, raw] {
+            // What is a tenant's own it may lock, and is refused by the server behind that.
+            let error = Error::from(tried.unwrap_err());
+            assert!(error.is_refused() || kind == Kind::PostgresDatabase, "{text}: {error:?}");
+        }
+    }
 }
 
 async fn a_large_object_is_no_way_to_another_tenant(kind: Kind) {

@@ -1,5 +1,7 @@
 //! Applying files of migrations: statement by statement, as the owner of the tables, and verified before the commit.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
@@ -18,11 +20,13 @@ use crate::{
 mod allowed;
 mod beside;
 mod file;
+mod keys;
 mod plain;
 mod verify;
 
 use beside::Beside;
 use file::{run_data, run_schema};
+use keys::Keys;
 use plain::apply_plain;
 use verify::secure;
 
@@ -96,6 +100,7 @@ async fn apply_in_tx(
     let applied = async {
         lock(slot, &site.target, "pg_try_advisory_xact_lock").await?;
         require_there(slot, site).await?;
+        keep_apart(slot, site, "xact_").await?;
         in_tx(slot, names, site, files, counted).await
     }
     .await;
@@ -119,6 +124,7 @@ async fn in_tx(
     let of_schema: Vec<&Script> =
         files.iter().filter(is_missing).copied().filter(|script| script.kind == ScriptKind::Schema).collect();
     let beside = Beside::before(slot, site, &of_schema).await?;
+    let keys = if of_schema.is_empty() { None } else { Keys::before(slot, site).await? };
     let (mut done, mut changed) = (Vec::new(), Vec::new());
     for script in files.iter().filter(is_missing) {
         match script.kind {
@@ -132,6 +138,9 @@ async fn in_tx(
     }
     if !changed.is_empty() {
         secure(slot, names, site, &changed).await?;
+    }
+    if let Some(keys) = keys {
+        keys.require_kept(slot, names, site, &changed).await?;
     }
     beside.require_same(slot, site, &changed).await?;
     for script in done.iter().chain(counted.iter().filter(is_missing)) {
@@ -149,6 +158,30 @@ pub(super) async fn lock(connection: &mut PgConnection, target: &str, how: &str)
         return Ok(());
     }
     Err(Error::new(ErrorKind::OperationRunning, format!("another process migrates `{target}`")))
+}
+
+/// How long files of the shared tables and of tenants' tables wait for each other, and how often they look.
+const APART: Duration = Duration::from_secs(10);
+const APART_PAUSE: Duration = Duration::from_millis(20);
+
+/// A file of the shared tables is verified beside tenants' tables as they are, and these beside it: what the other has not
+/// committed yet neither would see. `until` says how long it holds, as the server's functions are named.
+async fn keep_apart(slot: &mut PgConnection, site: &Site, until: &str) -> Result<()> {
+    let how = match site.kind {
+        SiteKind::Database => return Ok(()),
+        SiteKind::Shared => format!("pg_try_advisory_{until}lock"),
+        SiteKind::Rows | SiteKind::Schema => format!("pg_try_advisory_{until}lock_shared"),
+    };
+    let text = format!("SELECT {how}(hashtextextended('tenantry apart ' || current_database(), 0))");
+    let begun = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(text.clone())).fetch_one(&mut *slot).await? {
+        if begun.elapsed() > APART {
+            let other = if site.kind == SiteKind::Shared { "tenants' tables" } else { "the shared tables" };
+            return Err(Error::new(ErrorKind::OperationRunning, format!("another process migrates {other}")));
+        }
+        tokio::time::sleep(APART_PAUSE).await;
+    }
+    Ok(())
 }
 
 /// A purge takes the same lock: under it the tenant is there to the end, or is not there any more. What needs no table

@@ -72,10 +72,18 @@ fn changes_data(statement: &Statement<'_>) -> bool {
     )
 }
 
-/// Whether the server may have to look at rows that are there.
-pub(super) fn may_check_rows(script: &Script) -> bool {
-    let mut words = lex::Lexer::new(script.sql.as_str()).flatten();
-    words.any(|token| token.is_any(&["alter", "attach", "call", "do", "references", "select", "validate"]))
+/// Whether the server may check a reference for rows that are there: it does so by a query, which row security concerns.
+pub(super) fn checks_references(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["alter", "table", ..] => true,
+        ["do", ..] => {
+            let text = statement.text.to_ascii_lowercase();
+            ["references", "foreign", "validate", "attach", "detach"].iter().any(|word| text.contains(word))
+        }
+        _ => false,
+    }
 }
 
 /// Whether a statement does what its words do not say.

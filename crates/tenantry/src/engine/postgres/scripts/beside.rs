@@ -5,7 +5,10 @@
 
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
 
-use super::{allowed::may_hold_code, at};
+use super::{
+    allowed::{may_hold_code, runs_code},
+    at,
+};
 use crate::{
     engine::{
         Script,
@@ -19,6 +22,7 @@ use crate::{
 };
 
 const BESIDE: &str = include_str!("beside.sql");
+const DEPENDENTS: &str = include_str!("dependents.sql");
 
 /// The shared schema as it is in this transaction.
 #[derive(PartialEq, Eq)]
@@ -28,6 +32,13 @@ impl Beside {
     /// `None` where nothing of the files' could run as the owner of the shared tables: they are the shared tables' own, or these are
     /// no tables that could be referred to, or there is no code at all.
     pub(super) async fn before(slot: &mut PgConnection, site: &Site, scripts: &[&Script]) -> Result<Self> {
+        if site.kind == SiteKind::Shared {
+            return if scripts.iter().any(|script| may_drop_more(script)) {
+                Self::read(slot, site).await
+            } else {
+                Ok(Self(None))
+            };
+        }
         let is_plain =
             |script: &&Script| statements::split(script.sql.as_str()).is_ok_and(|all| !all.iter().any(may_hold_code));
         if scripts.is_empty() || scripts.iter().all(is_plain) && !has_routines(slot, site).await? {
@@ -38,13 +49,16 @@ impl Beside {
 
     async fn read(slot: &mut PgConnection, site: &Site) -> Result<Self> {
         match site.kind {
-            SiteKind::Shared | SiteKind::Database => Ok(Self(None)),
-            SiteKind::Rows | SiteKind::Schema => {
-                let rows = sqlx::raw_sql(AssertSqlSafe(BESIDE)).fetch_all(slot).await?;
-                let state: Option<String> = rows.first().map(|row| row.try_get("state")).transpose()?.flatten();
-                Ok(Self(Some(state.unwrap_or_default())))
-            }
+            SiteKind::Database => Ok(Self(None)),
+            SiteKind::Shared => Self::asked(slot, DEPENDENTS).await,
+            SiteKind::Rows | SiteKind::Schema => Self::asked(slot, BESIDE).await,
         }
+    }
+
+    async fn asked(slot: &mut PgConnection, query: &'static str) -> Result<Self> {
+        let rows = sqlx::raw_sql(query).fetch_all(slot).await?;
+        let state: Option<String> = rows.first().map(|row| row.try_get("state")).transpose()?.flatten();
+        Ok(Self(Some(state.unwrap_or_default())))
     }
 
     /// # Errors
@@ -53,16 +67,29 @@ impl Beside {
         if self.0.is_none() || *self == Self::read(slot, site).await? {
             return Ok(());
         }
-        let what = "the shared tables were changed while the file ran".to_owned();
+        let (what, help) = match site.kind {
+            SiteKind::Shared => (
+                "the file drops, by CASCADE, what tenants' tables have built on the shared schema",
+                "drop the column, the view or the policy in a file of migrations/tenant first, and then this without CASCADE",
+            ),
+            SiteKind::Rows | SiteKind::Schema | SiteKind::Database => (
+                "the shared tables were changed while the file ran",
+                "if a file of migrations/shared was applied at the same time, run `tenantry migrate up --retry-failed`; else \
+                 move what changes shared tables to a file in migrations/shared",
+            ),
+        };
         let error = match scripts.last() {
-            Some(script) => at(script, 1, what),
+            Some(script) => at(script, 1, what.to_owned()),
             None => Error::new(crate::error::ErrorKind::Migration, what),
         };
-        Err(error.help(
-            "if a file of migrations/shared was applied at the same time, run `tenantry migrate up --retry-failed`; else \
-             move what changes shared tables to a file in migrations/shared",
-        ))
+        Err(error.help(help))
     }
+}
+
+/// Whether a file of the shared tables may drop more than it names.
+fn may_drop_more(script: &Script) -> bool {
+    let has_code = || statements::split(script.sql.as_str()).is_ok_and(|all| all.iter().any(runs_code));
+    script.sql.as_str().to_ascii_lowercase().contains("cascade") || has_code()
 }
 
 async fn has_routines(slot: &mut PgConnection, site: &Site) -> Result<bool> {

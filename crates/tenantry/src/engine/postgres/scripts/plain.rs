@@ -6,7 +6,7 @@ use super::{
     allowed::{needs_no_transaction, statements_of},
     at,
     file::{LEFT, run},
-    lock, require_there,
+    keep_apart, lock, require_there,
     verify::secure,
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) async fn apply_plain(slot: &mut PgConnection, names: &Names, site: &S
 
 async fn plain(slot: &mut PgConnection, names: &Names, site: &Site, script: &Script) -> Result<()> {
     require_there(slot, site).await?;
+    keep_apart(slot, site, "").await?;
     if !ledger::missing(slot).await?.contains(&script.version) {
         return Ok(());
     }

@@ -100,7 +100,7 @@ fn refused(scripts: &[&Script], breaches: &[Breach]) -> Error {
 }
 
 /// The statement that speaks of the object is most likely the one to mend.
-fn place_of<'s>(scripts: &[&'s Script], object: &str) -> (Option<&'s Script>, usize) {
+pub(super) fn place_of<'s>(scripts: &[&'s Script], object: &str) -> (Option<&'s Script>, usize) {
     let found = scripts.iter().rev().find_map(|script| Some((*script, line_of(script, object)?)));
     found.map_or((scripts.last().copied(), 1), |(script, line)| (Some(script), line))
 }

@@ -1,0 +1,27 @@
+-- What a file of the shared tables must leave as it was: all that others have built on them, as one number. CASCADE drops it, whoever
+-- owns it.
+SET LOCAL search_path = pg_catalog, pg_temp;
+WITH held AS (
+  SELECT DISTINCT d.classid, d.objid, d.objsubid
+    FROM pg_depend s JOIN pg_depend d ON d.refclassid = s.classid AND d.refobjid = s.objid AND d.deptype IN ('n', 'a')
+   WHERE s.refclassid = 'pg_namespace'::regclass AND s.refobjid = 'shared'::regnamespace
+),
+placed AS (
+  SELECT held.*,
+         CASE classid
+           WHEN 'pg_class'::regclass THEN (SELECT relnamespace FROM pg_class WHERE oid = objid)
+           WHEN 'pg_proc'::regclass THEN (SELECT pronamespace FROM pg_proc WHERE oid = objid)
+           WHEN 'pg_type'::regclass THEN (SELECT typnamespace FROM pg_type WHERE oid = objid)
+           WHEN 'pg_constraint'::regclass THEN (SELECT connamespace FROM pg_constraint WHERE oid = objid)
+           WHEN 'pg_attrdef'::regclass THEN (SELECT relnamespace FROM pg_attrdef e JOIN pg_class c ON c.oid = e.adrelid WHERE e.oid = objid)
+           WHEN 'pg_trigger'::regclass THEN (SELECT relnamespace FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE g.oid = objid)
+           WHEN 'pg_policy'::regclass THEN (SELECT relnamespace FROM pg_policy q JOIN pg_class c ON c.oid = q.polrelid WHERE q.oid = objid)
+           WHEN 'pg_rewrite'::regclass THEN (SELECT relnamespace FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class WHERE w.oid = objid)
+           WHEN 'pg_operator'::regclass THEN (SELECT oprnamespace FROM pg_operator WHERE oid = objid)
+           WHEN 'pg_statistic_ext'::regclass THEN (SELECT stxnamespace FROM pg_statistic_ext WHERE oid = objid)
+         END AS place
+    FROM held
+)
+SELECT encode(sha256(convert_to(coalesce(string_agg(concat_ws(' ', classid, objid, objsubid), chr(10)
+         ORDER BY classid, objid, objsubid), ''), 'UTF8')), 'hex') AS state
+  FROM placed WHERE place <> 'shared'::regnamespace;
