@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "support/counted.rs"]
+mod counted;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -28,6 +31,7 @@ on_every_postgres! {
     no_statement_goes_to_a_connection_whose_server_has_crashed,
     killed_connections_lose_nothing_that_was_acknowledged,
     a_login_that_drifted_is_refused_with_the_reason,
+    what_stops_a_statement_never_hits_the_next_tenant,
 }
 
 /// Tenants that read and write all the time, and what was acknowledged to them.
@@ -225,6 +229,30 @@ async fn killed_connections_lose_nothing_that_was_acknowledged(kind: Kind) {
 }
 
 /// What happens to a login on the way, how it is taken back, and the word that tells it.
+/// The request to stop a statement may still be on its way when the statement has ended by itself.
+async fn what_stops_a_statement_never_hits_the_next_tenant(kind: Kind) {
+    if kind == Kind::PostgresDatabase {
+        // Nobody else is ever on its connections.
+        return;
+    }
+    let (place, [acme, other], proxy) = counted::counted(kind, true).await;
+    for late in [false, true] {
+        let busy = acme.clone();
+        let work = tokio::spawn(async move { run(&busy, "SELECT pg_sleep(0.5)").await });
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        if late {
+            proxy.delays(Duration::from_millis(800));
+        }
+        place.tenancy.tenant_suspend("acme").await.unwrap();
+        // What is asked for now is held back by itself.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        proxy.delays(Duration::ZERO);
+        drop(work.await.unwrap());
+        run(&other, "SELECT pg_sleep(1)").await.unwrap();
+        place.tenancy.tenant_resume("acme").await.unwrap();
+    }
+}
+
 async fn a_login_that_drifted_is_refused_with_the_reason(kind: Kind) {
     let place = Installation::on(kind).await;
     let acme = place.tenant("acme").await;

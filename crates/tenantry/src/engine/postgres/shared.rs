@@ -37,9 +37,19 @@ pub(super) struct Home {
 /// One object of the shared schema, and the statement that makes it elsewhere.
 #[derive(Clone, Debug)]
 struct Thing {
-    /// The name and the columns of a table; none of another object.
-    table: Option<(String, String)>,
+    kind: Kind,
+    /// A table's name, or a routine's with the types of its arguments; none of another object.
+    name: Option<String>,
+    /// A table's columns; of a routine what cannot be replaced.
+    form: Option<String>,
     statement: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Type,
+    Table,
+    Routine,
 }
 
 impl Home {
@@ -54,7 +64,7 @@ impl Home {
         reader: String,
         password: Option<Secret>,
     ) -> Result<Self> {
-        let rows = sqlx::query(AssertSqlSafe(DESCRIBE.replace("{columns}", COLUMNS))).fetch_all(connection).await?;
+        let rows = sqlx::query(AssertSqlSafe(rendered(DESCRIBE))).fetch_all(connection).await?;
         let things: Vec<Thing> = rows.iter().map(Thing::of).collect();
         let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for thing in &things {
@@ -97,8 +107,17 @@ impl Home {
 
 impl Thing {
     fn of(row: &sqlx::postgres::PgRow) -> Self {
-        let (name, columns): (Option<String>, Option<String>) = (row.get("name"), row.get("columns"));
-        Self { table: name.zip(columns), statement: row.get("statement") }
+        let kind = match row.get("part") {
+            4 => Kind::Table,
+            5 => Kind::Routine,
+            _ => Kind::Type,
+        };
+        Self { kind, name: row.get("name"), form: row.get("columns"), statement: row.get("statement") }
+    }
+
+    fn named(&self, kind: Kind) -> Option<(&str, &str)> {
+        let named = self.name.as_deref().zip(self.form.as_deref());
+        named.filter(|_| self.kind == kind)
     }
 }
 
@@ -108,6 +127,19 @@ const COLUMNS: &str = "(SELECT string_agg(format('%I %s', a.attname, CASE t.typt
         ELSE format_type(a.atttypid, a.atttypmod) END), ', ' ORDER BY a.attnum)
      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
+
+/// A routine by the types of its arguments, as DROP names it.
+const ROUTINE: &str =
+    "format('%I(%s)', p.proname, (SELECT string_agg(format_type(a.type, NULL), ', ' ORDER BY a.number)
+        FROM unnest(p.proargtypes) WITH ORDINALITY a(type, number)))";
+
+/// What CREATE OR REPLACE cannot change.
+const FORM: &str = "concat_ws(' ', p.prokind, p.pronargdefaults, pg_get_function_identity_arguments(p.oid), '->',
+        pg_get_function_result(p.oid))";
+
+fn rendered(query: &str) -> String {
+    query.replace("{columns}", COLUMNS).replace("{routine}", ROUTINE).replace("{form}", FORM)
+}
 
 /// Extensions, enums, tables and functions of the shared schema with the statements that make them elsewhere, in their
 /// order. Every name is quoted by the server. A body that is parsed when it is made is given as a text: it may call what is made
@@ -135,7 +167,7 @@ SELECT 4, c.oid::bigint, c.relname, {columns},
   FROM pg_class c, ns WHERE c.relnamespace = ns.oid AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
    AND c.oid NOT IN (SELECT objid FROM extended)
 UNION ALL
-SELECT 5, p.oid::bigint, NULL, NULL, CASE WHEN p.prosqlbody IS NULL THEN d ELSE
+SELECT 5, p.oid::bigint, {routine}, {form}, CASE WHEN p.prosqlbody IS NULL THEN d ELSE
          left(d, length(rtrim(d, chr(10))) - length(b)) || 'AS ' || quote_literal(
              CASE WHEN b ^@ 'RETURN ' THEN 'SELECT ' || substr(b, 8)
                   ELSE regexp_replace(regexp_replace(b, '^BEGIN ATOMIC', ''), 'END$', '') END) END
@@ -176,9 +208,10 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Right
     if !home.things.is_empty() {
         lead_home(connection, home, rights).await.map_err(|cause| no_fdw(cause, rights, base))?;
     }
+    drop_routines(connection, home).await?;
     let mut there = tables(connection).await?;
-    for thing in &home.things {
-        if let Some((name, columns)) = &thing.table {
+    for thing in home.things.iter().filter(|thing| thing.kind != Kind::Routine) {
+        if let Some((name, columns)) = thing.named(Kind::Table) {
             match there.remove(name) {
                 Some(same) if same == *columns => continue,
                 Some(_) => drop_table(connection, name).await?,
@@ -187,6 +220,7 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Right
         }
         connection.execute(AssertSqlSafe(thing.statement.clone())).await?;
     }
+    make_routines(connection, home).await?;
     for gone in there.keys() {
         drop_table(connection, gone).await?;
     }
@@ -224,7 +258,7 @@ async fn lead_home(connection: &mut PgConnection, home: &Home, rights: &Rights) 
 /// Nobody vouches for the way of an administrator who is no superuser: whether it leads home is known now, and not when an
 /// app reads.
 async fn try_the_way(connection: &mut PgConnection, home: &Home, rights: &Rights) -> Result<()> {
-    let table = home.things.iter().find_map(|thing| thing.table.as_ref());
+    let table = home.things.iter().find_map(|thing| thing.named(Kind::Table));
     let Some((table, _)) = table.filter(|_| !rights.is_superuser) else { return Ok(()) };
     let read = connection.execute(AssertSqlSafe(format!("SELECT FROM shared.{} LIMIT 0", quoted(table)))).await;
     read.map(drop).map_err(|cause| {
@@ -236,6 +270,59 @@ async fn try_the_way(connection: &mut PgConnection, home: &Home, rights: &Rights
                 home.reader
             ))
     })
+}
+
+/// Takes away what is not at home any more, or cannot become what it is there.
+async fn drop_routines(connection: &mut PgConnection, home: &Home) -> Result<()> {
+    let query = rendered(
+        "SELECT {routine}, {form} FROM pg_proc p WHERE p.pronamespace = 'shared'::regnamespace AND p.prokind IN ('f', 'p')
+            AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')",
+    );
+    let there: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(&mut *connection).await?;
+    for (name, form) in there {
+        let mut routines = home.things.iter().filter_map(|thing| thing.named(Kind::Routine));
+        if routines.any(|known| known == (&name, &form)) {
+            continue;
+        }
+        let dropped = connection.execute(AssertSqlSafe(format!("DROP ROUTINE shared.{name}"))).await;
+        dropped.map_err(|cause| {
+            Error::new(
+                ErrorKind::Migration,
+                format!("the shared function `{name}` has changed, and something of a tenant's needs its old form"),
+            )
+            .caused_by(cause)
+            .help("drop what calls it in a tenant migration, change the shared function, and make the other again")
+        })?;
+    }
+    Ok(())
+}
+
+/// The default of an argument may call a routine that is made behind it.
+async fn make_routines(connection: &mut PgConnection, home: &Home) -> Result<()> {
+    let mut left: Vec<&Thing> = home.things.iter().filter(|thing| thing.kind == Kind::Routine).collect();
+    while !left.is_empty() {
+        let (before, mut missing) = (left.len(), None);
+        let mut later = Vec::new();
+        for thing in left {
+            connection.execute("SAVEPOINT routine").await?;
+            match connection.execute(AssertSqlSafe(thing.statement.clone())).await {
+                Ok(_) => {
+                    connection.execute("RELEASE routine").await?;
+                }
+                Err(error) if error.as_database_error().and_then(|e| e.code()).as_deref() == Some("42883") => {
+                    connection.execute("ROLLBACK TO routine; RELEASE routine").await?;
+                    later.push(thing);
+                    missing = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(error) = missing.filter(|_| later.len() == before) {
+            return Err(error.into());
+        }
+        left = later;
+    }
+    Ok(())
 }
 
 /// The tables that are shown already, by name, with their columns.

@@ -1,0 +1,265 @@
+//! What a file of migrations on PostgreSQL leaves as it was: whose the rows are, what they refer to, and what others have built.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use sqlx::Executor;
+use support::{Installation, Kind, SHARED, TENANT, number, open, run, texts, user_add, users};
+use tenantry::{DoctorOptions, MigrateOptions, Migrations, TenantDb};
+
+type File<'a> = (&'a str, &'a str);
+
+fn leaked(files: &[File<'_>]) -> Vec<(&'static str, &'static str)> {
+    let leak = |text: &str| -> &'static str { text.to_owned().leak() };
+    files.iter().map(|(name, sql)| (leak(name), leak(sql))).collect()
+}
+
+/// What is said of the next release of the app, with these files more; nothing if it is applied.
+async fn next(place: &Installation, tenant: &[File<'_>], shared: &[File<'_>]) -> String {
+    let migrations = Migrations::embedded(
+        TENANT.iter().copied().chain(leaked(tenant)),
+        SHARED.iter().copied().chain(leaked(shared)),
+    );
+    let opened = open(place.dir.path().into(), |config| config, TENANT).await.migrations(migrations.unwrap());
+    let report = opened.open().await.unwrap().migrations().up(&MigrateOptions::new(), |_| ()).await;
+    match report {
+        Ok(report) => report.targets.iter().filter_map(|target| target.error.clone()).collect(),
+        Err(error) => error.to_string(),
+    }
+}
+
+async fn two(place: &Installation) -> (TenantDb, TenantDb) {
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    user_add(&acme, "ann").await;
+    user_add(&globex, "bob").await;
+    (acme, globex)
+}
+
+/// Row security is forced while a file runs: what it computes for each row has no rows to compute it from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_writes_no_tenants_values_into_the_rows_of_others() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (_, globex) = two(&place).await;
+    let all = "CREATE FUNCTION all_names(t text DEFAULT '') RETURNS text LANGUAGE sql STABLE AS
+                 $$ SELECT string_agg(username, ',') FROM users $$;";
+    let mut files: Vec<(String, String)> = Vec::new();
+    for (number, deed) in [
+        "ALTER TABLE users ADD COLUMN seen text DEFAULT all_names()",
+        "ALTER TABLE users ADD COLUMN seen text; ALTER TABLE users ALTER COLUMN seen TYPE text USING all_names()",
+        "ALTER FUNCTION all_names(text) IMMUTABLE;
+         ALTER TABLE users ADD COLUMN seen text GENERATED ALWAYS AS (all_names(username)) STORED;
+         CREATE OR REPLACE FUNCTION all_names(t text DEFAULT '') RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT t $$",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        files.push((format!("000{}_next.sql", number + 2), format!("{all} {deed}; ALTER TABLE users RENAME COLUMN seen TO seen{number}; DROP FUNCTION IF EXISTS all_names CASCADE")));
+        let more: Vec<File<'_>> = files.iter().map(|(name, sql)| (name.as_str(), sql.as_str())).collect();
+        let told = next(&place, &more, &[]).await;
+        let rows = "SELECT coalesce(u::text, '') FROM users u";
+        let seen = texts(&globex, rows).await.unwrap().join(" ");
+        assert!(!seen.contains("ann"), "{deed}: {seen} ({told})");
+        if !told.is_empty() {
+            files.pop();
+        }
+    }
+    let block = "DO $$ BEGIN EXECUTE format('COMMENT ON TABLE users IS %L', (SELECT string_agg(username, ',') FROM users)); END $$";
+    files.push(("0009_next.sql".into(), block.into()));
+    let more: Vec<File<'_>> = files.iter().map(|(name, sql)| (name.as_str(), sql.as_str())).collect();
+    assert!(next(&place, &more, &[]).await.contains("rows of all tenants"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_gives_no_row_to_another_tenant() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = two(&place).await;
+    let id = globex.tenant().id;
+    for deed in [
+        format!(
+            "ALTER TABLE notes DROP CONSTRAINT notes_pkey; DROP POLICY \"!tenantry\" ON notes;
+             ALTER TABLE notes ALTER COLUMN tenant_id TYPE uuid USING '{id}'::uuid"
+        ),
+        format!(
+            "ALTER TABLE notes DROP CONSTRAINT notes_pkey;
+             ALTER TABLE notes ADD COLUMN other uuid NOT NULL DEFAULT '{id}'; ALTER TABLE notes RENAME COLUMN tenant_id TO former;
+             ALTER TABLE notes RENAME COLUMN other TO tenant_id; ALTER TABLE notes ALTER COLUMN tenant_id SET DEFAULT tenantry.tenant()"
+        ),
+    ] {
+        run(&acme, "INSERT INTO notes (text) VALUES ('of acme')").await.unwrap();
+        let told = next(&place, &[("0002_next.sql", &deed)], &[]).await;
+        assert!(told.contains("0002_next.sql") && told.contains("gives rows to other tenants"), "{deed}: {told}");
+        assert_eq!(number(&globex, "SELECT count(*) FROM notes").await.unwrap(), 0);
+    }
+    // What changes the column without its values may be done.
+    let kept =
+        "ALTER TABLE notes ALTER COLUMN tenant_id DROP DEFAULT, ALTER COLUMN tenant_id SET DEFAULT tenantry.tenant();
+                ALTER TABLE notes ADD COLUMN kind text DEFAULT 'plain'";
+    assert_eq!(next(&place, &[("0002_next.sql", kept)], &[]).await, "");
+    assert_eq!(number(&acme, "SELECT count(*) FROM notes WHERE kind = 'plain'").await.unwrap(), 2);
+}
+
+const TREES: &str = "
+    CREATE TABLE trees (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL, kind int NOT NULL,
+        PRIMARY KEY (tenant_id, id, kind)) PARTITION BY LIST (kind);
+    CREATE TABLE trees_1 PARTITION OF trees FOR VALUES IN (1);
+    CREATE TABLE trees_2 PARTITION OF trees FOR VALUES IN (2);
+    CREATE TABLE leaves (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL, tree bigint, kind int,
+        PRIMARY KEY (tenant_id, id));";
+
+/// The server's own check sees no rows while row security is forced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_that_a_file_on_postgres_makes_holds_for_the_rows_that_are_there() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = two(&place).await;
+    let trees = ("0002_trees.sql", TREES);
+    assert_eq!(next(&place, &[trees], &[]).await, "");
+    run(&globex, "INSERT INTO trees (id, kind) VALUES (1, 1), (1, 2)").await.unwrap();
+    run(&globex, "INSERT INTO leaves (id, tree, kind) VALUES (1, 1, 1)").await.unwrap();
+    run(&acme, "INSERT INTO leaves (id, tree, kind) VALUES (1, 1, 1)").await.unwrap();
+    let refer = "ALTER TABLE leaves ADD CONSTRAINT leaf FOREIGN KEY (tenant_id, tree, kind) REFERENCES trees (tenant_id, id, kind)";
+    let block = format!("DO $$ BEGIN {refer}; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+    for file in [refer, &block] {
+        let told = next(&place, &[trees, ("0003_next.sql", file)], &[]).await;
+        assert!(told.contains("do not fit the foreign key `leaf`") && told.contains("0003_next.sql"), "{told}");
+    }
+    let later = format!("{refer} NOT VALID");
+    let later = ("0003_next.sql", later.as_str());
+    assert_eq!(next(&place, &[trees, later], &[]).await, "");
+    let validate = ("0004_next.sql", "ALTER TABLE leaves VALIDATE CONSTRAINT leaf");
+    let told = next(&place, &[trees, later, validate], &[]).await;
+    assert!(told.contains("do not fit the foreign key `leaf`") && told.contains("0004_next.sql"), "{told}");
+    run(&acme, "DELETE FROM leaves").await.unwrap();
+    assert_eq!(next(&place, &[trees, later, validate], &[]).await, "");
+    // A partition to whose rows others refer stays.
+    let detach = ("0005_next.sql", "ALTER TABLE trees DETACH PARTITION trees_1");
+    let told = next(&place, &[trees, later, validate, detach], &[]).await;
+    assert!(told.contains("do not fit the foreign key `leaf`"), "{told}");
+    let detach = ("0005_next.sql", "ALTER TABLE trees DETACH PARTITION trees_2");
+    assert_eq!(next(&place, &[trees, later, validate, detach], &[]).await, "");
+    assert_eq!(number(&globex, "SELECT count(*) FROM leaves JOIN trees USING (id, kind)").await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_file_on_postgres_drops_nothing_of_tenants_by_cascade() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let place = Installation::on(kind).await;
+        let (acme, _) = two(&place).await;
+        let shared = ("0002_moods.sql", "CREATE TYPE mood AS ENUM ('glad', 'sad');
+            CREATE FUNCTION is_nice(t text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'; CREATE TABLE spare (id bigint PRIMARY KEY);
+            CREATE VIEW spares WITH (security_invoker = true) AS SELECT id FROM spare");
+        let built = (
+            "0002_built.sql",
+            "ALTER TABLE users ADD COLUMN mood shared.mood DEFAULT 'glad';
+            CREATE POLICY nice ON users AS RESTRICTIVE FOR SELECT USING (shared.is_nice(username))",
+        );
+        assert_eq!(next(&place, &[], &[shared]).await, "");
+        assert_eq!(next(&place, &[built], &[shared]).await, "");
+        for deed in [
+            "DROP TYPE mood CASCADE",
+            "DROP FUNCTION is_nice(text) CASCADE",
+            "DO $$ BEGIN EXECUTE 'DROP TYPE mood CAS' || 'CADE'; END $$",
+        ] {
+            let told = next(&place, &[built], &[shared, ("0003_next.sql", deed)]).await;
+            assert!(
+                told.contains("by CASCADE, what tenants") && told.contains("0003_next.sql"),
+                "{kind:?}: {deed}: {told}"
+            );
+        }
+        assert_eq!(texts(&acme, "SELECT mood::text FROM users").await.unwrap(), ["glad"]);
+        assert_eq!(next(&place, &[built], &[shared, ("0003_next.sql", "DROP TABLE spare CASCADE")]).await, "");
+    }
+}
+
+/// The planner folds what an index asks for, as whoever asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_administrators_session_on_postgres_runs_what_the_apps_tables_call() {
+    let policy = "CREATE POLICY seen ON items AS RESTRICTIVE USING (price > -1);";
+    let files: Vec<_> = TENANT.iter().copied().chain([("0002_policy.sql", policy)]).collect();
+    let place = Installation::on_with(Kind::PostgresRow, |config| config, &files).await;
+    let (acme, globex) = two(&place).await;
+    place.database.as_ref().unwrap().sql(
+        "CREATE FUNCTION tenant.spy() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+             IF current_setting('is_superuser') = 'on' THEN RAISE EXCEPTION 'the spy is a superuser'; END IF;
+             RETURN true; END $$;
+         CREATE FUNCTION tenant.fold() RETURNS boolean LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT true; END;
+         CREATE INDEX spied ON tenant.items (tenant_id, id) WHERE tenant.fold();
+         CREATE OR REPLACE FUNCTION tenant.fold() RETURNS boolean LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT tenant.spy(); END;
+         DO $$ BEGIN EXECUTE format('ALTER FUNCTION tenant.fold OWNER TO %1$I; ALTER FUNCTION tenant.spy OWNER TO %1$I',
+             (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'tenant')); END $$",
+    ).unwrap();
+    let report = place.tenancy.doctor(DoctorOptions::new()).await.unwrap();
+    assert!(report.findings.iter().any(|finding| finding.code == "immutable_depends"), "{report:#?}");
+    assert!(!format!("{report:?}").contains("the spy"), "{report:#?}");
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    place.tenancy.tenant_purge("acme").await.unwrap();
+    drop(acme);
+    assert_eq!(users(&globex).await, ["bob"]);
+}
+
+/// What was accepted at home reaches tenants' own databases, whatever became of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn shared_functions_that_change_on_postgres_are_shown_in_tenants_own_databases_as_they_are() {
+    let place = Installation::on(Kind::PostgresDatabase).await;
+    let acme = place.tenant("acme").await;
+    let mut files = Vec::new();
+    for (number, (deed, answer)) in [
+        ("CREATE FUNCTION price_of(p int) RETURNS int LANGUAGE sql STABLE AS 'SELECT p'", "7"),
+        (
+            "DROP FUNCTION price_of(int); CREATE FUNCTION price_of(price int) RETURNS numeric LANGUAGE sql STABLE AS 'SELECT price / 2.0'",
+            "3.5000000000000000",
+        ),
+        (
+            "CREATE FUNCTION base() RETURNS int LANGUAGE sql STABLE AS 'SELECT 40';
+             DROP FUNCTION price_of(int);
+             CREATE FUNCTION price_of(price int, more int DEFAULT 1) RETURNS int LANGUAGE sql STABLE AS 'SELECT price + more'",
+            "8",
+        ),
+        (
+            "CREATE FUNCTION later() RETURNS int LANGUAGE sql STABLE AS 'SELECT 2';
+             CREATE OR REPLACE FUNCTION price_of(price int, more int DEFAULT shared.later()) RETURNS int LANGUAGE sql STABLE AS
+               'SELECT price + more'",
+            "9",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        files.push((format!("000{}_next.sql", number + 2), deed));
+        let shared: Vec<File<'_>> = files.iter().map(|(name, sql)| (name.as_str(), *sql)).collect();
+        assert_eq!(next(&place, &[], &shared).await, "", "{deed}");
+        assert_eq!(texts(&acme, "SELECT price_of(7)::text").await.unwrap(), [answer], "{deed}");
+    }
+    files.push(("0006_next.sql".into(), "DROP FUNCTION price_of(int, int), later(), base()"));
+    let shared: Vec<File<'_>> = files.iter().map(|(name, sql)| (name.as_str(), *sql)).collect();
+    assert_eq!(next(&place, &[], &shared).await, "");
+    assert!(texts(&acme, "SELECT price_of(7)::text").await.is_err());
+    assert_eq!(
+        texts(&acme, "SELECT proname::text FROM pg_proc WHERE pronamespace = 'shared'::regnamespace").await.unwrap(),
+        [""; 0]
+    );
+}
+
+/// Neither is verified by what the other has not committed yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_shared_and_of_tenants_tables_on_postgres_wait_for_each_other() {
+    let place = Installation::on(Kind::PostgresSchema).await;
+    let (acme, _) = two(&place).await;
+    let mut other = place.admin_at(&acme).await;
+    let key = "hashtextextended('tenantry apart ' || current_database(), 0)";
+    let shared: File<'_> = ("0002_shared.sql", "CREATE TABLE spare (id bigint PRIMARY KEY)");
+    let tenant: File<'_> = ("0002_next.sql", "ALTER TABLE users ADD COLUMN spare bigint");
+    for (held, files) in
+        [("pg_advisory_lock", (&[tenant][..], &[][..])), ("pg_advisory_lock_shared", (&[tenant][..], &[shared][..]))]
+    {
+        other.execute(sqlx::AssertSqlSafe(format!("SELECT {held}({key})"))).await.unwrap();
+        let work = next(&place, files.0, files.1);
+        tokio::pin!(work);
+        assert!(tokio::time::timeout(Duration::from_millis(800), &mut work).await.is_err(), "{held}: it waits");
+        other.execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+        assert_eq!(work.await, "", "{held}");
+    }
+    run(&acme, "UPDATE users SET spare = 1").await.unwrap();
+}
