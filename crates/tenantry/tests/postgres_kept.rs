@@ -263,3 +263,23 @@ async fn files_of_shared_and_of_tenants_tables_on_postgres_wait_for_each_other()
     }
     run(&acme, "UPDATE users SET spare = 1").await.unwrap();
 }
+
+/// What is kept as a text finds the app's functions by the path of whoever calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folded_function_on_postgres_calls_none_of_an_extensions_whose_body_is_a_text() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    two(&place).await;
+    let earth: File<'_> = (
+        "0002_earth.sql",
+        "CREATE EXTENSION cube SCHEMA shared; CREATE EXTENSION earthdistance SCHEMA shared VERSION '1.1'",
+    );
+    assert_eq!(next(&place, &[], &[earth]).await, "");
+    let near =
+        "CREATE FUNCTION near(a float8) RETURNS boolean LANGUAGE sql IMMUTABLE SET search_path = tenant, shared AS
+                  $$ SELECT shared.ll_to_earth(a, 1.0::float8) IS NOT NULL $$";
+    let told = next(&place, &[("0002_next.sql", near)], &[earth]).await;
+    assert!(told.contains("it calls shared.ll_to_earth"), "{told}");
+    let size = "CREATE FUNCTION size(a float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS
+                  $$ SELECT shared.cube_size(shared.cube(a, a + 1)) $$";
+    assert_eq!(next(&place, &[("0002_next.sql", size)], &[earth]).await, "");
+}
