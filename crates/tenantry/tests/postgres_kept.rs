@@ -72,6 +72,90 @@ async fn a_file_on_postgres_writes_no_tenants_values_into_the_rows_of_others() {
     assert!(next(&place, &more, &[]).await.contains("rows of all tenants"));
 }
 
+/// A table is read through its parent, and looked at by whatever its own statement calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_takes_no_wall_down_for_a_while() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (_, globex) = two(&place).await;
+    let read = |from: &str| {
+        format!(
+            "CREATE FUNCTION all_names() RETURNS text LANGUAGE sql STABLE AS $$ SELECT string_agg(username, ',') FROM {from} $$;
+             ALTER TABLE notes ADD COLUMN seen text DEFAULT all_names(); ALTER TABLE notes ALTER COLUMN seen DROP DEFAULT;
+             DROP FUNCTION all_names()"
+        )
+    };
+    for (deed, told) in [
+        (format!("DROP POLICY \"!tenantry\" ON users; {}", read("users")), "takes down the wall"),
+        (format!("ALTER POLICY \"!tenantry\" ON users USING (true); {}", read("users")), "takes down the wall"),
+        (format!("ALTER TABLE users DISABLE ROW LEVEL SECURITY; {}", read("users")), "takes down the wall"),
+        (format!("ALTER TABLE users NO FORCE ROW LEVEL SECURITY; {}", read("users")), "takes down the wall"),
+        (
+            format!(
+                "CREATE TABLE above (tenant_id uuid, id bigint, username text); ALTER TABLE users INHERIT above; {};
+                 ALTER TABLE users NO INHERIT above; DROP TABLE above",
+                read("above")
+            ),
+            "takes down the wall",
+        ),
+        (
+            format!(
+                "CREATE TABLE above (LIKE users) PARTITION BY LIST (tenant_id); ALTER TABLE above ATTACH PARTITION users DEFAULT; {};
+                 ALTER TABLE above DETACH PARTITION users; DROP TABLE above",
+                read("above")
+            ),
+            "takes down the wall",
+        ),
+        (
+            format!(
+                "CREATE TABLE stash (username text);
+                 CREATE FUNCTION spy(t text) RETURNS boolean LANGUAGE plpgsql AS
+                   $$ BEGIN INSERT INTO stash VALUES (t); RETURN true; END $$;
+                 ALTER TABLE users ADD CONSTRAINT spying CHECK (spy(username)); {};
+                 ALTER TABLE users DROP CONSTRAINT spying; DROP FUNCTION spy(text); DROP TABLE stash",
+                read("stash")
+            ),
+            "changes no data",
+        ),
+    ] {
+        let said = next(&place, &[("0002_next.sql", &deed)], &[]).await;
+        assert!(said.contains(told) && said.contains("0002_next.sql"), "{deed}: {said}");
+        assert!(texts(&globex, "SELECT seen FROM notes").await.is_err(), "{deed}");
+    }
+    // A table becomes a partition of one that has a wall.
+    let parent = "CREATE TABLE all_notes (LIKE notes INCLUDING DEFAULTS, PRIMARY KEY (tenant_id, id)) PARTITION BY LIST (tenant_id)";
+    let attach = "ALTER TABLE all_notes ATTACH PARTITION notes DEFAULT";
+    assert_eq!(next(&place, &[("0002_next.sql", parent)], &[]).await, "");
+    assert_eq!(next(&place, &[("0002_next.sql", parent), ("0003_next.sql", attach)], &[]).await, "");
+}
+
+/// A shared file runs with no right on tenants' tables, whatever they are made of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_file_on_postgres_runs_nothing_on_the_rows_of_tenants() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (_, globex) = two(&place).await;
+    let shared: File<'_> = (
+        "0002_same.sql",
+        "CREATE DOMAIN email AS text;
+         CREATE FUNCTION same(a text, b text) RETURNS boolean LANGUAGE sql IMMUTABLE SET search_path = shared AS 'SELECT a = b';
+         CREATE FUNCTION other(a text, b text) RETURNS boolean LANGUAGE sql IMMUTABLE SET search_path = shared AS 'SELECT a <> b'",
+    );
+    assert_eq!(next(&place, &[], &[shared]).await, "");
+    let told = next(&place, &[("0002_next.sql", "ALTER TABLE users ADD COLUMN mail shared.email")], &[shared]).await;
+    assert!(told.contains("a shared domain"), "{told}");
+    let built: File<'_> = (
+        "0002_next.sql",
+        "CREATE OPERATOR ==== (FUNCTION = shared.same, LEFTARG = text, RIGHTARG = text, NEGATOR = !===);
+         CREATE OPERATOR !=== (FUNCTION = shared.other, LEFTARG = text, RIGHTARG = text, NEGATOR = ====);
+         ALTER TABLE users ADD CHECK (NOT (username ==== 'x'))",
+    );
+    assert_eq!(next(&place, &[built], &[shared]).await, "");
+    let spy = "CREATE OR REPLACE FUNCTION other(a text, b text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS
+                 $$ BEGIN RETURN (SELECT count(*) > 0 FROM tenant.users); END $$";
+    let told = next(&place, &[built], &[shared, ("0003_next.sql", spy)]).await;
+    assert!(told.contains("0003_next.sql") && told.contains("NEGATOR"), "{told}");
+    assert_eq!(users(&globex).await, ["bob"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_on_postgres_gives_no_row_to_another_tenant() {
     let place = Installation::on(Kind::PostgresRow).await;
@@ -90,7 +174,8 @@ async fn a_file_on_postgres_gives_no_row_to_another_tenant() {
     ] {
         run(&acme, "INSERT INTO notes (text) VALUES ('of acme')").await.unwrap();
         let told = next(&place, &[("0002_next.sql", &deed)], &[]).await;
-        assert!(told.contains("0002_next.sql") && told.contains("gives rows to other tenants"), "{deed}: {told}");
+        let is_told = told.contains("gives rows to other tenants") || told.contains("takes down the wall");
+        assert!(told.contains("0002_next.sql") && is_told, "{deed}: {told}");
         assert_eq!(number(&globex, "SELECT count(*) FROM notes").await.unwrap(), 0);
     }
     // What changes the column without its values may be done.
@@ -147,12 +232,12 @@ async fn a_shared_file_on_postgres_drops_nothing_of_tenants_by_cascade() {
     for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
         let place = Installation::on(kind).await;
         let (acme, _) = two(&place).await;
-        let shared = ("0002_moods.sql", "CREATE TYPE mood AS ENUM ('glad', 'sad');
+        let shared = ("0002_moods.sql", "CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE TYPE many AS ENUM ('few', 'all');
             CREATE FUNCTION is_nice(t text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'; CREATE TABLE spare (id bigint PRIMARY KEY);
             CREATE VIEW spares WITH (security_invoker = true) AS SELECT id FROM spare");
         let built = (
             "0002_built.sql",
-            "ALTER TABLE users ADD COLUMN mood shared.mood DEFAULT 'glad';
+            "ALTER TABLE users ADD COLUMN mood shared.mood DEFAULT 'glad'; ALTER TABLE users ADD COLUMN many shared.many[];
             CREATE POLICY nice ON users AS RESTRICTIVE FOR SELECT USING (shared.is_nice(username))",
         );
         assert_eq!(next(&place, &[], &[shared]).await, "");
@@ -161,6 +246,7 @@ async fn a_shared_file_on_postgres_drops_nothing_of_tenants_by_cascade() {
             "DROP TYPE mood CASCADE",
             "DROP FUNCTION is_nice(text) CASCADE",
             "DO $$ BEGIN EXECUTE 'DROP TYPE mood CAS' || 'CADE'; END $$",
+            "DROP TYPE many CASCADE",
         ] {
             let told = next(&place, &[built], &[shared, ("0003_next.sql", deed)]).await;
             assert!(

@@ -22,6 +22,7 @@ mod beside;
 mod file;
 mod keys;
 mod plain;
+mod standing;
 mod verify;
 
 use beside::Beside;

@@ -152,6 +152,15 @@ SELECT code, object, detail, correction FROM (
     JOIN pg_proc mine ON mine.oid = o.oprcode JOIN pg_proc theirs ON theirs.oid = other.oprcode
    WHERE mine.provolatile <> theirs.provolatile
   UNION ALL
+  -- A file of the shared tables could have a check of it look at every tenant's values, and no own database has it.
+  SELECT DISTINCT 'shared_domain', format('%I.%I', rel.relname, a.attname), t.oid::regtype::text,
+         format('ALTER TABLE %I ALTER COLUMN %I TYPE %s', rel.relname, a.attname, format_type(t.typbasetype, t.typtypmod))
+    FROM own, rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+    JOIN pg_type t ON t.typnamespace = 'shared'::regnamespace AND a.atttypid IN (t.oid, t.typarray)
+   WHERE NOT own.is_shared AND rel.relkind IN ('r', 'p')
+     AND (t.typtype IN ('d', 'r', 'm') OR t.typtype = 'c')
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
+  UNION ALL
   -- What tenants' own databases show of the shared schema has no such types.
   SELECT DISTINCT 'shared_type', format('%I', t.typname), pg_describe_object(d.classid, d.objid, 0),
          format('DROP %s %I', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.typname)

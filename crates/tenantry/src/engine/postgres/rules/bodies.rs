@@ -132,8 +132,11 @@ fn defines(verb: &Token<'_>, rest: &[Token<'_>]) -> bool {
     if verb.is("comment") {
         return next.is("on");
     }
-    let copies = verb.is("copy") && next.is_mark("(");
-    copies || (verb.is("copy") || verb.is_any(&DEFINING)) && next.name().is_some() && !next.is_any(&goes_on)
+    let replaces = verb.is("create") && next.is("or") && rest.get(1).is_some_and(|word| word.is("replace"));
+    let has_options = verb.is_any(&["cluster", "copy", "reindex"]) && next.is_mark("(");
+    replaces
+        || has_options
+        || (verb.is("copy") || verb.is_any(&DEFINING)) && next.name().is_some() && !next.is_any(&goes_on)
 }
 
 /// Verbs that change what there is, or who may use it.

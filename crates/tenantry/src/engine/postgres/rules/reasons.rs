@@ -97,6 +97,10 @@ const REASONS: &[(&str, &str)] = &[
     ("role_owns", "the tenants' role owns something; an owner may switch protection off"),
     ("security_definer", "a SECURITY DEFINER routine runs with its owner's rights"),
     (
+        "shared_domain",
+        "a shared domain, composite or range is in no tenant's own database, and a shared file could look at every tenant's values by it; use the type under it, or one of the tenants' own",
+    ),
+    (
         "shared_type",
         "tenants' own databases show the shared tables without it; use the type under it, or an enum, there",
     ),

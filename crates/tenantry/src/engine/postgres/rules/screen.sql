@@ -69,6 +69,8 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
                  LEFT JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid
                 WHERE NOT fun.immutable
                   AND (f.provolatile = 'i' OR d.classid NOT IN ('pg_proc'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass)))
+    OR EXISTS (SELECT FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND a.atttypid >= 16384
+                 JOIN pg_type t ON t.oid = a.atttypid WHERE t.typnamespace = 'shared'::regnamespace AND t.typtype <> 'e')
     OR EXISTS (SELECT FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
                  JOIN pg_type b ON b.typname = t.typname AND b.typnamespace = 'pg_catalog'::regnamespace)
     OR EXISTS (SELECT FROM fun JOIN pg_proc b ON b.proname = fun.proname AND b.pronamespace = 'pg_catalog'::regnamespace)

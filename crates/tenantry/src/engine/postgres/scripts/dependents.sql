@@ -3,8 +3,12 @@
 SET LOCAL search_path = pg_catalog, pg_temp;
 WITH held AS (
   SELECT DISTINCT d.classid, d.objid, d.objsubid
-    FROM pg_depend s JOIN pg_depend d ON d.refclassid = s.classid AND d.refobjid = s.objid AND d.deptype IN ('n', 'a')
-   WHERE s.refclassid = 'pg_namespace'::regclass AND s.refobjid = 'shared'::regnamespace
+    FROM (SELECT classid, objid FROM pg_depend
+           WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'shared'::regnamespace
+          UNION
+          -- Those of arrays and of rows depend on no schema.
+          SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typnamespace = 'shared'::regnamespace) s
+    JOIN pg_depend d ON d.refclassid = s.classid AND d.refobjid = s.objid AND d.deptype IN ('n', 'a')
 ),
 placed AS (
   SELECT held.*,

@@ -6,6 +6,7 @@ use super::{
     LOCK_TIMEOUT,
     allowed::{changes_rows, checks_references, makes_routine, require_allowed, runs_code, statements_of},
     at,
+    standing::Standing,
 };
 use crate::{
     engine::{
@@ -30,8 +31,12 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
     );
     slot.execute(AssertSqlSafe(settings)).await?;
     let before = Rows::read(slot, site).await?;
+    let standing = Standing::before(slot, site).await?;
     for statement in &statements {
         run_one(slot, site, script, statement).await?;
+        if let Some(standing) = &standing {
+            standing.require(slot, site, script, statement).await?;
+        }
     }
     leave(slot, site, script).await?;
     before.require_same(slot, site, script).await
@@ -47,7 +52,8 @@ fn theirs(site: &Site) -> String {
 }
 
 async fn run_one(slot: &mut PgConnection, site: &Site, script: &Script, statement: &Statement<'_>) -> Result<()> {
-    let counts = site.kind != SiteKind::Shared && runs_code(statement);
+    // In tables in common behind each statement: a table that it has filled may be dropped by the next one.
+    let counts = site.kind == SiteKind::Rows || site.kind != SiteKind::Shared && runs_code(statement);
     let before = if counts { rows_changed(slot, &site.schema).await? } else { 0 };
     // Row security is forced, so what reads the rows of all tenants fails. The body of a routine is looked at as if it were run,
     // and reads nothing; a reference is checked as if there were no rows, and once more behind the file.

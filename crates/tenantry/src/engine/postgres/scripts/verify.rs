@@ -47,8 +47,20 @@ pub(super) async fn secure(slot: &mut PgConnection, names: &Names, site: &Site, 
 }
 
 /// What a file of the shared tables can bring about in the tables that tenants have in common.
-const BY_SHARED: &[&str] =
-    &["code_in_cascade", "domain_calls", "immutable_depends", "immutable_reads", "trigger_in_cascade"];
+const BY_SHARED: &[&str] = &[
+    "cast_function",
+    "code_in_cascade",
+    "domain_calls",
+    "expression_scope",
+    "function_scope",
+    "immutable_depends",
+    "immutable_reads",
+    "operator_partner",
+    "policy_immutable",
+    "range_function",
+    "trigger_function",
+    "trigger_in_cascade",
+];
 
 /// Refuses what is unsafe in the schema; as the owner, where functions are to be bound.
 pub(in crate::engine::postgres) async fn verify(

@@ -168,4 +168,25 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
         "CREATE VIEW counts WITH (security_invoker = true) AS SELECT idx_scan FROM pg_stat_user_indexes",
         "expression_scope",
     ),
+    (
+        "a function that replaces another",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           CREATE OR REPLACE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; RETURN NULL; END $$",
+        "function_defines",
+    ),
+    (
+        "a function that builds an index anew",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'REINDEX (VERBOSE) TABLE users'",
+        "function_defines",
+    ),
+    (
+        "a column of a shared domain",
+        "CREATE DOMAIN shared.email AS text; ALTER TABLE users ADD COLUMN mail shared.email",
+        "shared_domain",
+    ),
+    (
+        "a column of many of a shared domain",
+        "CREATE DOMAIN shared.email AS text; ALTER TABLE users ADD COLUMN mails shared.email[]",
+        "shared_domain",
+    ),
 ];
