@@ -365,6 +365,13 @@ async fn a_folded_function_on_postgres_calls_none_of_an_extensions_whose_body_is
                   $$ SELECT shared.ll_to_earth(a, 1.0::float8) IS NOT NULL $$";
     let told = next(&place, &[("0002_next.sql", near)], &[earth]).await;
     assert!(told.contains("it calls shared.ll_to_earth"), "{told}");
+    for deed in [
+        "CREATE DOMAIN far AS float8 CHECK (shared.ll_to_earth(VALUE, 1.0::float8) IS NOT NULL)",
+        "CREATE TYPE span AS RANGE (SUBTYPE = shared.earth, SUBTYPE_DIFF = shared.earth_distance)",
+    ] {
+        let told = next(&place, &[("0002_next.sql", deed)], &[earth]).await;
+        assert!(told.contains("0002_next.sql") && told.contains("shared."), "{deed}: {told}");
+    }
     let size = "CREATE FUNCTION size(a float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS
                   $$ SELECT shared.cube_size(shared.cube(a, a + 1)) $$";
     assert_eq!(next(&place, &[("0002_next.sql", size)], &[earth]).await, "");

@@ -135,14 +135,21 @@ SELECT code, object, detail, correction FROM (
          regexp_matches(k.conbin::text, ':(funcid|aggfnoid|winfnoid|opno) (\d+)|\{(SQLVALUEFUNCTION|NEXTVALUEEXPR)', 'g') f
     LEFT JOIN pg_operator o ON f[1] = 'opno' AND o.oid = f[2]::oid
     LEFT JOIN pg_proc p ON p.oid = coalesce(o.oprcode::oid, f[2]::oid)
-   WHERE f[3] IS NOT NULL OR p.provolatile IS DISTINCT FROM 'i'
+   WHERE (f[3] IS NOT NULL OR p.provolatile IS DISTINCT FROM 'i'
+      -- An extension's that is kept as a text finds the app's functions.
+      OR p.prosqlbody IS NULL AND NOT coalesce(p.proconfig::text ~* '[{,"]search_path=', false)
+         AND EXISTS (SELECT FROM pg_language l WHERE l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c'))
+         AND EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'))
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
   UNION ALL
   -- An index, ANALYZE and the action of a reference hand them the values of all rows, whose they are.
   SELECT DISTINCT 'range_function', format('%I', t.typname), p.oid::regprocedure::text, format('DROP TYPE %I', t.typname)
     FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
     JOIN pg_range r ON r.rngtypid = t.oid JOIN pg_proc p ON p.oid IN (r.rngsubdiff, r.rngcanonical)
+    JOIN pg_language l ON l.oid = p.prolang
    WHERE p.oid >= 16384
-     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
+     AND (l.lanname NOT IN ('internal', 'c')
+          OR NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'))
   UNION ALL
   -- The server puts one in the place of the other, which no tree names.
   SELECT DISTINCT 'operator_partner', o.oid::regoperator::text, other.oprcode::regprocedure::text,
@@ -161,14 +168,33 @@ SELECT code, object, detail, correction FROM (
      AND (t.typtype IN ('d', 'r', 'm') OR t.typtype = 'c')
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
   UNION ALL
-  -- What tenants' own databases show of the shared schema has no such types.
-  SELECT DISTINCT 'shared_type', format('%I', t.typname), pg_describe_object(d.classid, d.objid, 0),
-         format('DROP %s %I', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.typname)
-    FROM own, member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
-    JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray) AND d.deptype = 'n'
-   WHERE own.is_shared AND (t.typtype IN ('d', 'r', 'm') OR t.typtype = 'c' AND t.typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c'))
-     AND (d.classid = 'pg_proc'::regclass OR d.classid = 'pg_class'::regclass AND t.typtype IN ('r', 'm'))
-     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i'))
+  -- What tenants' own databases show of the shared schema (tables, enums, functions) has nothing else of it to stand on.
+  SELECT DISTINCT 'shared_type', pg_describe_object(d.refclassid, d.refobjid, 0), pg_describe_object(d.classid, d.objid, d.objsubid),
+         format('DROP %s %s', upper(held.type), held.identity)
+    FROM own, member m JOIN pg_depend d ON d.classid = m.classid AND d.objid = m.objid AND d.deptype = 'n',
+         pg_identify_object(d.refclassid, d.refobjid, 0) held
+   WHERE own.is_shared
+     AND (d.classid = 'pg_proc'::regclass AND EXISTS (SELECT FROM pg_proc p WHERE p.oid = d.objid AND p.prokind IN ('f', 'p'))
+          OR d.classid = 'pg_class'::regclass AND d.objsubid <> 0
+             AND EXISTS (SELECT FROM pg_class c WHERE c.oid = d.objid AND c.relkind IN ('r', 'p', 'v', 'm')))
+     AND CASE d.refclassid
+           -- A column of a domain or a composite is shown by the type under it, but not many of them.
+           WHEN 'pg_type'::regclass THEN EXISTS (
+             SELECT FROM pg_type t LEFT JOIN pg_type e ON e.typarray = t.oid, LATERAL (SELECT coalesce(e.typtype, t.typtype) AS kind) of
+              WHERE t.oid = d.refobjid AND t.typnamespace = own.oid
+                AND (of.kind IN ('r', 'm') OR of.kind IN ('d', 'c') AND (d.classid = 'pg_proc'::regclass OR e.oid IS NOT NULL))
+                AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = coalesce(e.typrelid, t.typrelid) AND c.relkind <> 'c'))
+           WHEN 'pg_class'::regclass THEN EXISTS (
+             SELECT FROM pg_class c WHERE c.oid = d.refobjid AND c.relnamespace = own.oid AND c.relkind NOT IN ('r', 'p', 'v', 'm'))
+           WHEN 'pg_operator'::regclass THEN EXISTS (SELECT FROM pg_operator o WHERE o.oid = d.refobjid AND o.oprnamespace = own.oid)
+           WHEN 'pg_collation'::regclass THEN EXISTS (SELECT FROM pg_collation c WHERE c.oid = d.refobjid AND c.collnamespace = own.oid)
+           WHEN 'pg_ts_config'::regclass THEN EXISTS (SELECT FROM pg_ts_config c WHERE c.oid = d.refobjid AND c.cfgnamespace = own.oid)
+           WHEN 'pg_proc'::regclass THEN EXISTS (
+             SELECT FROM pg_proc f WHERE f.oid = d.refobjid AND f.pronamespace = own.oid AND f.prokind NOT IN ('f', 'p'))
+           ELSE false END
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype IN ('e', 'i')
+                        AND (e.classid = d.classid AND e.objid = d.objid AND e.objsubid = 0
+                             OR e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e'))
   UNION ALL
   SELECT 'wrong_owner', 'schema {schema}', pg_get_userbyid(nspowner), 'ALTER SCHEMA {schema} OWNER TO {owner}'
     FROM own WHERE nspowner <> owner

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use sqlx::{Row as _, postgres::PgConnection};
 
 use super::{Breach, Subject, breach_of, rendered, words};
-use crate::engine::postgres::lex::{Kind, Lexer, Token};
+use crate::engine::postgres::{
+    lex::{Kind, Lexer, Token},
+    text,
+};
 
 const BODIES: &str = include_str!("bodies.sql");
 
@@ -53,10 +56,7 @@ pub(super) fn read(body: &str, is_sql: bool) -> Option<Fault> {
 
 /// In SQL, where there are no variables, SELECT INTO makes a table.
 fn makes_table(body: &str) -> Option<Fault> {
-    let tokens: Vec<Token<'_>> = Lexer::new(body).flatten().collect();
-    let is_own = |before: &Token<'_>| before.is_any(&["insert", "merge"]) || before.is_mark(".");
-    let makes = tokens.windows(2).any(|two| two[1].is("into") && !is_own(&two[0]));
-    if makes { fault(DEFINES, "SELECT INTO") } else { None }
+    if text::makes_table(body) { fault(DEFINES, "SELECT INTO") } else { None }
 }
 
 fn read_text(body: &str, nesting: usize) -> Option<Fault> {
@@ -77,7 +77,7 @@ fn read_text(body: &str, nesting: usize) -> Option<Fault> {
         }
         let verb = &tokens[begin];
         let found =
-            name(rest).or_else(|| text(verb, &tokens[at], nesting)).or_else(|| execute(verb, &tokens[..at], rest));
+            name(rest).or_else(|| texts(verb, &tokens[at], nesting)).or_else(|| execute(verb, &tokens[..at], rest));
         if found.is_some() {
             return found;
         }
@@ -128,7 +128,7 @@ fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
 /// Whether a statement changes what there is, or who may use it. Behind THEN and ELSE of a CASE its verb may be a column.
 fn defines(verb: &Token<'_>, rest: &[Token<'_>]) -> bool {
     let Some(next) = rest.first() else { return false };
-    let goes_on = ["and", "as", "between", "else", "end", "from", "in", "is", "like", "not", "or", "then", "when"];
+    let goes_on = ["and", "as", "else", "end", "from", "in", "is", "like", "not", "or", "then", "when"];
     if verb.is("comment") {
         return next.is("on");
     }
@@ -207,7 +207,7 @@ fn name(tokens: &[Token<'_>]) -> Option<Fault> {
 }
 
 /// A text in the body: the scope's name in it is a way around its check, and some statements run it.
-fn text(verb: &Token<'_>, token: &Token<'_>, nesting: usize) -> Option<Fault> {
+fn texts(verb: &Token<'_>, token: &Token<'_>, nesting: usize) -> Option<Fault> {
     if token.kind != Kind::Text {
         return None;
     }

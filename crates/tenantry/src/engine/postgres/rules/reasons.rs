@@ -102,7 +102,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "shared_type",
-        "tenants' own databases show the shared tables without it; use the type under it, or an enum, there",
+        "tenants' own databases show the tables, enums and functions of the shared schema, and nothing else of it that these could stand on",
     ),
     ("tenant_column", "a tenant table needs `tenant_id uuid NOT NULL DEFAULT tenantry.tenant()`"),
     ("trigger_function", "the trigger's function is outside of the tenant's schema and not safe"),

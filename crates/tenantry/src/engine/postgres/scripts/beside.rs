@@ -5,10 +5,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
 
-use super::{
-    allowed::{may_hold_code, runs_code},
-    at,
-};
+use super::{allowed::may_hold_code, at};
 use crate::{
     engine::{
         Script,
@@ -33,11 +30,7 @@ impl Beside {
     /// no tables that could be referred to, or there is no code at all.
     pub(super) async fn before(slot: &mut PgConnection, site: &Site, scripts: &[&Script]) -> Result<Self> {
         if site.kind == SiteKind::Shared {
-            return if scripts.iter().any(|script| may_drop_more(script)) {
-                Self::read(slot, site).await
-            } else {
-                Ok(Self(None))
-            };
+            return if scripts.is_empty() { Ok(Self(None)) } else { Self::read(slot, site).await };
         }
         let is_plain =
             |script: &&Script| statements::split(script.sql.as_str()).is_ok_and(|all| !all.iter().any(may_hold_code));
@@ -84,12 +77,6 @@ impl Beside {
         };
         Err(error.help(help))
     }
-}
-
-/// Whether a file of the shared tables may drop more than it names.
-fn may_drop_more(script: &Script) -> bool {
-    let has_code = || statements::split(script.sql.as_str()).is_ok_and(|all| all.iter().any(runs_code));
-    script.sql.as_str().to_ascii_lowercase().contains("cascade") || has_code()
 }
 
 async fn has_routines(slot: &mut PgConnection, site: &Site) -> Result<bool> {

@@ -23,9 +23,14 @@ placed AS (
            WHEN 'pg_rewrite'::regclass THEN (SELECT relnamespace FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class WHERE w.oid = objid)
            WHEN 'pg_operator'::regclass THEN (SELECT oprnamespace FROM pg_operator WHERE oid = objid)
            WHEN 'pg_statistic_ext'::regclass THEN (SELECT stxnamespace FROM pg_statistic_ext WHERE oid = objid)
+           WHEN 'pg_ts_config'::regclass THEN (SELECT cfgnamespace FROM pg_ts_config WHERE oid = objid)
+           WHEN 'pg_ts_dict'::regclass THEN (SELECT dictnamespace FROM pg_ts_dict WHERE oid = objid)
+           WHEN 'pg_collation'::regclass THEN (SELECT collnamespace FROM pg_collation WHERE oid = objid)
+           -- Whatever else it is: it counts as somebody else's.
+           ELSE 0
          END AS place
     FROM held
 )
 SELECT encode(sha256(convert_to(coalesce(string_agg(concat_ws(' ', classid, objid, objsubid), chr(10)
          ORDER BY classid, objid, objsubid), ''), 'UTF8')), 'hex') AS state
-  FROM placed WHERE place <> 'shared'::regnamespace;
+  FROM placed WHERE place IS DISTINCT FROM 'shared'::regnamespace;

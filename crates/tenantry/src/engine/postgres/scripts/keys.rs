@@ -16,6 +16,7 @@ use crate::{
         },
     },
     error::{Error, ErrorKind, Result},
+    id::TenantId,
 };
 
 /// Before the files: the tables that may have rows, and the references that the server holds for valid.
@@ -173,7 +174,9 @@ async fn force(slot: &mut PgConnection, tables: &[String], how: &str) -> Result<
 /// The same reference once more: while it is made the server looks at all rows, in its own way.
 async fn prove(slot: &mut PgConnection, scripts: &[&Script], key: &Unproven) -> Result<()> {
     let Unproven { name, table, definition, .. } = key;
-    let add = format!("ALTER TABLE {table} ADD CONSTRAINT tenantry_proof {definition}");
+    // A name that no file can have given.
+    let proof = format!("tenantry_{}", TenantId::new().as_uuid().simple());
+    let add = format!("ALTER TABLE {table} ADD CONSTRAINT {proof} {definition}");
     if let Err(cause) = slot.execute(AssertSqlSafe(add)).await {
         return Err(error(scripts, name, format!("the rows of `{table}` do not fit the foreign key `{name}`"))
             .caused_by(cause)
@@ -181,7 +184,7 @@ async fn prove(slot: &mut PgConnection, scripts: &[&Script], key: &Unproven) -> 
                 "mend the rows in a file of data before this one, or write NOT VALID and validate it in a later file",
             ));
     }
-    slot.execute(AssertSqlSafe(format!("ALTER TABLE {table} DROP CONSTRAINT tenantry_proof"))).await?;
+    slot.execute(AssertSqlSafe(format!("ALTER TABLE {table} DROP CONSTRAINT {proof}"))).await?;
     Ok(())
 }
 

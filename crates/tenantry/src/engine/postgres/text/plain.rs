@@ -71,7 +71,7 @@ const QUERIES: &[&str] = &["select", "values", "table", "with"];
 const CHANGES: &[&str] = &["insert", "update", "delete", "merge"];
 
 /// A query or change, with the queries and changes of its WITH list.
-fn query(statement: &[Token<'_>]) -> PgText {
+pub(super) fn query(statement: &[Token<'_>]) -> PgText {
     let start = statement.iter().take_while(|token| token.is_mark("(")).count();
     let statement = &statement[start..];
     let [verb, rest @ ..] = statement else { return PgText::UNSURE };

@@ -3,6 +3,11 @@
 /// Accepted in every isolation: name and migration.
 pub(super) const ACCEPTED: &[(&str, &str)] = &[
     (
+        "functions in SQL that insert",
+        "CREATE FUNCTION f(t text) RETURNS void LANGUAGE sql AS $$ INSERT INTO users (username) VALUES (t);
+           WITH u AS (INSERT INTO users (username) SELECT t || 'x' RETURNING id) INSERT INTO items (id, owner_id) SELECT id, id FROM u $$",
+    ),
+    (
         "a domain whose check compares",
         "CREATE DOMAIN email AS text CHECK (VALUE ~ '^[^@]+@[^@]+$' AND length(VALUE) < 200 AND VALUE = lower(VALUE));
          CREATE DOMAIN part AS numeric DEFAULT 0 CHECK (VALUE BETWEEN 0 AND 1 AND VALUE <> ALL ('{0.5}'::numeric[]))",

@@ -298,6 +298,22 @@ pub(super) const SHARED: &[(&str, &str, &str)] = &[
         "shared_type",
     ),
     (
+        "a shared column of many of a domain, which is nowhere else",
+        "CREATE DOMAIN shared.price AS numeric; CREATE TABLE shared.stays (prices shared.price[])",
+        "shared_type",
+    ),
+    (
+        "a shared function that numbers, by a sequence that is nowhere else",
+        "CREATE SEQUENCE shared.numbers;
+         CREATE FUNCTION shared.next(n bigint DEFAULT nextval('shared.numbers')) RETURNS bigint LANGUAGE sql AS 'SELECT n'",
+        "shared_type",
+    ),
+    (
+        "a shared column with a collation that is nowhere else",
+        "CREATE COLLATION shared.by_byte (locale = 'C'); CREATE TABLE shared.stays (name text COLLATE shared.by_byte)",
+        "shared_type",
+    ),
+    (
         "a shared column of a range, which is nowhere else",
         "CREATE TYPE shared.span AS RANGE (SUBTYPE = numeric); CREATE TABLE shared.stays (span shared.span)",
         "shared_type",

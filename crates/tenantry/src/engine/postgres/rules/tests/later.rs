@@ -189,4 +189,19 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
         "CREATE DOMAIN shared.email AS text; ALTER TABLE users ADD COLUMN mails shared.email[]",
         "shared_domain",
     ),
+    (
+        "a function that makes a table by SELECT, behind a label",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ SELECT 'x'::text AS v, 1 AS merge INTO stash $$",
+        "function_defines",
+    ),
+    (
+        "a function that makes a table by SELECT, behind a parenthesis",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ INSERT INTO users (username) VALUES ('a'); SELECT (1) insert INTO stash $$",
+        "function_defines",
+    ),
+    (
+        "a function that empties a table with the name of a word",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE between; RETURN NULL; END $$",
+        "function_defines",
+    ),
 ];
