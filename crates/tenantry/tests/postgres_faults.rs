@@ -228,7 +228,6 @@ async fn killed_connections_lose_nothing_that_was_acknowledged(kind: Kind) {
     load.end().await;
 }
 
-/// What happens to a login on the way, how it is taken back, and the word that tells it.
 /// The request to stop a statement may still be on its way when the statement has ended by itself.
 async fn what_stops_a_statement_never_hits_the_next_tenant(kind: Kind) {
     if kind == Kind::PostgresDatabase {
@@ -253,6 +252,7 @@ async fn what_stops_a_statement_never_hits_the_next_tenant(kind: Kind) {
     }
 }
 
+/// What happens to a login on the way, how it is taken back, and the word that tells it.
 async fn a_login_that_drifted_is_refused_with_the_reason(kind: Kind) {
     let place = Installation::on(kind).await;
     let acme = place.tenant("acme").await;

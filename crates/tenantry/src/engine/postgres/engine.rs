@@ -114,7 +114,7 @@ impl Engine for PostgresEngine {
     }
 
     fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>> {
-        Box::pin(async { audit::tenant_places(&self.door).await })
+        Box::pin(audit::tenant_places(&self.door))
     }
 
     fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Ledger>> {

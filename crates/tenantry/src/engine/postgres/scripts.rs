@@ -175,7 +175,7 @@ async fn keep_apart(slot: &mut PgConnection, site: &Site, until: &str) -> Result
     };
     let text = format!("SELECT {how}(hashtextextended('tenantry apart ' || current_database(), 0))");
     let begun = Instant::now();
-    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(text.clone())).fetch_one(&mut *slot).await? {
+    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(text.clone())).persistent(false).fetch_one(&mut *slot).await? {
         if begun.elapsed() > APART {
             let other = if site.kind == SiteKind::Shared { "tenants' tables" } else { "the shared tables" };
             return Err(Error::new(ErrorKind::OperationRunning, format!("another process migrates {other}")));

@@ -121,7 +121,8 @@ async fn ready<'d>(
 /// The password of a slot follows from that of the server's other logins, which the operator may have changed since the
 /// slot was made.
 async fn connect(admin: &mut PgConnection, door: &Door, login: &str, database: Option<&str>) -> Result<PgConnection> {
-    let mut options = door.control.options().clone().username(login);
+    // A file could prepare an answer of its own under the name of a statement that the engine asks once more.
+    let mut options = door.control.options().clone().username(login).statement_cache_capacity(0);
     if let Some(secret) = &door.secret {
         options = options.password(&scram::password_of(secret.expose(), login));
     }

@@ -137,8 +137,7 @@ SELECT code, object, detail, correction FROM (
     LEFT JOIN pg_proc p ON p.oid = coalesce(o.oprcode::oid, f[2]::oid)
    WHERE (f[3] IS NOT NULL OR p.provolatile IS DISTINCT FROM 'i'
       -- An extension's that is kept as a text finds the app's functions.
-      OR p.prosqlbody IS NULL AND NOT coalesce(p.proconfig::text ~* '[{,"]search_path=', false)
-         AND EXISTS (SELECT FROM pg_language l WHERE l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c'))
+      OR {kept_as_text}
          AND EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'))
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
   UNION ALL
@@ -146,9 +145,8 @@ SELECT code, object, detail, correction FROM (
   SELECT DISTINCT 'range_function', format('%I', t.typname), p.oid::regprocedure::text, format('DROP TYPE %I', t.typname)
     FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
     JOIN pg_range r ON r.rngtypid = t.oid JOIN pg_proc p ON p.oid IN (r.rngsubdiff, r.rngcanonical)
-    JOIN pg_language l ON l.oid = p.prolang
    WHERE p.oid >= 16384
-     AND (l.lanname NOT IN ('internal', 'c')
+     AND ({kept_as_text}
           OR NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'))
   UNION ALL
   -- The server puts one in the place of the other, which no tree names.
@@ -161,11 +159,13 @@ SELECT code, object, detail, correction FROM (
   UNION ALL
   -- A file of the shared tables could have a check of it look at every tenant's values, and no own database has it.
   SELECT DISTINCT 'shared_domain', format('%I.%I', rel.relname, a.attname), t.oid::regtype::text,
-         format('ALTER TABLE %I ALTER COLUMN %I TYPE %s', rel.relname, a.attname, format_type(t.typbasetype, t.typtypmod))
+         format('ALTER TABLE %I ALTER COLUMN %I TYPE %s', rel.relname, a.attname,
+                CASE t.typtype WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE 'text' END
+                || CASE a.atttypid WHEN t.typarray THEN '[]' ELSE '' END)
     FROM own, rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
     JOIN pg_type t ON t.typnamespace = 'shared'::regnamespace AND a.atttypid IN (t.oid, t.typarray)
    WHERE NOT own.is_shared AND rel.relkind IN ('r', 'p')
-     AND (t.typtype IN ('d', 'r', 'm') OR t.typtype = 'c')
+     AND t.typtype IN ('c', 'd', 'm', 'r')
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
   UNION ALL
   -- What tenants' own databases show of the shared schema (tables, enums, functions) has nothing else of it to stand on.

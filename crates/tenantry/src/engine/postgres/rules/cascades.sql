@@ -21,15 +21,12 @@ tbl AS MATERIALIZED (
 -- What an expression of the app's calls: an IMMUTABLE function is looked at by itself, and reads nothing. One of an extension is
 -- its maker's, but what is kept as a text finds the app's functions.
 fun AS MATERIALIZED (
-  SELECT p.oid FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang,
+  SELECT p.oid FROM pg_proc p,
          LATERAL (SELECT EXISTS (SELECT FROM pg_depend e JOIN pg_roles o ON o.oid = p.proowner
                       WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e' AND o.rolsuper) AS yes) of_extension
    WHERE p.oid >= 16384 AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.tenant()')
      AND EXISTS (SELECT FROM tbl)
-     AND CASE WHEN of_extension.yes
-              THEN p.prosqlbody IS NULL AND l.lanname NOT IN ('internal', 'c')
-                   AND NOT coalesce(p.proconfig::text ~* '[{,"]search_path=', false)
-              ELSE p.provolatile <> 'i' END
+     AND CASE WHEN of_extension.yes THEN {kept_as_text} ELSE p.provolatile <> 'i' END
 ),
 calls AS MATERIALIZED (
   SELECT d.classid, d.objid, fun.oid AS function

@@ -91,6 +91,10 @@ const ROUTINE: &str = "(CASE WHEN p.pronamespace = '{schema}'::regnamespace THEN
     || quote_ident(p.proname) || '(' || coalesce((SELECT string_agg(regexp_replace(format_type(a.t, NULL), '^{schema}\\.', ''), ',' ORDER BY a.n)
                                                   FROM unnest(p.proargtypes) WITH ORDINALITY a(t, n)), '') || ')')";
 
+/// Whether the server parses the body of a routine `p` with each call, by the path of whoever calls: then it finds what an app has made.
+const KEPT_AS_TEXT: &str = r#"(p.prosqlbody IS NULL AND NOT coalesce(p.proconfig::text ~* '[{,"]search_path=', false)
+    AND p.prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('internal', 'c')))"#;
+
 /// The policy that keeps tenants' rows apart. Restrictive policies are evaluated in the order of their names: before it, an
 /// app's policy would see, and could show in an error, the rows of other tenants.
 pub(crate) const POLICY: &str = "!tenantry";
@@ -218,6 +222,7 @@ fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String 
     let literal = |text: &str| text.replace('\'', "''");
     sql.replace("{bad}", &words::rendered(BAD))
         .replace("{routine}", ROUTINE)
+        .replace("{kept_as_text}", KEPT_AS_TEXT)
         .replace("{noise}", &literal(NOISE))
         .replace("{printed}", &literal(PRINTED))
         .replace("{isolation}", &literal(ISOLATION))

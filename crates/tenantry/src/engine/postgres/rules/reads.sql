@@ -34,14 +34,10 @@ called AS (
 SELECT 'it calls ' || p.oid::regprocedure AS what
   FROM called JOIN pg_proc p ON p.oid = called.oid,
        LATERAL (SELECT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
-                                  AND e.deptype = 'e') AS yes) of_extension,
-       -- Parsed with each call, by the path of whoever calls: it finds what an app has made.
-       LATERAL (SELECT p.prosqlbody IS NULL AND l.lanname NOT IN ('internal', 'c')
-                       AND NOT coalesce(p.proconfig::text ~* '[{,"]search_path=', false) AS yes
-                  FROM pg_language l WHERE l.oid = p.prolang) is_text
+                                  AND e.deptype = 'e') AS yes) of_extension
  WHERE p.oid <> {oid}
    AND NOT CASE
-     WHEN p.provolatile = 'i' THEN p.oid < 16384 OR of_extension.yes AND NOT is_text.yes
+     WHEN p.provolatile = 'i' THEN p.oid < 16384 OR of_extension.yes AND NOT {kept_as_text}
                                 OR NOT of_extension.yes AND p.pronamespace IN ('{schema}'::regnamespace, 'shared'::regnamespace)
      -- Not IMMUTABLE only for the formats of the session.
      WHEN p.oid < 16384 THEN p.provolatile = 's' AND p.proname IN (

@@ -86,6 +86,11 @@ pub(super) fn checks_references(statement: &Statement<'_>) -> bool {
     }
 }
 
+/// Whether a statement makes something that has no rows yet. An index calls only what may not write.
+pub(super) fn only_makes(statement: &Statement<'_>) -> bool {
+    first_words(statement).first().is_some_and(|verb| matches!(verb.as_str(), "comment" | "create"))
+}
+
 /// Whether a statement does what its words do not say.
 pub(super) fn runs_code(statement: &Statement<'_>) -> bool {
     let words = first_words(statement);

@@ -1,4 +1,5 @@
-//! What a file of tenants' tables must leave as it was: the shared tables beside them.
+//! What a file must leave as it was beside its target: one of tenants' tables the shared tables, one of the shared tables what
+//! others have built on them.
 //!
 //! The server checks a reference as the owner of the table that is referred to, and a cast that is made for that and dropped
 //! again is code of the file's which runs with that owner's rights. Whatever way there is: what it did is seen here.
@@ -21,13 +22,12 @@ use crate::{
 const BESIDE: &str = include_str!("beside.sql");
 const DEPENDENTS: &str = include_str!("dependents.sql");
 
-/// The shared schema as it is in this transaction.
+/// The shared schema, or what depends on it elsewhere, as it is in this transaction.
 #[derive(PartialEq, Eq)]
 pub(super) struct Beside(Option<String>);
 
 impl Beside {
-    /// `None` where nothing of the files' could run as the owner of the shared tables: they are the shared tables' own, or these are
-    /// no tables that could be referred to, or there is no code at all.
+    /// `None` where nothing of the files' could run as the owner of the shared tables: in a tenant's own database, or without any code.
     pub(super) async fn before(slot: &mut PgConnection, site: &Site, scripts: &[&Script]) -> Result<Self> {
         if site.kind == SiteKind::Shared {
             return if scripts.is_empty() { Ok(Self(None)) } else { Self::read(slot, site).await };

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
 
 use super::{
     LOCK_TIMEOUT,
-    allowed::{changes_rows, checks_references, makes_routine, require_allowed, runs_code, statements_of},
+    allowed::{changes_rows, checks_references, makes_routine, only_makes, require_allowed, runs_code, statements_of},
     at,
     standing::Standing,
 };
@@ -52,8 +52,13 @@ fn theirs(site: &Site) -> String {
 }
 
 async fn run_one(slot: &mut PgConnection, site: &Site, script: &Script, statement: &Statement<'_>) -> Result<()> {
-    // In tables in common behind each statement: a table that it has filled may be dropped by the next one.
-    let counts = site.kind == SiteKind::Rows || site.kind != SiteKind::Shared && runs_code(statement);
+    // In tables in common behind each statement that the server may hand rows to: a table that it has filled may be dropped by
+    // the next one.
+    let counts = match site.kind {
+        SiteKind::Rows => !only_makes(statement),
+        SiteKind::Schema | SiteKind::Database => runs_code(statement),
+        SiteKind::Shared => false,
+    };
     let before = if counts { rows_changed(slot, &site.schema).await? } else { 0 };
     // Row security is forced, so what reads the rows of all tenants fails. The body of a routine is looked at as if it were run,
     // and reads nothing; a reference is checked as if there were no rows, and once more behind the file.

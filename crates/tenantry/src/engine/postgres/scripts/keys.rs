@@ -3,7 +3,7 @@
 //! Row security stays forced while a file runs, so that whatever a file calls sees no tenant's rows. The server's own check of a
 //! new reference sees none either, and finds it valid. So it is made once more when the file's code is over and found safe.
 
-use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
+use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{at, file::OURS, verify::place_of};
 use crate::{
@@ -116,22 +116,15 @@ impl Keys {
                     OR whole.conrelid <> k.conrelid
                        AND (whole.oid::bigint = ANY ($3) OR NOT whole.conrelid::bigint = ANY ($2)))
              ORDER BY k.oid";
-        let rows = sqlx::query(query)
+        let rows: Vec<(String, String, String, Vec<i64>)> = sqlx::query_as(query)
             .bind(&site.schema)
             .bind(&self.tables)
             .bind(&self.valid)
             .bind(scripts.iter().any(|script| may_detach(script)))
             .fetch_all(slot)
             .await?;
-        let unproven = |row: &sqlx::postgres::PgRow| {
-            Ok(Unproven {
-                name: row.try_get(0)?,
-                table: row.try_get(1)?,
-                definition: row.try_get(2)?,
-                between: row.try_get(3)?,
-            })
-        };
-        rows.iter().map(unproven).collect::<Result<_, sqlx::Error>>().map_err(Into::into)
+        let unproven = |(name, table, definition, between)| Unproven { name, table, definition, between };
+        Ok(rows.into_iter().map(unproven).collect())
     }
 }
 

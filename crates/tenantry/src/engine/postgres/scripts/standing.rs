@@ -1,6 +1,6 @@
 //! The walls of tables in common while a file changes them: they stand behind every statement, and not only at the file's end.
 
-use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
+use sqlx::postgres::PgConnection;
 
 use super::at;
 use crate::{
@@ -63,26 +63,16 @@ impl Standing {
 }
 
 async fn walls(slot: &mut PgConnection, site: &Site) -> Result<Vec<Wall>> {
-    let text = format!(
-        "SELECT c.oid::pg_catalog.int8, c.relrowsecurity AND c.relforcerowsecurity,
-                coalesce((SELECT string_agg(concat_ws(' ', q.oid, q.ctid), ',' ORDER BY q.oid) FROM pg_catalog.pg_policy q
-                           WHERE q.polrelid = c.oid AND q.polname IN ('tenantry_allow', '{}', '{}')), ''),
-                EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
-                         WHERE i.inhrelid = c.oid AND NOT (p.relrowsecurity AND p.relforcerowsecurity))
-           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          WHERE n.nspname = '{}' AND c.relkind IN ('r', 'p')",
-        rules::POLICY,
-        rules::FORMER_POLICY,
-        site.schema
-    );
-    let rows = slot.fetch_all(sqlx::raw_sql(AssertSqlSafe(text))).await?;
-    let wall = |row: &sqlx::postgres::PgRow| {
-        Ok(Wall {
-            table: row.try_get(0)?,
-            is_forced: row.try_get(1)?,
-            policies: row.try_get(2)?,
-            is_passed: row.try_get(3)?,
-        })
-    };
-    rows.iter().map(wall).collect::<Result<_, sqlx::Error>>().map_err(Into::into)
+    let query = "SELECT c.oid::bigint, c.relrowsecurity AND c.relforcerowsecurity,
+                        coalesce((SELECT string_agg(concat_ws(' ', q.oid, q.ctid), ',' ORDER BY q.oid) FROM pg_policy q
+                                   WHERE q.polrelid = c.oid AND q.polname = ANY ($2)), ''),
+                        EXISTS (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
+                                 WHERE i.inhrelid = c.oid AND NOT (p.relrowsecurity AND p.relforcerowsecurity))
+                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
+    let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY];
+    let rows: Vec<(i64, bool, String, bool)> =
+        sqlx::query_as(query).bind(&site.schema).bind(&ours[..]).persistent(false).fetch_all(slot).await?;
+    let wall = |(table, is_forced, policies, is_passed)| Wall { table, is_forced, policies, is_passed };
+    Ok(rows.into_iter().map(wall).collect())
 }

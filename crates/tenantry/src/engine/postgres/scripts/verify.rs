@@ -48,16 +48,12 @@ pub(super) async fn secure(slot: &mut PgConnection, names: &Names, site: &Site, 
 
 /// What a file of the shared tables can bring about in the tables that tenants have in common.
 const BY_SHARED: &[&str] = &[
-    "cast_function",
     "code_in_cascade",
     "domain_calls",
-    "expression_scope",
-    "function_scope",
     "immutable_depends",
     "immutable_reads",
     "operator_partner",
     "policy_immutable",
-    "range_function",
     "trigger_function",
     "trigger_in_cascade",
 ];
