@@ -128,6 +128,62 @@ async fn a_file_on_postgres_takes_no_wall_down_for_a_while() {
     assert_eq!(next(&place, &[("0002_next.sql", parent), ("0003_next.sql", attach)], &[]).await, "");
 }
 
+/// What a file makes, hands the rows of all tenants to and drops again is in no schema when the file ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_lets_no_code_look_at_the_rows_and_vanish() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (_, globex) = two(&place).await;
+    assert_eq!(next(&place, &[("0002_seen.sql", "CREATE SEQUENCE seen")], &[]).await, "");
+    let look =
+        "ALTER TABLE users ADD CONSTRAINT spying CHECK (spy(username)); ALTER TABLE users DROP CONSTRAINT spying;";
+    let plain = |body: &str| {
+        format!(
+            "CREATE FUNCTION spy(t text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN true; END $$;
+             {look} DROP FUNCTION spy(text)"
+        )
+    };
+    let mut asked = 0;
+    for (deed, told) in [
+        (plain("PERFORM setval('seen', ascii(t))"), "setval"),
+        (plain("EXECUTE format('COMMENT ON TABLE users IS %L', t)"), "EXECUTE"),
+        (plain("COMMENT ON TABLE users IS 'seen'"), "COMMENT"),
+        (plain("PERFORM pg_notify('seen', t)"), "pg_notify"),
+        (plain("IF t > '' THEN ALTER SEQUENCE seen RESTART 7; END IF"), "ALTER"),
+        (
+            format!(
+                "CREATE FUNCTION spy(t text) RETURNS boolean BEGIN ATOMIC SELECT setval('seen', ascii(t)) > 0; END;
+                 {look} DROP FUNCTION spy(text)"
+            ),
+            "setval",
+        ),
+        (
+            format!(
+                "DO $$ BEGIN CREATE FUNCTION spy(t text) RETURNS boolean LANGUAGE sql AS 'SELECT setval(''seen'', ascii(t)) > 0'; END $$;
+                 {look} DROP FUNCTION spy(text)"
+            ),
+            "setval",
+        ),
+        (
+            "CREATE DOMAIN spied AS text CHECK (setval('seen', ascii(VALUE)) > 0);
+             ALTER TABLE users ALTER COLUMN username TYPE spied; ALTER TABLE users ALTER COLUMN username TYPE text;
+             DROP DOMAIN spied"
+                .into(),
+            "setval",
+        ),
+        ("ALTER TABLE notes ALTER COLUMN id TYPE bigint USING setval('seen', id + 76)".into(), "setval"),
+        ("ALTER TABLE notes ALTER COLUMN id TYPE bigint USING pg_catalog . \"setval\" ('seen', id + 76)".into(), "setval"),
+    ] {
+        let said = next(&place, &[("0002_seen.sql", "CREATE SEQUENCE seen"), ("0003_next.sql", &deed)], &[]).await;
+        assert!(said.contains(told) && said.contains("0003_next.sql"), "{deed}: {said}");
+        asked += 1;
+        assert_eq!(number(&globex, "SELECT nextval('seen')").await.unwrap(), asked, "{deed}");
+    }
+    // A sequence is set on by a file all the same.
+    let on = "ALTER SEQUENCE seen RESTART 7; SELECT setval('seen', 9)";
+    assert_eq!(next(&place, &[("0002_seen.sql", "CREATE SEQUENCE seen"), ("0003_next.sql", on)], &[]).await, "");
+    assert_eq!(number(&globex, "SELECT nextval('seen')").await.unwrap(), 10);
+}
+
 /// A shared file runs with no right on tenants' tables, whatever they are made of.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_file_on_postgres_runs_nothing_on_the_rows_of_tenants() {

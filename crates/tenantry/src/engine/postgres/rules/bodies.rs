@@ -181,6 +181,12 @@ fn local_setting(named: &[Token<'_>]) -> Option<Fault> {
         .then(|| Fault { code: SCOPE, detail: format!("SET LOCAL {setting}") })
 }
 
+/// A name in a statement that nobody may use.
+pub(crate) fn forbidden(statement: &str) -> Option<String> {
+    let tokens: Vec<_> = Lexer::new(statement).flatten().collect();
+    (0..tokens.len()).find_map(|at| name(&tokens[at..])).map(|fault| fault.detail)
+}
+
 /// A name that nobody may use, at the front of these tokens.
 fn name(tokens: &[Token<'_>]) -> Option<Fault> {
     let [token, rest @ ..] = tokens else { return None };

@@ -23,6 +23,7 @@ mod versions;
 mod words;
 
 pub(crate) use audit::{Roles, audit_database, audit_roles, may_write};
+pub(crate) use bodies::forbidden;
 pub(crate) use immutable::{UNBOUND, has_unbound};
 pub(crate) use login::{Expect, login_breaches};
 
@@ -60,6 +61,17 @@ pub(crate) enum Binding {
 const NOT_FOR_SHARED: &[&str] = &["extension", "foreign_table", "used_from_outside"];
 /// What does not hold for a tenant's own tables, which nobody else waits for.
 const NOT_FOR_OWN: &[&str] = &[bodies::LOCKS];
+
+impl Rules {
+    fn have(self, code: &str) -> bool {
+        let elsewhere = match self {
+            Rules::Row => &[],
+            Rules::Own => NOT_FOR_OWN,
+            Rules::Shared => NOT_FOR_SHARED,
+        };
+        !elsewhere.contains(&code)
+    }
+}
 
 /// The codes of rights that somebody has beyond the tenants' own.
 const RIGHTS: &[&str] = &["excess_privilege", "granted_to_others"];
@@ -137,12 +149,20 @@ pub(crate) async fn breaches(
     if rules == Rules::Row {
         found.extend(cascades::breaches(connection, subject).await?);
     }
-    let elsewhere = match rules {
-        Rules::Row => &[],
-        Rules::Own => NOT_FOR_OWN,
-        Rules::Shared => NOT_FOR_SHARED,
-    };
-    found.retain(|breach| !elsewhere.contains(&breach.code));
+    found.retain(|breach| rules.have(breach.code));
+    Ok(found)
+}
+
+/// What code of the schema says or calls that nobody may. For behind a single statement: what is made, called and dropped again is not
+/// there at the end.
+pub(crate) async fn breaches_of_code(
+    connection: &mut PgConnection,
+    rules: Rules,
+    subject: &Subject<'_>,
+) -> sqlx::Result<Vec<Breach>> {
+    let mut found = listed(connection, rendered(EXPRESSIONS, subject)).await?;
+    found.extend(bodies::breaches(connection, subject).await?);
+    found.retain(|breach| rules.have(breach.code));
     Ok(found)
 }
 

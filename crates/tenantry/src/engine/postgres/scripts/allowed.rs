@@ -5,7 +5,7 @@ use crate::{
     engine::{
         Script,
         postgres::{
-            extend, lex,
+            extend, lex, rules,
             site::{Site, SiteKind},
             statements::{self, Statement},
             text::{self, PgText},
@@ -30,6 +30,7 @@ pub(super) fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<S
         if site.kind != SiteKind::Shared && changes_data(statement) {
             return Err(changes_rows(script, statement));
         }
+        require_harmless(site, script, statement)?;
     }
     Ok(statements)
 }
@@ -110,6 +111,32 @@ pub(super) fn may_hold_code(statement: &Statement<'_>) -> bool {
         ] | ["create", "unique", "index", ..]
             | ["comment", "on", ..]
     )
+}
+
+/// Whether a statement may make code, or change what code does. The expressions of tables call what was looked at when it was made.
+pub(super) fn makes_code(statement: &Statement<'_>) -> bool {
+    let words = first_words(statement);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    !matches!(
+        words[..],
+        ["create" | "alter", "index" | "sequence" | "statistics" | "table", ..]
+            | ["create", "unique", "index", ..]
+            | ["drop", ..]
+            | ["comment", "on", ..]
+    )
+}
+
+/// A change of a table hands its rows, of all tenants, to whatever it calls itself.
+pub(super) fn require_harmless(site: &Site, script: &Script, statement: &Statement<'_>) -> Result<()> {
+    let alters = first_words(statement).first().is_some_and(|verb| verb == "alter");
+    match rules::forbidden(statement.text) {
+        Some(name) if alters && site.kind == SiteKind::Rows => {
+            Err(at(script, statement.line, format!("`{name}` cannot be used in a change of tables in common")).help(
+                "give numbers with `ALTER SEQUENCE ... RESTART`, and let a statement in a `.data.sql` file do the rest",
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What cannot run in a transaction, and cannot open anything to others.

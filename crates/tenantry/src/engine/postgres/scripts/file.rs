@@ -4,9 +4,13 @@ use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
 
 use super::{
     LOCK_TIMEOUT,
-    allowed::{changes_rows, checks_references, makes_routine, only_makes, require_allowed, runs_code, statements_of},
+    allowed::{
+        changes_rows, checks_references, makes_code, makes_routine, only_makes, require_allowed, runs_code,
+        statements_of,
+    },
     at,
     standing::Standing,
+    verify::require_harmless_code,
 };
 use crate::{
     engine::{
@@ -34,6 +38,9 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
     let standing = Standing::before(slot, site).await?;
     for statement in &statements {
         run_one(slot, site, script, statement).await?;
+        if makes_code(statement) {
+            require_harmless_code(slot, names, site, script).await?;
+        }
         if let Some(standing) = &standing {
             standing.require(slot, site, script, statement).await?;
         }

@@ -82,6 +82,22 @@ pub(in crate::engine::postgres) async fn verify(
     require_none(scripts, &breaches)
 }
 
+/// Behind a statement, where a file could hand all tenants' rows to what it makes and takes away again.
+pub(super) async fn require_harmless_code(
+    slot: &mut PgConnection,
+    names: &Names,
+    site: &Site,
+    script: &Script,
+) -> Result<()> {
+    let rules = match site.kind {
+        SiteKind::Rows => Rules::Row,
+        SiteKind::Shared => Rules::Shared,
+        SiteKind::Schema | SiteKind::Database => return Ok(()),
+    };
+    let subject = site.subject(names)?;
+    require_none(&[script], &rules::breaches_of_code(slot, rules, &subject.as_ref()).await?)
+}
+
 fn require_none(scripts: &[&Script], breaches: &[Breach]) -> Result<()> {
     if breaches.is_empty() { Ok(()) } else { Err(refused(scripts, breaches)) }
 }
