@@ -7,8 +7,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use support::{Installation, Kind, SHARED, TENANT, open, user_add, users};
-use tenantry::{FleetReport, MigrateOptions, Migrations, Tenantry};
+use support::{Installation, Kind, SHARED, TENANT, number, open, texts, user_add, users};
+use tenantry::{FleetReport, MigrateOptions, Migrations, NewTenant, Tenantry};
 
 const KINDS: [Kind; 3] = [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase];
 
@@ -174,7 +174,7 @@ async fn a_data_file_on_postgres_runs_once_per_tenant_and_for_tenants_that_come_
         let again = up(&next).await;
         assert_eq!((again.failed, again.targets.len()), (0, 0), "{kind:?}: {again:?}");
         assert_eq!((users(&acme).await, users(&globex).await), (vec!["ANN".into(), "late".into()], vec!["GUS".into()]));
-        let new = tenantry::NewTenant::new("newco").unwrap().isolation(kind.isolation());
+        let new = NewTenant::new("newco").unwrap().isolation(kind.isolation());
         next.tenant_create(new).await.unwrap();
         assert_eq!(up(&next).await.targets.len(), 0);
         assert_eq!(next.tenant_find("newco").await.unwrap().version, 2);
@@ -356,9 +356,30 @@ async fn a_change_of_the_shared_tables_on_postgres_reaches_tenants_with_a_databa
     sqlx::query("INSERT INTO plans (name) VALUES ('free')").execute(shared.postgres().unwrap()).await.unwrap();
     let later = [
         ("0002_price.sql", "ALTER TABLE plans ADD COLUMN price bigint NOT NULL DEFAULT 9"),
-        ("0003_moods.sql", "CREATE TYPE mood AS ENUM ('calm', 'cross'); CREATE TABLE moods (name text, mood mood)"),
+        (
+            "0003_moods.sql",
+            "CREATE TYPE mood AS ENUM ('calm', 'cross'); CREATE TABLE moods (name text, mood mood);
+             CREATE FUNCTION is_calm(m mood DEFAULT 'calm') RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT m = 'calm' $$",
+        ),
+        ("0004_more.sql", "-- no-transaction\nALTER TYPE mood ADD VALUE 'glad'"),
+        (
+            "0005_more.sql",
+            "CREATE FUNCTION is_glad(m mood DEFAULT 'glad') RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT m = 'glad' $$;
+             ALTER TABLE plans ADD COLUMN \"a, b\" numeric(8, 2), ADD COLUMN c int",
+        ),
     ];
-    assert_eq!(up(&release(&place, &[], &later).await).await.failed, 0);
+    let view = [("0002_view.sql", "CREATE VIEW names WITH (security_invoker = true) AS SELECT name FROM plans")];
+    assert_eq!(up(&release(&place, &view, &[]).await).await.failed, 0);
+    for released in [&later[..2], &later[..]] {
+        let report = up(&release(&place, &view, released).await).await;
+        assert_eq!(report.failed, 0, "{report:#?}");
+    }
+    assert_eq!(texts(&acme, "SELECT name FROM names WHERE is_calm() AND is_glad()").await.unwrap(), ["free"]);
+    assert_eq!(number(&acme, "SELECT count(\"a, b\") + count(c) FROM plans").await.unwrap(), 0);
+    let now = release(&place, &view, &later).await;
+    now.tenant_create(NewTenant::new("globex").unwrap().isolation(place.kind.isolation())).await.unwrap();
+    let globex = now.tenant("globex").await.unwrap();
+    assert_eq!(texts(&globex, "SELECT name FROM names WHERE is_calm() AND is_glad()").await.unwrap(), ["free"]);
     let price: i64 = sqlx::query_scalar("SELECT price FROM plans").fetch_one(acme.postgres().unwrap()).await.unwrap();
     assert_eq!(price, 9);
     let moods: i64 = sqlx::query_scalar("SELECT count(*) FROM moods WHERE mood = 'calm'")
@@ -370,7 +391,7 @@ async fn a_change_of_the_shared_tables_on_postgres_reaches_tenants_with_a_databa
         sqlx::query("DELETE FROM plans").execute(acme.postgres().unwrap()).await.is_err(),
         "they are read-only there"
     );
-    assert_eq!(up(&release(&place, &[], &later).await).await.targets.len(), 0);
+    assert_eq!(up(&release(&place, &view, &later).await).await.targets.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use sqlx::{
 };
 
 use super::{
+    lex,
     names::{SHARED, literal, quoted},
     rights::Rights,
     scripts,
@@ -48,6 +49,8 @@ struct Thing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Type,
+    /// A value of an enum that may be there already.
+    Label,
     Table,
     Routine,
 }
@@ -108,6 +111,7 @@ impl Home {
 impl Thing {
     fn of(row: &sqlx::postgres::PgRow) -> Self {
         let kind = match row.get("part") {
+            3 => Kind::Label,
             4 => Kind::Table,
             5 => Kind::Routine,
             _ => Kind::Type,
@@ -123,7 +127,14 @@ impl Thing {
 
 /// The columns of a table as they are declared elsewhere: a domain as the type under it, a composite as text.
 const COLUMNS: &str = "(SELECT string_agg(format('%I %s', a.attname, CASE t.typtype
-        WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) WHEN 'c' THEN 'text'
+        WHEN 'd' THEN (
+            WITH RECURSIVE under (type, modifier, is_domain, depth) AS (
+                SELECT t.oid, a.atttypmod, true, 0
+                UNION ALL
+                SELECT b.oid, CASE WHEN u.typtypmod >= 0 THEN u.typtypmod ELSE under.modifier END, b.typtype = 'd', depth + 1
+                  FROM under JOIN pg_type u ON u.oid = under.type JOIN pg_type b ON b.oid = u.typbasetype WHERE is_domain)
+            SELECT format_type(type, modifier) FROM under ORDER BY depth DESC LIMIT 1)
+        WHEN 'c' THEN 'text'
         ELSE format_type(a.atttypid, a.atttypmod) END), ', ' ORDER BY a.attnum)
      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
@@ -152,12 +163,15 @@ SELECT 1 AS part, e.oid::bigint AS place, NULL AS name, NULL AS columns,
   FROM pg_extension e, ns WHERE e.extnamespace = ns.oid
 UNION ALL
 SELECT 2, t.oid::bigint, NULL, NULL,
-       format('DO $tn$ BEGIN IF to_regtype(%L) IS NULL THEN CREATE TYPE shared.%I AS ENUM (); END IF; END $tn$',
-              format('shared.%I', t.typname), t.typname)
+       format('DO %L', format('BEGIN IF to_regtype(%L) IS NULL THEN CREATE TYPE shared.%I AS ENUM (%s); END IF; END',
+                              format('shared.%I', t.typname), t.typname,
+                              (SELECT string_agg(quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder)
+                                 FROM pg_enum l WHERE l.enumtypid = t.oid)))
   FROM pg_type t, ns WHERE t.typnamespace = ns.oid AND t.typtype = 'e' AND t.oid NOT IN (SELECT objid FROM extended)
 UNION ALL
 SELECT 3, 1000000 * t.oid::bigint + row_number() OVER (PARTITION BY t.oid ORDER BY l.enumsortorder), NULL, NULL,
-       format('ALTER TYPE shared.%I ADD VALUE IF NOT EXISTS %L', t.typname, l.enumlabel)
+       format('DO %L', format('BEGIN IF to_regtype(%L) IS NOT NULL THEN ALTER TYPE shared.%I ADD VALUE IF NOT EXISTS %L; END IF; END',
+                              format('shared.%I', t.typname), t.typname, l.enumlabel))
   FROM pg_type t JOIN pg_enum l ON l.enumtypid = t.oid, ns
  WHERE t.typnamespace = ns.oid AND t.oid NOT IN (SELECT objid FROM extended)
 UNION ALL
@@ -198,6 +212,10 @@ pub(super) async fn import(connection: &mut PgConnection, home: &Home, base: Opt
 }
 
 async fn try_import(connection: &mut PgConnection, home: &Home, rights: &Rights, base: Option<&str>) -> Result<()> {
+    // Nothing may use a value of an enum before the transaction that has added it is over.
+    for label in home.things.iter().filter(|thing| thing.kind == Kind::Label) {
+        connection.execute(AssertSqlSafe(label.statement.clone())).await?;
+    }
     connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{}'", scripts::LOCK_TIMEOUT))).await?;
     let imported = import_in_tx(connection, home, rights, base).await;
     connection.execute(if imported.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
@@ -210,11 +228,19 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Right
     }
     drop_routines(connection, home).await?;
     let mut there = tables(connection).await?;
-    for thing in home.things.iter().filter(|thing| thing.kind != Kind::Routine) {
+    for thing in home.things.iter().filter(|thing| matches!(thing.kind, Kind::Type | Kind::Table)) {
         if let Some((name, columns)) = thing.named(Kind::Table) {
             match there.remove(name) {
                 Some(same) if same == *columns => continue,
-                Some(_) => drop_table(connection, name).await?,
+                Some(before) => match added(&before, columns) {
+                    // A view of a tenant's may stand on it.
+                    Some(added) => {
+                        let text = format!("ALTER FOREIGN TABLE {SHARED}.{} {added}", quoted(name));
+                        connection.execute(AssertSqlSafe(text)).await?;
+                        continue;
+                    }
+                    None => drop_table(connection, name).await?,
+                },
                 None => {}
             }
         }
@@ -228,6 +254,23 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Right
     let mark = format!("COMMENT ON SCHEMA {SHARED} IS {}", literal(&home.form));
     connection.execute(AssertSqlSafe(mark)).await?;
     Ok(())
+}
+
+/// What adds the columns that came behind those of before; `None` if more has changed.
+fn added(before: &str, now: &str) -> Option<String> {
+    let rest = now.strip_prefix(before)?.strip_prefix(", ")?;
+    let commas =
+        lex::Lexer::new(rest).map(|token| token.ok().map(|t| (t.is_mark(",") && t.depth == 0).then_some(t.start)));
+    let commas: Option<Vec<Option<usize>>> = commas.collect();
+    let mut text = String::from("ADD COLUMN ");
+    let mut from = 0;
+    for comma in commas?.into_iter().flatten() {
+        text.push_str(&rest[from..=comma]);
+        text.push_str(" ADD COLUMN");
+        from = comma + 1;
+    }
+    text.push_str(&rest[from..]);
+    Some(text)
 }
 
 /// Makes the way by which foreign tables are read, or brings it to where home is now.
