@@ -28,8 +28,11 @@ impl Work<'_, '_> {
         if !self.is_tenants_own(&table, &[]) {
             return;
         }
+        if method.is_some_and(|method| method.is("hash")) {
+            self.draft.note(list.open.start, "a hash index has one column: write `USING btree (tenant_id, ...)`");
+        }
         // Other access methods take no `uuid`, or one column only; none of them can be unique.
-        if method.is_some_and(|method| !method.is("btree")) {
+        if method.is_some_and(|method| !method.is_any(&["brin", "btree"])) {
             return self.remember_index(&table.name, name.map(|name| name.name), &list, false);
         }
         match lead(&list) {

@@ -155,6 +155,10 @@ fn the_authors_lines_and_comments_stay() {
              UNIQUE (tenant_id, id))",
         ),
         (
+            "CREATE INDEX users_b ON users USING brin (created_at)",
+            "CREATE INDEX users_b ON users USING brin (tenant_id, created_at)",
+        ),
+        (
             "CREATE TABLE a ()",
             "CREATE TABLE a (tenant_id uuid NOT NULL DEFAULT tenantry.tenant());\nCREATE INDEX ON a (tenant_id)",
         ),
@@ -169,7 +173,7 @@ fn what_is_no_tenants_table_stays_as_it_is() {
         "CREATE TEMP TABLE a (id int PRIMARY KEY); CREATE INDEX ON a (id); ALTER TABLE a ADD UNIQUE (b)",
         "ALTER TABLE shared.plans ADD COLUMN name text UNIQUE",
         "CREATE INDEX ON shared.plans (name)",
-        "CREATE INDEX users_b ON users USING brin (created_at)",
+        "CREATE INDEX users_b ON users USING gin (doc)",
         "ALTER TABLE users ADD CONSTRAINT u UNIQUE USING INDEX users_u",
         "CREATE TABLE a (id int PRIMARY KEY) AS SELECT 1",
         "",
