@@ -81,8 +81,9 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
         (
             "DROP POLICY \"!tenantry\" ON tenant.users",
             "policy_altered",
-            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
-             nullif(current_setting('tenantry.tenant', true), ''))::uuid) WITH CHECK (tenant_id = (SELECT \
+            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (CASE WHEN tenant_id = (SELECT \
+             nullif(current_setting('tenantry.tenant', true), '')::uuid) THEN true ELSE false END AND tenant_id = (SELECT \
+             nullif(current_setting('tenantry.tenant', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), ''))::uuid AND (SELECT tenantry.may_write()))",
         ),
         (
@@ -325,6 +326,37 @@ async fn a_function_with_its_owners_rights_outside_of_the_tenants_schemas_is_fou
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
+    let database = place.database.as_ref().unwrap().name().to_owned();
+    let rows = place.role_of(&acme);
+    let connect = format!("GRANT CONNECT ON DATABASE {database} TO PUBLIC");
+    let clone = format!(
+        "CREATE FUNCTION public.sc(text, text, boolean) RETURNS text LANGUAGE internal AS 'set_config_by_name';
+         REVOKE ALL ON FUNCTION public.sc FROM PUBLIC; GRANT EXECUTE ON FUNCTION public.sc TO {rows}"
+    );
+    let parameter = format!("GRANT SET ON PARAMETER session_replication_role TO {rows}");
+    for (hole, code) in [
+        ("CREATE FUNCTION public.run(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE t; END'", "outside_code"),
+        ("CREATE FUNCTION public.peek(t text) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true'", "outside_code"),
+        (&clone, "outside_code"),
+        (
+            "CREATE TABLE public.copy AS SELECT * FROM tenant.users; GRANT SELECT ON public.copy TO PUBLIC",
+            "outside_relation",
+        ),
+        ("GRANT EXECUTE ON FUNCTION lo_get(oid) TO PUBLIC", "large_objects_opened"),
+        (&parameter, "parameter_opened"),
+        (&connect, "may_connect"),
+    ] {
+        let report = with_hole(&place, &database, hole, code).await;
+        repaired(&place, &database, &report, code).await;
+        assert!(!codes(&examined(&place).await).contains(&code), "{hole}");
+    }
+    assert_eq!(codes(&examined(&place).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_drifted_is_reported_although_the_canaries_cannot_be_tried_with_it() {
     let place = Installation::on(Kind::PostgresRow).await;
     let server = place.database.as_ref().unwrap().server();
@@ -341,7 +373,7 @@ async fn what_drifted_is_reported_although_the_canaries_cannot_be_tried_with_it(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_database_on_postgres_that_was_opened_to_others_is_found() {
     let place = Installation::on(Kind::PostgresDatabase).await;
-    place.tenant("acme").await;
+    let acme = place.tenant("acme").await;
     let own = place.database.as_ref().unwrap().sql(
         "SELECT datname FROM pg_database d WHERE datname LIKE 'tn\\_%\\_t\\_%' AND datdba = 10 ORDER BY oid DESC LIMIT 1",
     );
@@ -349,6 +381,12 @@ async fn a_tenants_database_on_postgres_that_was_opened_to_others_is_found() {
     let main = place.database.as_ref().unwrap().name().to_owned();
     let before = examined(&place).await;
     assert!(before.findings.is_empty(), "{:#?}", before.findings);
+    let definer =
+        "CREATE FUNCTION shared.whoami() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'";
+    place.sql_at(&acme, definer);
+    let report = examined(&place).await;
+    assert!(codes(&report).contains(&"outside_definer"), "{report:#?}");
+    place.sql_at(&acme, "DROP FUNCTION shared.whoami()");
     let hole = format!("GRANT CONNECT ON DATABASE {own} TO PUBLIC");
     let server = place.database.as_ref().unwrap().server();
     server.sql(&main, &hole).unwrap();

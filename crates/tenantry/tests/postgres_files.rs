@@ -440,6 +440,7 @@ async fn a_file_of_extensions_on_postgres_holds_nothing_else_and_no_other_form()
         "CREATE EXTENSION pg_stat_statements",
         // They run a text that they are given, or read the server's files.
         "CREATE EXTENSION xml2",
+        "CREATE EXTENSION refint",
         "CREATE EXTENSION file_fdw",
     ];
     let now = || walls(&place, |text| place.database.as_ref().unwrap().sql(text).unwrap());
@@ -738,6 +739,11 @@ async fn a_refused_file_without_a_transaction_on_postgres_leaves_no_index() {
         ("CREATE UNIQUE INDEX CONCURRENTLY u_name ON users (\"tenant_id\" (username), tenant_id)", "led by tenant_id"),
         // What was built before the file failed has been looked at by nobody.
         ("CREATE INDEX CONCURRENTLY u_name ON users (username); DROP INDEX CONCURRENTLY nowhere", "nowhere"),
+        // An attribute named `add` of a type named `value` is none of the values of an enum.
+        (
+            "CREATE INDEX CONCURRENTLY u_name ON users (username); ALTER TYPE users_row DROP ATTRIBUTE a CASCADE, ADD ATTRIBUTE add value",
+            "taken back",
+        ),
     ] {
         let file = format!("-- no-transaction\n{file}");
         let files = TENANT.iter().copied().chain([("0002_next.sql", called), ("0003_next.sql", &*file)]);

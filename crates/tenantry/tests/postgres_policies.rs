@@ -5,7 +5,7 @@
 mod support;
 
 use sqlx::{AssertSqlSafe, Executor, Row};
-use support::{Installation, Kind, TENANT, number, run, texts};
+use support::{Installation, Kind, TENANT, number, run, texts, user_add};
 use tenantry::TenantDb;
 
 const ARTICLES: &str = "
@@ -44,4 +44,48 @@ async fn the_index_on_tenant_id_is_used_under_a_policy_of_the_app() {
     let rows = raw.fetch_all("EXPLAIN SELECT publish_at FROM articles").await.unwrap();
     let plan = rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n");
     assert!(plan.contains("articles_pkey") && !plan.contains("Seq Scan"), "{plan}");
+}
+
+/// A sub-select is run when the first row has passed what stands before it: its error would tell what rows of others hold.
+#[tokio::test]
+async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    user_add(&acme, "ann").await;
+    let fails = "(SELECT 1 / (count(*) - 1) = 1 FROM generate_series(1, 1))";
+    let conditions = [
+        "username = 'ann' AND username <> (SELECT (1 / (count(*) - 1))::text FROM generate_series(1, 1))".to_owned(),
+        format!("CASE WHEN username = 'ann' THEN {fails} ELSE false END"),
+        format!("username >= 'ann' AND username <= 'ann' AND CASE WHEN id IS NULL THEN false ELSE {fails} END"),
+        format!("('{{\"ann\": 1}}'::jsonb)[username] IS NOT NULL AND CASE WHEN id IS NULL THEN false ELSE {fails} END"),
+        format!("tenant_id = '{}' AND CASE WHEN username = 'ann' THEN {fails} ELSE false END", acme.tenant().id),
+        format!(
+            "tenant_id > '00000000-0000-0000-0000-000000000000' AND CASE WHEN id IS NULL THEN false ELSE {fails} END"
+        ),
+    ];
+    for change in ["SELECT 1", "CREATE INDEX by_name ON users (username)"] {
+        place.change_tables(&globex, change);
+        for condition in &conditions {
+            for text in [
+                format!("SELECT 1 FROM users WHERE {condition}"),
+                format!("SELECT 1 FROM users TABLESAMPLE system (100) WHERE {condition}"),
+                format!("SELECT 1 FROM (VALUES (1)) v (n) LEFT JOIN users ON {condition}"),
+                format!("UPDATE users SET username = username WHERE {condition}"),
+                format!("DELETE FROM users WHERE {condition}"),
+            ] {
+                run(&globex, &text).await.unwrap_or_else(|error| panic!("{change}: {text}: {error}"));
+                let mut tx = globex.begin().await.unwrap();
+                let plain = format!("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; {text}");
+                let done = tx.postgres().unwrap().execute(sqlx::raw_sql(AssertSqlSafe(plain))).await;
+                done.unwrap_or_else(|error| panic!("{change}: {text}: {error}"));
+                tx.rollback().await.unwrap();
+            }
+            // Of its own rows everything may be told.
+            if !condition.contains("tenant_id") {
+                assert!(run(&acme, &format!("SELECT 1 FROM users WHERE {condition}")).await.is_err(), "{condition}");
+            }
+        }
+    }
+    let locks = run(&globex, "SELECT count(*) FROM pg_locks").await.unwrap_err();
+    assert!(locks.to_string().contains("cannot be sent as text"), "{locks}");
 }

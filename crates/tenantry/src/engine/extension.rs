@@ -99,7 +99,7 @@ mod tests {
             ("dblink", "connections"),
             ("plperl", "%_SHARED"),
             ("isn", "switches"),
-            ("refint", "prepared"),
+            ("refint", "run a text"),
             ("plperlu", "untrusted"),
         ] {
             let error = name.parse::<StatelessExtension>().expect_err(name).to_string();

@@ -40,8 +40,6 @@ pub(super) enum Class {
 /// - `pg_prewarm` has one page that it reads into.
 /// - `postgres_fdw` closes its connections with the transaction, by the option with which the engine makes its server.
 /// - `uuid-ossp` leaves a clock sequence to a library of the system: it tells nothing of a tenant.
-///
-/// `tablefunc` runs texts that it is given; what those set is taken for set by the statement itself.
 const STATELESS: &[&str] = &[
     "amcheck",
     "autoinc",
@@ -71,7 +69,6 @@ const STATELESS: &[&str] = &[
     "postgres_fdw",
     "seg",
     "sslinfo",
-    "tablefunc",
     "tsm_system_rows",
     "tsm_system_time",
     "unaccent",
@@ -82,7 +79,6 @@ const STATELESS: &[&str] = &[
 const CONNECTIONS: &str = "it keeps connections to other servers open, which the next tenant could use";
 const VARIABLES: &str = "it keeps variables of the session, which the next tenant could read";
 const GLOBALS: &str = "its functions share variables for as long as the session lasts (`%_SHARED`, `GD` and the like)";
-const PLANS: &str = "it keeps statements prepared by the name of a trigger, with values in them";
 const SWITCHES: &str = "it has switches of the session that are no settings of the server's";
 
 const STATEFUL: &[(&str, &str)] = &[
@@ -101,7 +97,6 @@ const STATEFUL: &[(&str, &str)] = &[
     ("plr", GLOBALS),
     ("pltcl", GLOBALS),
     ("plv8", GLOBALS),
-    ("refint", PLANS),
     ("session_variable", VARIABLES),
     ("tds_fdw", CONNECTIONS),
     // `set_system_time()`.
@@ -136,6 +131,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("plpythonu", UNTRUSTED),
     ("plsh", UNTRUSTED),
     ("pltclu", UNTRUSTED),
+    // What stands in the arguments of its triggers.
+    ("refint", RUNS_TEXTS),
+    ("tablefunc", RUNS_TEXTS),
     ("xml2", RUNS_TEXTS),
 ];
 

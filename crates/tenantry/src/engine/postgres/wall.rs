@@ -14,11 +14,17 @@ use crate::{
 
 const SET_CONFIG: &str = "pg_catalog.set_config(text,text,boolean)";
 
-/// The server's functions that run a text which they are given, as whoever calls them. No word of a statement tells what such
-/// a text says.
-const RUN_TEXTS: &str = "p.pronamespace = 'pg_catalog'::regnamespace
-    AND (p.proname ~ '^(query|cursor|table|schema|database)_to_xml' OR p.proname = 'ts_stat'
+/// The server's functions that run a text which they are given, as whoever calls them: no word of a statement tells what such a text
+/// says. And one that looks at rows which row security hides.
+const LOOK_BEYOND: &str = "p.pronamespace = 'pg_catalog'::regnamespace
+    AND (p.proname ~ '^(query|cursor|table|schema|database)_to_xml'
+         OR p.proname IN ('ts_stat', 'currtid2')
          OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::regprocedure)";
+
+/// No condition of a statement's own may cost the planner less than the one of the policy: `rules::HIDES`. What is made by
+/// CREATE FUNCTION costs something.
+const HIDE_FIRST: &str =
+    "UPDATE pg_catalog.pg_proc SET procost = 0 WHERE oid = 'pg_catalog.uuid_eq'::regproc AND procost <> 0";
 
 /// Closes the wall of the connected database, as far as the administrator may; may be run again. The grants come first: at
 /// no moment is a login without what it needs.
@@ -33,10 +39,11 @@ pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()>
                  EXECUTE format('GRANT USAGE ON LANGUAGE %s TO {owners}', what);
                  EXECUTE format('REVOKE USAGE ON LANGUAGE %s FROM PUBLIC', what);
              END LOOP;
-             FOR what IN SELECT p.oid::regprocedure FROM pg_proc p WHERE {RUN_TEXTS} LOOP
+             FOR what IN SELECT p.oid::regprocedure FROM pg_proc p WHERE {LOOK_BEYOND} LOOP
                  EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', what);
              END LOOP;
              REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM PUBLIC;
+             {HIDE_FIRST};
          EXCEPTION WHEN insufficient_privilege THEN NULL;
          END $wall$",
         logins = logins(names),
@@ -82,11 +89,14 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
                     format('REVOKE USAGE ON LANGUAGE %I FROM PUBLIC', lanname)
                FROM pg_catalog.pg_language WHERE lanpltrusted AND pg_catalog.has_language_privilege('public', oid, 'USAGE')
              UNION ALL
-             SELECT 5, 'everybody may call functions that run a text: ' || string_agg(DISTINCT p.proname, ', '),
+             SELECT 5, 'everybody may call functions that look beyond the walls: ' || string_agg(DISTINCT p.proname, ', '),
                     format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', string_agg(p.oid::regprocedure::text, ', '))
                FROM pg_catalog.pg_proc p
-              WHERE {RUN_TEXTS} AND pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
+              WHERE {LOOK_BEYOND} AND pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
              HAVING count(*) > 0
+             UNION ALL
+             SELECT 6, 'conditions of a statement are looked at before the rows of other tenants are hidden', {hide_first}
+               FROM pg_catalog.pg_proc WHERE oid = 'pg_catalog.uuid_eq'::regproc AND procost <> 0
              UNION ALL
              SELECT 3, format('tenants may call set_config as %I', g.grantee::regrole::text),
                     format('REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM %s', g.grantee::regrole)
@@ -97,7 +107,8 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
                     format('REVOKE USAGE ON LANGUAGE %I FROM %s', l.lanname, g.grantee::regrole)
                FROM pg_catalog.pg_language l, aclexplode(l.lanacl) g WHERE l.lanpltrusted AND {tenants}
          ) open(part, what, by_superuser) ORDER BY part, what",
-        tenants = tenants(names)
+        tenants = tenants(names),
+        hide_first = literal(HIDE_FIRST)
     );
     let rows = admin.fetch_all(AssertSqlSafe(text)).await?;
     let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

@@ -70,6 +70,25 @@ SELECT code, object, detail, correction FROM (
        format('DROP ROUTINE %s', name))
     ) finding(code, detail, correction) WHERE finding.detail IS NOT NULL
   UNION ALL
+  -- What the owner may not do with its own a reference and a purge cannot do either.
+  SELECT 'owner_right', held.object, string_agg(held.needed, ', '), format('GRANT ALL ON %s TO {owner}', held.target)
+    FROM (SELECT quote_ident(rel.relname) AS object,
+                 CASE rel.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || quote_ident(rel.relname) AS target,
+                 rel.relacl AS acl, rel.relowner AS holder,
+                 CASE rel.relkind WHEN 'S' THEN '{USAGE,SELECT,UPDATE}'
+                      ELSE '{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}' END::text[] AS needs
+            FROM rel WHERE rel.relkind IN ('r', 'p', 'S')
+          UNION ALL
+          SELECT fun.name, 'ROUTINE ' || fun.name, p.proacl, p.proowner, '{EXECUTE}'
+            FROM fun JOIN pg_proc p ON p.oid = fun.oid WHERE fun.extension IS NULL
+          UNION ALL
+          SELECT 'schema {schema}', 'SCHEMA {schema}', nspacl, nspowner, '{USAGE,CREATE}' FROM own) given,
+         LATERAL (SELECT given.object, given.target, needed FROM unnest(given.needs) needed
+                   WHERE given.acl IS NOT NULL
+                     AND NOT EXISTS (SELECT FROM aclexplode(given.acl) g
+                                      WHERE g.grantee IN (given.holder, 0) AND g.privilege_type = needed)) held
+   GROUP BY held.object, held.target
+  UNION ALL
   -- The server's functions come first, and yet another one is called where its arguments fit better: by what was read long ago
   -- too, and by statements of every tenant.
   SELECT 'name_of_server', fun.name, 'pg_catalog.' || p.proname,
@@ -105,8 +124,15 @@ SELECT code, object, detail, correction FROM (
            WHEN 'pg_attrdef'::regclass THEN EXISTS (
              SELECT FROM pg_attrdef e JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
               WHERE e.oid = d.objid AND a.attgenerated <> '')
-           WHEN 'pg_constraint'::regclass THEN EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'x')
+           WHEN 'pg_constraint'::regclass THEN EXISTS (
+             SELECT FROM pg_constraint k WHERE k.oid = d.objid AND (k.contype = 'x' OR k.contypid <> 0))
            ELSE d.classid IN ('pg_statistic_ext'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass) END
+  UNION ALL
+  -- One that triggers of tenants' tables run has none, neither in a tenant's own schema: a tenant's file would be refused for it.
+  SELECT DISTINCT 'trigger_function', fun.name, pg_describe_object('pg_trigger'::regclass, g.oid, 0),
+         format('ALTER ROUTINE %s RESET ALL', fun.name)
+    FROM own, fun JOIN pg_trigger g ON g.tgfoid = fun.oid AND NOT g.tgisinternal JOIN pg_class c ON c.oid = g.tgrelid
+   WHERE own.is_shared AND c.relnamespace <> own.oid AND fun.proconfig IS NOT NULL
   UNION ALL
   SELECT CASE WHEN kind.path THEN 'function_search_path' ELSE 'function_setting' END, name, setting,
          format('ALTER ROUTINE %s RESET %s', name, split_part(setting, '=', 1))
@@ -164,8 +190,18 @@ SELECT code, object, detail, correction FROM (
                 || CASE a.atttypid WHEN t.typarray THEN '[]' ELSE '' END)
     FROM own, rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
     JOIN pg_type t ON t.typnamespace = 'shared'::regnamespace AND a.atttypid IN (t.oid, t.typarray)
-   WHERE NOT own.is_shared AND rel.relkind IN ('r', 'p')
+   WHERE NOT own.is_shared AND rel.relkind IN ('r', 'p', 'm')
      AND t.typtype IN ('c', 'd', 'm', 'r')
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
+  UNION ALL
+  -- The same by a domain over it, a range of it, or a composite that has one.
+  SELECT DISTINCT 'shared_domain', held.oid::regtype::text, t.oid::regtype::text, format('DROP TYPE %s', held.oid::regtype)
+    FROM own, member m JOIN pg_type held ON m.classid = 'pg_type'::regclass AND held.oid = m.objid
+    JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass
+     AND (d.classid = 'pg_type'::regclass AND d.objid = held.oid
+          OR d.classid = 'pg_class'::regclass AND d.objid = held.typrelid AND d.objsubid <> 0)
+    JOIN pg_type t ON t.typnamespace = 'shared'::regnamespace AND d.refobjid IN (t.oid, t.typarray)
+   WHERE NOT own.is_shared AND t.typtype IN ('c', 'd', 'm', 'r') AND held.typtype IN ('c', 'd', 'm', 'r')
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')
   UNION ALL
   -- What tenants' own databases show of the shared schema (tables, enums, functions) has nothing else of it to stand on.
@@ -191,7 +227,7 @@ SELECT code, object, detail, correction FROM (
            WHEN 'pg_ts_config'::regclass THEN EXISTS (SELECT FROM pg_ts_config c WHERE c.oid = d.refobjid AND c.cfgnamespace = own.oid)
            WHEN 'pg_proc'::regclass THEN EXISTS (
              SELECT FROM pg_proc f WHERE f.oid = d.refobjid AND f.pronamespace = own.oid AND f.prokind NOT IN ('f', 'p'))
-           ELSE false END
+           ELSE coalesce(held.schema = 'shared', false) END
      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype IN ('e', 'i')
                         AND (e.classid = d.classid AND e.objid = d.objid AND e.objsubid = 0
                              OR e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e'))

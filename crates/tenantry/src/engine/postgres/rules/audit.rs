@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
 
-use super::versions;
+use super::{bodies, versions};
 use crate::{engine::Finding, ident::Ident};
 
 /// The names of one installation's roles on a server.
@@ -40,11 +40,15 @@ pub(crate) fn may_write() -> String {
 const CODES: &[&str] = &[
     "catalog_opened",
     "extension_definer",
+    "large_objects_opened",
     "ledger_opened",
     "may_connect",
     "may_create",
     "may_make_temp",
+    OUTSIDE_CODE,
     "outside_definer",
+    "outside_relation",
+    "parameter_opened",
     "role_attribute",
     "role_membership",
     "role_setting",
@@ -70,7 +74,43 @@ pub(crate) async fn audit_database(
         .replace("{allowed}", &format!("{{{allowed}}}"))
         .replace("{private}", if tenant.is_some() { "true" } else { "false" })
         .replace("{shared_login}", roles.shared_login.map_or("", Ident::as_str));
-    findings(connection, sql).await
+    let mut found = findings(connection, sql).await?;
+    found.extend(outside(connection, roles).await?);
+    Ok(found)
+}
+
+/// Functions of no schema that is looked at by itself, which tenants' statements may call by their whole names.
+const OUTSIDE: &str = "SELECT p.oid::regprocedure::text AS name, w.who, p.proleakproof AS leakproof, l.lanname::text AS language, p.prosrc AS body
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang,
+       pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) g,
+       LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END AS who) w
+ WHERE p.oid >= 16384 AND p.prokind IN ('f', 'p') AND n.nspname NOT IN ('tenant', 'shared', 'tenantry')
+   AND NOT (pg_catalog.starts_with(n.nspname, 't_') AND pg_catalog.length(n.nspname) = 34)
+   AND (g.grantee = 0 OR pg_catalog.starts_with(w.who, '{prefix}') OR w.who = pg_catalog.quote_ident('{own}'))
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                    WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype IN ('e', 'i'))
+ ORDER BY 1, 2";
+const OUTSIDE_CODE: &str = "outside_code";
+
+/// Those that show rows before they are hidden, run any text, or are in a language in which nobody can tell.
+async fn outside(connection: &mut PgConnection, roles: &Roles<'_>) -> sqlx::Result<Vec<Finding>> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(named(OUTSIDE, roles))).fetch_all(connection).await?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (name, who): (String, String) = (row.try_get("name")?, row.try_get("who")?);
+        let (language, body): (String, &str) = (row.try_get("language")?, row.try_get("body")?);
+        let fault = match &*language {
+            _ if row.try_get("leakproof")? => Some("it is LEAKPROOF".to_owned()),
+            "sql" | "plpgsql" => bodies::read(body, language == "sql").map(|fault| fault.detail),
+            _ => Some(format!("it is in the language {language}")),
+        };
+        found.extend(fault.map(|fault| Finding {
+            code: OUTSIDE_CODE,
+            what: format!("function {name}: {who} may call it, past the rules for files ({fault})"),
+            repair: format!("REVOKE EXECUTE ON ROUTINE {name} FROM {who}"),
+        }));
+    }
+    Ok(found)
 }
 
 fn named(sql: &str, roles: &Roles<'_>) -> String {

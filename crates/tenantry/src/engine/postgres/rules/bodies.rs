@@ -12,7 +12,6 @@ use crate::engine::postgres::{
 
 const BODIES: &str = include_str!("bodies.sql");
 
-#[cfg(test)]
 pub(super) const CODES: &[&str] = &[SCOPE, DYNAMIC, LOCKS, DEFINES];
 const SCOPE: &str = "function_scope";
 const DYNAMIC: &str = "dynamic_sql";
@@ -75,9 +74,11 @@ fn read_text(body: &str, nesting: usize) -> Option<Fault> {
                 return Some(found);
             }
         }
-        let verb = &tokens[begin];
-        let found =
-            name(rest).or_else(|| texts(verb, &tokens[at], nesting)).or_else(|| execute(verb, &tokens[..at], rest));
+        let (verb, before) = (&tokens[begin], &tokens[..at]);
+        let found = nested(before, rest)
+            .or_else(|| name(before, rest))
+            .or_else(|| texts(verb, &tokens[at], nesting))
+            .or_else(|| execute(verb, before, rest));
         if found.is_some() {
             return found;
         }
@@ -92,6 +93,19 @@ fn starts_statement(before: &[Token<'_>]) -> bool {
         [.., a, b] if a.is_mark(">") && b.is_mark(">") => true,
         [.., last] => last.is_mark(";") || last.is_any(&["atomic", "begin", "else", "loop", "then"]),
     }
+}
+
+/// A statement inside of one of PL/pgSQL: `RETURN QUERY ...`, `FOR x IN ...`, `OPEN c FOR ...`, `c CURSOR IS ...`.
+fn nested(before: &[Token<'_>], rest: &[Token<'_>]) -> Option<Fault> {
+    let [verb, next, ..] = rest else { return None };
+    // It says what the planner knows of all rows, and may run what is no plain statement.
+    let is_column = before.last().is_some_and(|last| last.is_mark("."));
+    if verb.is("explain") && !is_column && (next.name().is_some() || next.is_mark("(")) {
+        return fault(DEFINES, "EXPLAIN");
+    }
+    // `FOR lock IN ...` has a variable of the name.
+    let begins = before.last().is_some_and(|last| last.is_any(&["for", "in", "is", "query"])) && !next.is("in");
+    if begins { statement(rest) } else { None }
 }
 
 /// A statement whose effect outlives the call, or that ends the scope.
@@ -114,10 +128,6 @@ fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
     let alters = verb.is("alter")
         && rest.first().is_some_and(|what| what.is_any(&["database", "group", "role", "system", "user"]));
     let drops = verb.is("drop") && rest.first().is_some_and(|what| what.is("owned"));
-    if verb.is("explain") {
-        // It says what the planner knows of all rows, and may run what is no plain statement.
-        return fault(DEFINES, word);
-    }
     let outlives = ["reset", "listen", "unlisten", "notify", "discard", "prepare", "deallocate", "load", "reassign"];
     if alters || drops || verb.is_any(&outlives) {
         return fault(SCOPE, word);
@@ -140,8 +150,10 @@ fn defines(verb: &Token<'_>, rest: &[Token<'_>]) -> bool {
 }
 
 /// Verbs that change what there is, or who may use it.
-const DEFINING: [&str; 10] =
-    ["alter", "cluster", "create", "drop", "grant", "import", "refresh", "reindex", "revoke", "truncate"];
+const DEFINING: [&str; 13] = [
+    "alter", "analyse", "analyze", "cluster", "create", "drop", "grant", "import", "refresh", "reindex", "revoke",
+    "truncate", "vacuum",
+];
 
 /// What follows SET. Only what ends with the transaction, and is not the scope, may be set.
 fn setting(rest: &[Token<'_>]) -> Option<Fault> {
@@ -184,12 +196,15 @@ fn local_setting(named: &[Token<'_>]) -> Option<Fault> {
 /// A name in a statement that nobody may use.
 pub(crate) fn forbidden(statement: &str) -> Option<String> {
     let tokens: Vec<_> = Lexer::new(statement).flatten().collect();
-    (0..tokens.len()).find_map(|at| name(&tokens[at..])).map(|fault| fault.detail)
+    (0..tokens.len()).find_map(|at| name(&tokens[..at], &tokens[at..])).map(|fault| fault.detail)
 }
 
-/// A name that nobody may use, at the front of these tokens.
-fn name(tokens: &[Token<'_>]) -> Option<Fault> {
+/// A name that nobody may use, at the front of these tokens. `(x).f` is another spelling of `f(x)`.
+fn name(before: &[Token<'_>], tokens: &[Token<'_>]) -> Option<Fault> {
     let [token, rest @ ..] = tokens else { return None };
+    if token.is("sqlstate") && rest.first().is_some_and(|code| code.kind == Kind::Text && !is_caught(code)) {
+        return fault(SCOPE, "query_canceled");
+    }
     if token.is_escaped_name() {
         return fault(SCOPE, "a name in U&");
     }
@@ -208,8 +223,14 @@ fn name(tokens: &[Token<'_>]) -> Option<Fault> {
         || matches!(&*name, "query_canceled" | "operator_intervention" | "admin_shutdown")
         || name == "tenantry.tenant"
         || words::is_relation(&name)
-        || is_called(rest) && words::is_function(&name);
+        || is_called(rest) && words::is_function(&name)
+        || before.last().is_some_and(|last| last.is_mark(".")) && words::is_attribute(&name);
     bad.then_some(Fault { code: SCOPE, detail: name })
+}
+
+/// Whether a handler may catch what has this code. What stops a statement, a suspension or a limit of time, is of class 57.
+fn is_caught(code: &Token<'_>) -> bool {
+    literal(code).is_some_and(|code| code.len() == 5 && !code.starts_with("57"))
 }
 
 /// A text in the body: the scope's name in it is a way around its check, and some statements run it.

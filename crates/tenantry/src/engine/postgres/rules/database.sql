@@ -72,7 +72,7 @@ SELECT code, what, repair FROM (
    WHERE grantee <> holder AND grantee NOT IN (SELECT oid FROM allowed)
      AND (privilege_type = 'CREATE' AND (grantee = 0 OR (starts_with(who, '{prefix}') OR who = quote_ident('{own}')))
           OR privilege_type = 'TEMPORARY' AND (grantee = 0 OR (starts_with(who, '{prefix}') OR who = quote_ident('{own}')))
-          OR privilege_type = 'CONNECT' AND {private})
+          OR privilege_type = 'CONNECT' AND ({private} OR grantee = 0))
   UNION ALL
   -- Only the login of the shared tables writes them. The owner of tenants' tables may refer to them.
   SELECT 'shared_writable', format('table shared.%I: %s has %s%s', relname, who, privilege_type, columns),
@@ -91,7 +91,7 @@ SELECT code, what, repair FROM (
          LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w,
          LATERAL (SELECT (SELECT e.refobjid FROM pg_depend e
                            WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e') AS extension) of
-   WHERE p.prosecdef AND n.nspname NOT IN ('tenant', 'shared') AND (p.oid >= 16384 OR of.extension IS NOT NULL)
+   WHERE p.prosecdef AND n.nspname <> 'tenant' AND (n.nspname <> 'shared' OR {private}) AND (p.oid >= 16384 OR of.extension IS NOT NULL)
      AND NOT (starts_with(n.nspname, 't_') AND length(n.nspname) = 34)
      -- By these a session that runs a file asks and says what its own slot works on.
      AND p.oid NOT IN (SELECT f.oid FROM unnest(ARRAY[to_regprocedure('tenantry.missing()'),
@@ -103,6 +103,31 @@ SELECT code, what, repair FROM (
      -- Looked at by itself, below.
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.may_write()')
    GROUP BY p.oid, p.proowner, of.extension
+  UNION ALL
+  -- Tables, and views of what they read, that no rule looks at.
+  SELECT 'outside_relation', format('%s: %s has %s', c.oid::regclass, who, g.privilege_type),
+         format('REVOKE %s ON %s FROM %s', g.privilege_type, c.oid::regclass, who)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) g,
+         LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w
+   WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname NOT IN ('tenant', 'shared', 'tenantry', 'pg_toast')
+     AND NOT (starts_with(n.nspname, 't_') AND length(n.nspname) = 34)
+     AND g.grantee <> c.relowner AND (g.grantee = 0 OR starts_with(who, '{prefix}') OR who = quote_ident('{own}'))
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+  UNION ALL
+  SELECT 'parameter_opened', format('setting %s: %s has %s', p.parname, who, g.privilege_type),
+         format('REVOKE %s ON PARAMETER %s FROM %s', g.privilege_type, p.parname, who)
+    FROM pg_parameter_acl p, aclexplode(p.paracl) g,
+         LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w
+   WHERE g.grantee = 0 OR starts_with(who, '{prefix}') OR who = quote_ident('{own}')
+  UNION ALL
+  SELECT 'large_objects_opened', format('function %s: %s may call it', p.oid::regprocedure, who),
+         format('REVOKE EXECUTE ON FUNCTION %s FROM %s', p.oid::regprocedure, who)
+    FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g,
+         LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w
+   WHERE NOT {private} AND p.pronamespace = 'pg_catalog'::regnamespace AND p.proname ~ '^(lo_.*|loread|lowrite)$'
+     AND g.grantee <> p.proowner AND (g.grantee = 0 OR starts_with(who, '{prefix}') OR who = quote_ident('{own}'))
+     -- They can be given away by superusers only, and were taken from everybody when the place was made.
+     AND EXISTS (SELECT FROM pg_proc o WHERE o.oid = 'pg_catalog.lo_unlink(oid)'::regprocedure AND o.proacl IS NOT NULL)
   UNION ALL
   SELECT 'tenant_function', format('tenantry.tenant() is %s', fault),
          'ALTER FUNCTION tenantry.tenant() STABLE SECURITY INVOKER RESET ALL'

@@ -38,9 +38,9 @@ BEGIN
         FROM relation r
        CROSS JOIN (VALUES
                ('tenantry_allow', true, 'true', 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-               ('{policy}', false, '{printed}', '{isolation}', '{isolation}ANDSELECTtenantry.may_write',
+               ('{policy}', false, '{printed}', '{hidden}', '{isolation}ANDSELECTtenantry.may_write',
                 'AS RESTRICTIVE FOR ALL TO PUBLIC'
-                ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
+                ' USING ({hides})'
                 ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid'
                 ' AND (SELECT tenantry.may_write()))')
              ) form(polname, permissive, printed, expression, checked, command)

@@ -62,6 +62,15 @@ const REASONS: &[(&str, &str)] = &[
         "the server parses the body of this IMMUTABLE function anew with each call, so nobody can tell what it reads then",
     ),
     (
+        "index_calls",
+        "an extension's function that is kept as a text finds the app's functions, and the server runs it as the owner of the table",
+    ),
+    (
+        "index_without_tenant",
+        "the index is searched over the rows of all tenants, which a statement can notice; it needs the column tenant_id \
+         (in gin and gist by the extensions btree_gin and btree_gist)",
+    ),
+    (
         "inheritance",
         "the table inherits without being a partition; a direct read of the child passes the parent's policies by",
     ),
@@ -78,6 +87,7 @@ const REASONS: &[(&str, &str)] = &[
         "operator_partner",
         "the server calls the operator's NEGATOR or COMMUTATOR in its place, so both functions have to be IMMUTABLE, or neither",
     ),
+    ("owner_right", "its owner has not all rights on it any more, without which references and a purge fail"),
     ("policy_altered", "the policy is not as the engine makes it"),
     ("policy_former", "the policy is that of an older version of tenantry, which an app's policy may come before"),
     ("policy_immutable", "the policy calls an IMMUTABLE function, which is folded into a cached plan"),

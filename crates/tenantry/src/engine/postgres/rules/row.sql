@@ -68,9 +68,9 @@ policy AS MATERIALIZED (
     FROM tbl t
    CROSS JOIN (VALUES
            ('tenantry_allow', true, 'true', 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-           ('{policy}', false, '{printed}', '{isolation}', '{isolation}ANDSELECTtenantry.may_write',
+           ('{policy}', false, '{printed}', '{hidden}', '{isolation}ANDSELECTtenantry.may_write',
             'AS RESTRICTIVE FOR ALL TO PUBLIC'
-            ' USING (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid)'
+            ' USING ({hides})'
             ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid'
             ' AND (SELECT tenantry.may_write()))')
          ) form(polname, permissive, printed, expression, checked, command)
@@ -106,6 +106,38 @@ SELECT code, object, detail, correction FROM (
            regexp_replace(regexp_replace(def, ', tenant_id(?: WITH [^ ,)]+)?(?=[,)])|(?<=\()tenant_id WITH [^ ,)]+, ', ''),
                           '\(', CASE WHEN indisexclusion THEN '(tenant_id WITH =, ' ELSE '(tenant_id, ' END)) END
     FROM key WHERE NOT led
+  UNION ALL
+  -- The planner gives a leakproof condition to an index that it fits, which is searched over the rows of all tenants then.
+  SELECT 'index_without_tenant', format('%I.%I', t.relname, ic.relname), NULL,
+         replace(regexp_replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), '( USING \w+ )\(', '\1(tenant_id, '),
+                 ' USING hash (', ' USING btree (')
+    FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid
+   WHERE NOT i.indisunique AND NOT i.indisexclusion AND NOT ic.relispartition AND t.tenant IS NOT NULL
+     AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n WHERE i.indkey[n] = t.tenant)
+     -- Functions that are not leakproof are not called before the rows are hidden, and so an index of what they give is not used.
+     AND EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n JOIN pg_opclass c ON c.oid = i.indclass[n]
+                   JOIN pg_amop m ON m.amopfamily = c.opcfamily
+                   JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
+                  WHERE p.proleakproof AND (i.indkey[n] <> 0 OR i.indexprs::text !~ ':(funcid|opfuncid) '))
+  UNION ALL
+  -- The server computes these where it plans a statement, the check of a reference too: as the owner, and past row security.
+  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text, CASE of.classid WHEN 'pg_constraint'::regclass THEN format('ALTER TABLE %I ', t.relname) ELSE '' END || 'DROP ' || of.target
+    FROM tbl t,
+         LATERAL (SELECT 'pg_class'::regclass AS classid, i.indexrelid AS objid, format('%I.%I', t.relname, c.relname) AS object,
+                         format('INDEX %I', c.relname) AS target
+                    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = t.oid
+                  UNION ALL
+                  SELECT 'pg_statistic_ext'::regclass, e.oid, quote_ident(e.stxname), format('STATISTICS %I', e.stxname)
+                    FROM pg_statistic_ext e WHERE e.stxrelid = t.oid
+                  UNION ALL
+                  SELECT 'pg_constraint'::regclass, k.oid, format('%I.%I', t.relname, k.conname), format('CONSTRAINT %I', k.conname)
+                    FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'c'
+                  UNION ALL
+                  SELECT 'pg_class'::regclass, t.oid, quote_ident(t.relname), format('TABLE %I', t.relname)) of
+    JOIN pg_depend d ON d.classid = of.classid AND d.objid = of.objid
+    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    JOIN pg_proc p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+   WHERE {kept_as_text} AND EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
   UNION ALL
   SELECT 'foreign_key_not_led', format('%I.%I', relname, conname), NULL, correction FROM fk WHERE of_tenants AND NOT led
   UNION ALL

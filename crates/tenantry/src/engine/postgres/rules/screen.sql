@@ -13,6 +13,7 @@ rel AS MATERIALIZED (
 fun AS MATERIALIZED (
   SELECT p.oid, p.proname, p.proowner <> '{owner}'::regrole OR p.prosecdef OR p.proleakproof OR p.proconfig IS NOT NULL
                 OR p.prosqlbody IS NOT NULL AND p.provolatile <> 'i' OR p.prosrc ~ '\mt_[0-9a-f]{32}\M' OR p.prokind = 'a'
+                OR p.proacl IS NOT NULL
                 OR l.lanname NOT IN ('sql', 'plpgsql') AND p.prokind <> 'a'
                    AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid
                                       AND i.deptype = 'i') AS doubtful,
@@ -71,6 +72,11 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
                   AND (f.provolatile = 'i' OR d.classid NOT IN ('pg_proc'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass)))
     OR EXISTS (SELECT FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND a.atttypid >= 16384
                  JOIN pg_type t ON t.oid = a.atttypid WHERE t.typnamespace = 'shared'::regnamespace AND t.typtype <> 'e')
+    OR EXISTS (SELECT FROM member m JOIN pg_type h ON m.classid = 'pg_type'::regclass AND h.oid = m.objid
+                 JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass
+                  AND (d.classid = 'pg_type'::regclass AND d.objid = h.oid OR d.classid = 'pg_class'::regclass AND d.objid = h.typrelid)
+                 JOIN pg_type t ON t.oid = d.refobjid AND t.typnamespace = 'shared'::regnamespace
+                WHERE h.typtype <> 'c' OR EXISTS (SELECT FROM pg_class c WHERE c.oid = h.typrelid AND c.relkind = 'c'))
     OR EXISTS (SELECT FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
                  JOIN pg_type b ON b.typname = t.typname AND b.typnamespace = 'pg_catalog'::regnamespace)
     OR EXISTS (SELECT FROM fun JOIN pg_proc b ON b.proname = fun.proname AND b.pronamespace = 'pg_catalog'::regnamespace)
@@ -79,10 +85,15 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
                 WHERE g.grantee NOT IN ('{owner}'::regrole, '{role}'::regrole)
                    OR g.grantee = '{role}'::regrole
                       AND (g.is_grantable OR g.privilege_type IN ('REFERENCES', 'TRIGGER', 'MAINTAIN')))
+    OR EXISTS (SELECT FROM rel WHERE relacl IS NOT NULL AND relkind IN ('r', 'p', 'S')
+                AND (SELECT count(*) FROM aclexplode(relacl) g
+                      WHERE g.grantee = relowner AND g.privilege_type <> 'MAINTAIN') < CASE relkind WHEN 'S' THEN 3 ELSE 7 END)
     OR EXISTS (SELECT FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid WHERE a.attacl IS NOT NULL)
     OR EXISTS (SELECT FROM pg_namespace n
                 WHERE n.oid = '{schema}'::regnamespace
                   AND (n.nspowner <> '{owner}'::regrole
+                       OR n.nspacl IS NOT NULL
+                          AND (SELECT count(*) FROM aclexplode(n.nspacl) g WHERE g.grantee = n.nspowner) < 2
                        OR EXISTS (SELECT FROM aclexplode(n.nspacl) g
                                    WHERE g.grantee <> '{owner}'::regrole
                                      AND (g.grantee <> '{role}'::regrole OR g.is_grantable OR g.privilege_type <> 'USAGE'))))

@@ -35,6 +35,11 @@ pub(super) fn is_function(name: &str) -> bool {
     has(FUNCTIONS, BEGINNINGS, name)
 }
 
+/// Whether `(x).name` would call one. Many columns are named `lo_...`.
+pub(super) fn is_attribute(name: &str) -> bool {
+    has(FUNCTIONS, "", name) || !name.starts_with("lo_") && is_function(name)
+}
+
 pub(super) fn is_relation(name: &str) -> bool {
     has(RELATIONS, RELATION_BEGINNINGS, name)
 }

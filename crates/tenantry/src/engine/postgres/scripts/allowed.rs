@@ -149,5 +149,14 @@ pub(super) fn needs_no_transaction(statement: &Statement<'_>) -> bool {
         || begins(&["create", "unique", "index"])
         || begins(&["drop", "index"])
         || words.first().is_some_and(|word| word == "reindex");
-    (index && concurrently) || (begins(&["alter", "type"]) && words.windows(2).any(|two| two == ["add", "value"]))
+    (index && concurrently) || (begins(&["alter", "type"]) && adds_value(&words[2..]))
+}
+
+/// `[schema.]name ADD VALUE ...`: an attribute may be named `add`, and a type `value`.
+fn adds_value(named: &[String]) -> bool {
+    match named {
+        [_, dot, _, add, value, ..] if dot == "." => add == "add" && value == "value",
+        [_, add, value, ..] => add == "add" && value == "value",
+        _ => false,
+    }
 }

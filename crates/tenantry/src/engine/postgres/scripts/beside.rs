@@ -62,8 +62,9 @@ impl Beside {
         }
         let (what, help) = match site.kind {
             SiteKind::Shared => (
-                "the file drops, by CASCADE, what tenants' tables have built on the shared schema",
-                "drop the column, the view or the policy in a file of migrations/tenant first, and then this without CASCADE",
+                "the file drops, by CASCADE, what tenants' tables have built on the shared schema, or changes their rows",
+                "drop the column, the view or the policy in a file of migrations/tenant first, and then this without CASCADE; \
+                 change tenants' rows in a file of migrations/tenant that ends in `.data.sql`",
             ),
             SiteKind::Rows | SiteKind::Schema | SiteKind::Database => (
                 "the shared tables were changed while the file ran",

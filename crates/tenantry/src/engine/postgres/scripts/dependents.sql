@@ -1,5 +1,5 @@
--- What a file of the shared tables must leave as it was: all that others have built on them, as one number. CASCADE drops it, whoever
--- owns it.
+-- What a file of the shared tables must leave as it was: all that others have built on them, as one number, and how many rows of theirs
+-- this transaction has changed. CASCADE drops it, whoever owns it.
 SET LOCAL search_path = pg_catalog, pg_temp;
 WITH held AS (
   SELECT DISTINCT d.classid, d.objid, d.objsubid
@@ -31,6 +31,13 @@ placed AS (
          END AS place
     FROM held
 )
-SELECT encode(sha256(convert_to(coalesce(string_agg(concat_ws(' ', classid, objid, objsubid), chr(10)
-         ORDER BY classid, objid, objsubid), ''), 'UTF8')), 'hex') AS state
-  FROM placed WHERE place IS DISTINCT FROM 'shared'::regnamespace;
+SELECT encode(sha256(convert_to(coalesce(string_agg(line, chr(10) ORDER BY line), ''), 'UTF8')), 'hex')
+       || ' ' || (SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_xact_all_tables
+                   WHERE schemaname = 'tenant' OR schemaname ~ '^t_[0-9a-f]{32}$') AS state
+  FROM (SELECT CASE classid
+                 -- The server makes a reference anew where the type of a column changes.
+                 WHEN 'pg_constraint'::regclass THEN (
+                   SELECT concat_ws(' ', classid, conrelid, contypid, conname, contype, conkey, confkey, confupdtype, confdeltype)
+                     FROM pg_constraint k WHERE k.oid = objid)
+                 ELSE concat_ws(' ', classid, objid, objsubid) END AS line
+          FROM placed WHERE place IS DISTINCT FROM 'shared'::regnamespace) held;

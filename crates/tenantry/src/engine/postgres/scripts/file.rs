@@ -39,7 +39,7 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
     for statement in &statements {
         run_one(slot, site, script, statement).await?;
         if makes_code(statement) {
-            require_harmless_code(slot, names, site, script).await?;
+            require_harmless_code(slot, names, site, script, statement).await?;
         }
         if let Some(standing) = &standing {
             standing.require(slot, site, script, statement).await?;

@@ -67,7 +67,10 @@ async fn walls(slot: &mut PgConnection, site: &Site) -> Result<Vec<Wall>> {
                         coalesce((SELECT string_agg(concat_ws(' ', q.oid, q.ctid), ',' ORDER BY q.oid) FROM pg_policy q
                                    WHERE q.polrelid = c.oid AND q.polname = ANY ($2)), ''),
                         EXISTS (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
-                                 WHERE i.inhrelid = c.oid AND NOT (p.relrowsecurity AND p.relforcerowsecurity))
+                                 WHERE i.inhrelid = c.oid
+                                   AND NOT (p.relrowsecurity AND p.relforcerowsecurity
+                                            AND EXISTS (SELECT FROM pg_policy q WHERE q.polrelid = p.oid AND q.polname = ANY ($2)
+                                                           AND q.polname <> 'tenantry_allow')))
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
     let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY];

@@ -82,12 +82,13 @@ pub(in crate::engine::postgres) async fn verify(
     require_none(scripts, &breaches)
 }
 
-/// Behind a statement, where a file could hand all tenants' rows to what it makes and takes away again.
+/// Behind a statement, where a file could have rows that are not its own handed to what it makes and takes away or puts back again.
 pub(super) async fn require_harmless_code(
     slot: &mut PgConnection,
     names: &Names,
     site: &Site,
     script: &Script,
+    statement: &Statement<'_>,
 ) -> Result<()> {
     let rules = match site.kind {
         SiteKind::Rows => Rules::Row,
@@ -95,7 +96,12 @@ pub(super) async fn require_harmless_code(
         SiteKind::Schema | SiteKind::Database => return Ok(()),
     };
     let subject = site.subject(names)?;
-    require_none(&[script], &rules::breaches_of_code(slot, rules, &subject.as_ref()).await?)
+    let found = rules::breaches_of_code(slot, rules, &subject.as_ref()).await?;
+    let Some(first) = found.first() else { return Ok(()) };
+    Err(at(script, statement.line, format!("`{}`: {}", first.object, first.reason)).help(format!(
+        "write the statement itself otherwise: what a later one mends ({}) comes too late",
+        first.correction
+    )))
 }
 
 fn require_none(scripts: &[&Script], breaches: &[Breach]) -> Result<()> {

@@ -89,8 +89,9 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
         }
         let Some(name) = token.name() else { continue };
         let name = name.to_ascii_lowercase();
-        let is_called = statement.get(at + 1).is_some_and(|next| next.is_mark("("));
-        if is_called && (name.starts_with("lo_") || name == "loread" || name == "lowrite") {
+        // The server refuses all of them to everybody, in any spelling.
+        let is_written = statement.get(at + 1).is_some_and(|next| next.is_mark("("));
+        if is_written && (name.starts_with("lo_") || name == "loread" || name == "lowrite") {
             return Err(refusal("a function of large objects", LARGE));
         }
         if OF_OTHERS.contains(&name.as_str()) || OF_OTHERS_BEGIN.iter().any(|begin| name.starts_with(begin)) {
@@ -100,17 +101,31 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// What shows the texts of others on the login, or on the connection before, or stops them.
-const OF_OTHERS: [&str; 4] =
-    ["pg_cancel_backend", "pg_prepared_statement", "pg_prepared_statements", "pg_terminate_backend"];
+/// What shows the texts of others on the login, or on the connection before, or stops them. What is locked tells which rows a
+/// statement has met before row security has hidden them.
+const OF_OTHERS: [&str; 9] = [
+    "pg_blocking_pids",
+    "pg_cancel_backend",
+    "pg_lock_status",
+    "pg_locks",
+    "pg_prepared_statement",
+    "pg_prepared_statements",
+    "pg_prepared_xacts",
+    "pg_safe_snapshot_blocking_pids",
+    "pg_terminate_backend",
+];
 /// Counters tell how many rows of all tenants a statement has met.
 const OF_OTHERS_BEGIN: [&str; 2] = ["pg_stat_", "pg_statio_"];
 
 /// What a sequence gave last is the session's, and the session may have served another tenant before.
 fn asks_the_session(statement: &[Token<'_>]) -> bool {
-    statement
-        .windows(2)
-        .any(|two| two[1].is_mark("(") && two[0].name().is_some_and(|name| matches!(&*name, "currval" | "lastval")))
+    let asks = |at: usize| statement[at].name().is_some_and(|name| matches!(&*name, "currval" | "lastval"));
+    (0..statement.len()).any(|at| asks(at) && is_called(statement, at))
+}
+
+/// Whether the name at a place is, or may be, that of a function which is called: `(x).f` is another spelling of `f(x)`.
+fn is_called(statement: &[Token<'_>], at: usize) -> bool {
+    statement.get(at + 1).is_some_and(|next| next.is_mark("(")) || at > 0 && statement[at - 1].is_mark(".")
 }
 
 fn instead_of(verb: &Token<'_>) -> Option<&'static str> {

@@ -46,6 +46,15 @@ fn what_outlives_the_call_is_found_in_every_spelling() {
         "BEGIN ROLLBACK AND CHAIN; END",
         "SELECT U&\"set\\005fconfig\"('a.b', 'c', false)",
         "SELECT 'open",
+        "SELECT (k).pg_advisory_lock INTO r",
+        "SELECT (k).\"setseed\"",
+        "SELECT ('c'::text) /* here */ . dblink_connect",
+        "BEGIN RETURN QUERY RESET ALL; END",
+        "BEGIN NULL; EXCEPTION WHEN query_canceled THEN NULL; END",
+        "BEGIN NULL; EXCEPTION WHEN SQLSTATE '57014' THEN NULL; END",
+        "BEGIN NULL; EXCEPTION WHEN SQLSTATE E'5701\\x34' THEN NULL; END",
+        "BEGIN NULL; EXCEPTION WHEN SQLSTATE $x$57014$x$ THEN NULL; END",
+        "BEGIN NULL; EXCEPTION WHEN SQLSTATE '570'\n'14' THEN NULL; END",
     ] {
         assert_eq!(code(body), Some(SCOPE), "{body}");
     }
@@ -55,6 +64,7 @@ fn what_outlives_the_call_is_found_in_every_spelling() {
 fn a_look_at_what_others_do_is_found_in_every_spelling() {
     for body in [
         "SELECT lastval()",
+        "SELECT (k).currval",
         "SELECT currval('users_id_seq')",
         "SELECT query FROM pg_stat_activity WHERE usename = session_user",
         "TABLE pg_catalog . \"pg_locks\"",
@@ -69,6 +79,23 @@ fn a_look_at_what_others_do_is_found_in_every_spelling() {
         "SELECT current_setting('tenantry.tenant')",
     ] {
         assert_eq!(code(body), Some(SCOPE), "{body}");
+    }
+}
+
+#[test]
+fn a_plan_is_not_told_wherever_a_statement_may_stand() {
+    for body in [
+        "EXPLAIN SELECT 1",
+        "BEGIN RETURN QUERY EXPLAIN (ANALYZE) SELECT 1; END",
+        "BEGIN FOR r IN EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1 LOOP NULL; END LOOP; END",
+        "DECLARE c CURSOR FOR EXPLAIN SELECT 1; BEGIN NULL; END",
+        "DECLARE c CURSOR IS EXPLAIN SELECT 1; BEGIN NULL; END",
+        "BEGIN OPEN c FOR EXPLAIN VERBOSE SELECT 1; END",
+        "BEGIN EXECUTE 'EXPLAIN SELECT 1' INTO r; END",
+        "BEGIN ANALYZE users; END",
+        "VACUUM users",
+    ] {
+        assert_eq!(code(body), Some(DEFINES), "{body}");
     }
 }
 
@@ -106,6 +133,9 @@ fn what_ends_with_the_call_is_left_alone() {
         "SELECT pg_advisory_xact_lock(1), nextval('s'), tenantry.tenant(), currval",
         "-- SET role\n/* lastval() */ SELECT 1",
         "SELECT NEW.execute FROM t",
+        "SELECT o.lo_orderkey, explain, t.explain FROM lineorder o",
+        "BEGIN NULL; EXCEPTION WHEN SQLSTATE '23505' THEN RAISE SQLSTATE $x$22012$x$; END",
+        "DECLARE lock int; BEGIN FOR lock IN SELECT 1 FOR UPDATE LOOP NULL; END LOOP; END",
     ] {
         assert_eq!(read(body, false), None, "{body}");
     }

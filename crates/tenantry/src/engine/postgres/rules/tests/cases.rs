@@ -53,6 +53,17 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "key_not_led",
     ),
     ("a unique constraint without the tenant", "ALTER TABLE users ADD UNIQUE (username)", "key_not_led"),
+    ("an index without the tenant", "CREATE INDEX ON users (username)", "index_without_tenant"),
+    ("an index without the tenant by another method", "CREATE INDEX ON users USING hash (username)", "index_without_tenant"),
+    ("an index by blocks without the tenant", "CREATE INDEX ON items USING brin (owner_id)", "index_without_tenant"),
+    ("an index that includes the tenant", "CREATE INDEX ON users (username) INCLUDE (tenant_id)", "index_without_tenant"),
+    ("rights taken from the owner of a table", "REVOKE SELECT, DELETE ON users FROM CURRENT_USER", "owner_right"),
+    ("rights taken from the owner of a sequence", "REVOKE USAGE ON SEQUENCE users_id_seq FROM CURRENT_USER", "owner_right"),
+    (
+        "rights taken from the owner of a function",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION f FROM PUBLIC, CURRENT_USER",
+        "owner_right",
+    ),
     ("a unique index on an expression", "CREATE UNIQUE INDEX ON users (lower(username))", "key_not_led"),
     ("a partial unique index", "CREATE UNIQUE INDEX one ON users ((true)) WHERE username = 'root'", "key_not_led"),
     ("an exclusion constraint", "ALTER TABLE items ADD EXCLUDE USING btree (id WITH =)", "key_not_led"),
@@ -296,6 +307,25 @@ pub(super) const SHARED: &[(&str, &str, &str)] = &[
         "CREATE DOMAIN shared.price AS numeric CHECK (VALUE >= 0);
          CREATE FUNCTION shared.gross(p shared.price) RETURNS numeric LANGUAGE sql STABLE AS 'SELECT p * 2'",
         "shared_type",
+    ),
+    (
+        "a shared function with settings of its own that a tenants' trigger runs",
+        "CREATE FUNCTION shared.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER touch BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION shared.touch();
+         ALTER FUNCTION shared.touch() SET search_path = shared, pg_temp",
+        "trigger_function",
+    ),
+    (
+        "a shared function with a dictionary, which is nowhere else",
+        "CREATE TEXT SEARCH DICTIONARY shared.dd (TEMPLATE = simple);
+         CREATE FUNCTION shared.lex(a text, d regdictionary DEFAULT 'shared.dd') RETURNS text LANGUAGE sql STABLE AS 'SELECT a'",
+        "shared_type",
+    ),
+    (
+        "a shared function of a domain's check that is IMMUTABLE no more",
+        "CREATE FUNCTION shared.is_mail(a text) RETURNS boolean LANGUAGE sql IMMUTABLE SET search_path = shared AS $$ SELECT a <> 'x' $$;
+         CREATE DOMAIN tenant.mail AS text CHECK (shared.is_mail(VALUE)); ALTER FUNCTION shared.is_mail(text) STABLE",
+        "immutable_depends",
     ),
     (
         "a shared column of many of a domain, which is nowhere else",

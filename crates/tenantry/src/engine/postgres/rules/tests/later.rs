@@ -185,6 +185,16 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
         "shared_domain",
     ),
     (
+        "a domain over a shared domain",
+        "CREATE DOMAIN shared.email AS text; CREATE DOMAIN mail AS shared.email",
+        "shared_domain",
+    ),
+    (
+        "a composite that has a shared domain",
+        "CREATE DOMAIN shared.email AS text; CREATE TYPE card AS (name text, mail shared.email)",
+        "shared_domain",
+    ),
+    (
         "a column of many of a shared domain",
         "CREATE DOMAIN shared.email AS text; ALTER TABLE users ADD COLUMN mails shared.email[]",
         "shared_domain",
