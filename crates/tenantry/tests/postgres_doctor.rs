@@ -82,7 +82,7 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
             "DROP POLICY \"!tenantry\" ON tenant.users",
             "policy_altered",
             "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (CASE WHEN tenant_id = (SELECT \
-             nullif(current_setting('tenantry.tenant', true), '')::uuid) THEN true ELSE false END AND tenant_id = (SELECT \
+             nullif(current_setting('tenantry.tenant', true), '')::uuid) THEN true END IS NOT NULL AND tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), ''))::uuid AND (SELECT tenantry.may_write()))",
         ),

@@ -112,21 +112,21 @@ const KEPT_AS_TEXT: &str = r#"(p.prosqlbody IS NULL AND NOT coalesce(p.proconfig
 pub(crate) const POLICY: &str = "!tenantry";
 /// Its name in older versions.
 pub(crate) const FORMER_POLICY: &str = "tenantry_isolation";
-/// Which rows the policy shows. The planner finds an index by the comparison, and puts it behind a statement's own conditions: it
-/// makes the same of all that say `tenant_id = ...`. In a CASE it stays in front of them, as long as none of them costs less:
+/// Which rows the policy shows. By the comparison the planner finds an index, but puts it behind a statement's own conditions,
+/// because it makes one of all that say `tenant_id = ...`. In a CASE it stays in front of them, as long as none of them costs less:
 /// [`super::wall`] sees to that. Behind another condition a sub-select, run when the first row has come so far, would tell by its
-/// error or its time what the rows of others hold.
-const HIDES: &str = "CASE WHEN tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid) THEN true ELSE false END \
+/// error or its time what the rows of others hold. IS NOT NULL leaves the planner's estimate as it is.
+const HIDES: &str = "CASE WHEN tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid) THEN true END IS NOT NULL \
                      AND tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid)";
 /// The same as PostgreSQL 15 prints it, so that most need no closer look.
-const PRINTED: &str = "(\nCASE\n    WHEN (tenant_id = ( SELECT (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid \
-                       AS \"nullif\")) THEN true\n    ELSE false\nEND AND (tenant_id = ( SELECT \
+const PRINTED: &str = "((\nCASE\n    WHEN (tenant_id = ( SELECT (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid \
+                       AS \"nullif\")) THEN true\n    ELSE NULL::boolean\nEND IS NOT NULL) AND (tenant_id = ( SELECT \
                        (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid AS \"nullif\")))";
 /// What PostgreSQL adds when it prints an expression, and may print otherwise in another version.
 const NOISE: &str = r#"[\s()]|::text| AS "?(nullif|may_write)"?"#;
 /// The policy's expression without it.
-const HIDDEN: &str = "CASEWHENtenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuidTHENtrueELSEfalseEND\
-                      ANDtenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
+const HIDDEN: &str = "CASEWHENtenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuidTHENtrueELSENULL::booleanEND\
+                      ISNOTNULLANDtenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
 /// What a row that is written has to be, likewise.
 const ISOLATION: &str = "tenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
 
