@@ -91,15 +91,16 @@ impl Witness {
         }
     }
 
-    /// Nobody holds a transaction.
+    /// Nobody holds a transaction, or a lock for as long as its connection lives.
     async fn finds_no_transaction(&mut self) {
         match self {
             Self::Sqlite(raw) => {
                 sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(raw).await.expect("no transaction was left open");
             }
             Self::Postgres(raw) => {
-                let open = "SELECT state || ': ' || query FROM pg_stat_activity WHERE datname = current_database()
-                              AND application_name = 'tenantry app' AND state <> 'idle'";
+                let open = "SELECT state || ': ' || query FROM pg_stat_activity a WHERE datname = current_database()
+                              AND application_name = 'tenantry app'
+                              AND (state <> 'idle' OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory'))";
                 let open: Vec<String> = sqlx::query_scalar(open).fetch_all(raw).await.unwrap();
                 assert_eq!(open, Vec::<String>::new());
             }
@@ -156,7 +157,6 @@ impl Scene {
                                      current_setting('role'), tenantry.tenant())
              UNION ALL SELECT name FROM pg_cursors WHERE name <> ''
              UNION ALL SELECT pg_listening_channels()
-             UNION ALL SELECT locktype FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
              UNION ALL SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'";
         let role = match self.place.kind {
             Kind::PostgresRow | Kind::PostgresSchema => self.place.role_of(&self.neighbour),

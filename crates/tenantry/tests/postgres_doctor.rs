@@ -347,6 +347,12 @@ async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
         ),
         ("GRANT EXECUTE ON FUNCTION lo_get(oid) TO PUBLIC", "large_objects_opened"),
         (&parameter, "parameter_opened"),
+        ("ALTER FUNCTION tenantry.missing() RESET search_path", "slot_function"),
+        (
+            "CREATE OR REPLACE FUNCTION tenantry.missing() RETURNS SETOF bigint LANGUAGE sql STABLE SECURITY DEFINER
+             SET search_path = pg_catalog, pg_temp AS 'SELECT id FROM tenant.users'",
+            "slot_function",
+        ),
         (&connect, "may_connect"),
     ] {
         let report = with_hole(&place, &database, hole, code).await;

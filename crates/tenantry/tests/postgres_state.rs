@@ -166,10 +166,12 @@ async fn finds_nothing(place: &Installation, db: &TenantDb, behind: &str) {
              UNION ALL SELECT 'zone ' || current_setting('timezone') WHERE current_setting('timezone') = 'Asia/Tokyo'
              UNION ALL SELECT 'cursor ' || name FROM pg_cursors WHERE name <> ''
              UNION ALL SELECT 'channel ' || pg_listening_channels()
-             UNION ALL SELECT 'lock' FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
              UNION ALL SELECT 'table ' || relname FROM pg_class
                         WHERE relpersistence = 't' AND pg_table_is_visible(oid) AND relkind IN ('r', 'v')";
     assert_eq!(texts(db, found).await.unwrap(), Vec::<String>::new(), "behind {behind}");
+    let pid = texts(db, "SELECT pg_backend_pid()::text").await.unwrap().remove(0);
+    let locks = format!("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = {pid}");
+    assert_eq!(place.database.as_ref().unwrap().sql(&locks).unwrap().trim(), "0", "behind {behind}");
     let scope = "SELECT concat_ws(' ', translate(current_setting('search_path'), '\" ', ''),
                                   current_setting('role'), tenantry.tenant())";
     let role = if place.kind == Kind::PostgresDatabase { "none".into() } else { place.role_of(db) };

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 use super::{
     connect::Door,
     control::Control,
-    extensions, layout,
+    extensions, layout, ledger,
     names::{Names, TENANT, quoted},
     rights::Rights,
     rows_role, rules,
@@ -149,7 +149,9 @@ pub(super) async fn server(admin: &mut PgConnection, names: &Names, is_home: boo
 
 async fn database(connection: &mut PgConnection, names: &Names, tenant: Option<&str>) -> Result<Vec<Finding>> {
     let tenant = tenant.map(Ident::new).transpose()?;
-    Ok(rules::audit_database(connection, &roles_of(names)?.as_ref(), tenant.as_ref()).await?)
+    let mut found = rules::audit_database(connection, &roles_of(names)?.as_ref(), tenant.as_ref()).await?;
+    found.extend(ledger::findings(connection).await?);
+    Ok(found)
 }
 
 struct Roles {

@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use crate::{
-    engine::{Applied, Script, ScriptKind},
+    engine::{Applied, Finding, Script, ScriptKind},
     error::Result,
 };
 
@@ -62,6 +62,27 @@ CREATE OR REPLACE FUNCTION tenantry.applied(file bigint) RETURNS void
     ON CONFLICT DO NOTHING
     $applied$;
 ";
+
+/// What [`SCHEMA`] says of a function by which slots ask and say: its body, between the tags of its name.
+fn body_of(function: &str) -> &'static str {
+    SCHEMA.split(format!("${function}$").as_str()).nth(1).unwrap_or_default()
+}
+
+/// Functions that run with the administrator's rights, and that everybody may call: they are as the engine makes them, or somebody
+/// has made another of them.
+pub(super) async fn findings(admin: &mut PgConnection) -> Result<Vec<Finding>> {
+    let query = "SELECT proname::text, prosrc, prosecdef AND proconfig IS NOT DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp']
+                   FROM pg_catalog.pg_proc
+                  WHERE oid IN (to_regprocedure('tenantry.missing()'), to_regprocedure('tenantry.applied(bigint)')) ORDER BY proname";
+    let there: Vec<(String, String, bool)> = sqlx::query_as(query).fetch_all(admin).await?;
+    let is_other = |(name, body, is_set): &(String, String, bool)| !is_set || body != body_of(name);
+    let found = there.into_iter().filter(is_other).map(|(name, ..)| Finding {
+        code: "slot_function",
+        what: format!("the function tenantry.{name} is not as the engine makes it"),
+        repair: SCHEMA.find("CREATE OR REPLACE FUNCTION").map_or(SCHEMA, |at| &SCHEMA[at..]).trim().to_owned(),
+    });
+    Ok(found.collect())
+}
 
 const fn word(kind: ScriptKind) -> &'static str {
     match kind {

@@ -236,7 +236,7 @@ async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Right
                     // A view of a tenant's may stand on it.
                     Some(added) => {
                         let text = format!("ALTER FOREIGN TABLE {SHARED}.{} {added}", quoted(name));
-                        connection.execute(AssertSqlSafe(text)).await?;
+                        change_table(connection, name, text).await?;
                         continue;
                     }
                     None => drop_table(connection, name).await?,
@@ -378,7 +378,10 @@ async fn tables(connection: &mut PgConnection) -> Result<HashMap<String, String>
 }
 
 async fn drop_table(connection: &mut PgConnection, name: &str) -> Result<()> {
-    let text = format!("DROP FOREIGN TABLE shared.{}", quoted(name));
+    change_table(connection, name, format!("DROP FOREIGN TABLE {SHARED}.{}", quoted(name))).await
+}
+
+async fn change_table(connection: &mut PgConnection, name: &str, text: String) -> Result<()> {
     connection.execute(AssertSqlSafe(text)).await.map(drop).map_err(|cause| {
         if cause.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03")) {
             return Error::new(
