@@ -322,22 +322,26 @@ async fn drop_routines(connection: &mut PgConnection, home: &Home) -> Result<()>
             AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')",
     );
     let there: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(&mut *connection).await?;
-    for (name, form) in there {
+    let is_kept = |of: &(String, String)| {
         let mut routines = home.things.iter().filter_map(|thing| thing.named(Kind::Routine));
-        if routines.any(|known| known == (&name, &form)) {
-            continue;
-        }
-        let dropped = connection.execute(AssertSqlSafe(format!("DROP ROUTINE shared.{name}"))).await;
-        dropped.map_err(|cause| {
-            Error::new(
-                ErrorKind::Migration,
-                format!("the shared function `{name}` has changed, and something of a tenant's needs its old form"),
-            )
-            .caused_by(cause)
-            .help("drop what calls it in a tenant migration, change the shared function, and make the other again")
-        })?;
+        routines.any(|known| known == (of.0.as_str(), of.1.as_str()))
+    };
+    let changed: Vec<String> = there.into_iter().filter(|of| !is_kept(of)).map(|(name, _)| name).collect();
+    if changed.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    // All at once: the default of one may call another.
+    let all: Vec<String> = changed.iter().map(|name| format!("{SHARED}.{name}")).collect();
+    let dropped = connection.execute(AssertSqlSafe(format!("DROP ROUTINE {}", all.join(", ")))).await;
+    dropped.map(drop).map_err(|cause| {
+        let named = changed.join("`, `");
+        Error::new(
+            ErrorKind::Migration,
+            format!("the shared function `{named}` has changed, and something of a tenant's needs its old form"),
+        )
+        .caused_by(cause)
+        .help("drop what calls it in a tenant migration, change the shared function, and make the other again")
+    })
 }
 
 /// The default of an argument may call a routine that is made behind it.
