@@ -121,7 +121,8 @@ SELECT code, object, detail, correction FROM (
                   WHERE p.proleakproof AND (i.indkey[n] <> 0 OR i.indexprs::text !~ ':(funcid|opfuncid) '))
   UNION ALL
   -- The server computes these where it plans a statement, the check of a reference too: as the owner, and past row security.
-  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text, CASE of.classid WHEN 'pg_constraint'::regclass THEN format('ALTER TABLE %I ', t.relname) ELSE '' END || 'DROP ' || of.target
+  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text,
+         CASE of.classid WHEN 'pg_constraint'::regclass THEN format('ALTER TABLE %I ', t.relname) ELSE '' END || 'DROP ' || of.target
     FROM tbl t,
          LATERAL (SELECT 'pg_class'::regclass AS classid, i.indexrelid AS objid, format('%I.%I', t.relname, c.relname) AS object,
                          format('INDEX %I', c.relname) AS target

@@ -127,16 +127,13 @@ pub(super) fn makes_code(statement: &Statement<'_>) -> bool {
 }
 
 /// A change of a table hands its rows, of all tenants, to whatever it calls itself.
-pub(super) fn require_harmless(site: &Site, script: &Script, statement: &Statement<'_>) -> Result<()> {
-    let alters = first_words(statement).first().is_some_and(|verb| verb == "alter");
-    match rules::forbidden(statement.text) {
-        Some(name) if alters && site.kind == SiteKind::Rows => {
-            Err(at(script, statement.line, format!("`{name}` cannot be used in a change of tables in common")).help(
-                "give numbers with `ALTER SEQUENCE ... RESTART`, and let a statement in a `.data.sql` file do the rest",
-            ))
-        }
-        _ => Ok(()),
+fn require_harmless(site: &Site, script: &Script, statement: &Statement<'_>) -> Result<()> {
+    if site.kind != SiteKind::Rows || first_words(statement).first().is_none_or(|verb| verb != "alter") {
+        return Ok(());
     }
+    let Some(name) = rules::forbidden(statement.text) else { return Ok(()) };
+    Err(at(script, statement.line, format!("`{name}` cannot be used in a change of tables in common"))
+        .help("give numbers with `ALTER SEQUENCE ... RESTART`, and let a statement in a `.data.sql` file do the rest"))
 }
 
 /// What cannot run in a transaction, and cannot open anything to others.
