@@ -81,8 +81,8 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
         (
             "DROP POLICY \"!tenantry\" ON tenant.users",
             "policy_altered",
-            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (CASE WHEN tenant_id = (SELECT \
-             nullif(current_setting('tenantry.tenant', true), '')::uuid) THEN true END IS NOT NULL AND tenant_id = (SELECT \
+            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (CASE WHEN booland_statefunc(tenant_id = \
+             (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid), true) THEN true END IS NOT NULL AND tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), ''))::uuid AND (SELECT tenantry.may_write()))",
         ),
@@ -337,6 +337,12 @@ async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
          REVOKE ALL ON FUNCTION public.sc FROM PUBLIC; GRANT EXECUTE ON FUNCTION public.sc TO {rows}"
     );
     let parameter = format!("GRANT SET ON PARAMETER session_replication_role TO {rows}");
+    let owned = format!("ALTER TABLE public.copy OWNER TO {rows}");
+    let toast = format!(
+        "GRANT SELECT ON {} TO PUBLIC",
+        place.sql_at(&acme, "SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'tenant.users'::regclass").trim()
+    );
+    let text = format!("GRANT EXECUTE ON FUNCTION query_to_xml_and_xmlschema(text, boolean, boolean, text) TO {rows}");
     for (hole, code) in [
         ("CREATE FUNCTION public.run(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE t; END'", "outside_code"),
         ("CREATE FUNCTION public.peek(t text) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true'", "outside_code"),
@@ -345,8 +351,49 @@ async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
             "CREATE TABLE public.copy AS SELECT * FROM tenant.users; GRANT SELECT ON public.copy TO PUBLIC",
             "outside_relation",
         ),
+        (
+            "CREATE SCHEMA rep; GRANT USAGE ON SCHEMA rep TO PUBLIC; CREATE VIEW rep.st AS SELECT stavalues1::text FROM pg_statistic;
+             GRANT SELECT ON rep.st TO PUBLIC",
+            "outside_relation",
+        ),
+        ("GRANT SELECT (username) ON public.copy TO PUBLIC", "outside_relation"),
+        (&owned, "outside_relation"),
+        (&toast, "outside_relation"),
+        ("GRANT CREATE ON SCHEMA rep TO PUBLIC", "may_create"),
+        ("REVOKE USAGE ON SCHEMA shared FROM PUBLIC", "shared_closed"),
+        (
+            "CREATE EXTENSION postgres_fdw SCHEMA rep; CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw;
+             GRANT USAGE ON FOREIGN SERVER loop TO PUBLIC",
+            "outside_server",
+        ),
+        (&text, "catalog_opened"),
+        (
+            "CREATE FUNCTION public.stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER audit BEFORE INSERT ON tenantry.work FOR EACH ROW EXECUTE FUNCTION public.stamp()",
+            "ledger_opened",
+        ),
+        ("ALTER TABLE tenantry.work OWNER TO {rows_owner}", "ledger_opened"),
+        (
+            "CREATE FUNCTION public.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+             CREATE EVENT TRIGGER on_ddl ON ddl_command_end EXECUTE FUNCTION public.on_ddl()",
+            "event_trigger",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE plpgsql STABLE AS
+             $$ BEGIN RETURN nullif(current_setting('tenantry.tenant', true), '')::uuid; END $$",
+            "tenant_function",
+        ),
+        ("CREATE FUNCTION tenantry.run() RETURNS int LANGUAGE sql AS 'SELECT 1'", "outside_code"),
+        (
+            "CREATE AGGREGATE public.sc(text, boolean) (SFUNC = set_config, STYPE = text, INITCOND = 'role')",
+            "outside_code",
+        ),
         ("GRANT EXECUTE ON FUNCTION lo_get(oid) TO PUBLIC", "large_objects_opened"),
         (&parameter, "parameter_opened"),
+        ("ALTER FUNCTION pg_catalog.int8div(bigint, bigint) LEAKPROOF", "server_function"),
+        ("ALTER FUNCTION pg_catalog.int4eq(int, int) COST 0.0001", "server_function"),
+        ("ALTER FUNCTION pg_catalog.version() SECURITY DEFINER", "server_function"),
+        ("ALTER FUNCTION pg_catalog.version() SET work_mem = '1MB'", "server_function"),
         ("ALTER FUNCTION tenantry.missing() RESET search_path", "slot_function"),
         (
             "CREATE OR REPLACE FUNCTION tenantry.missing() RETURNS SETOF bigint LANGUAGE sql STABLE SECURITY DEFINER
@@ -355,6 +402,7 @@ async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
         ),
         (&connect, "may_connect"),
     ] {
+        let hole = &hole.replace("{rows_owner}", &rows.replace("_rows", "_rows_owner"));
         let report = with_hole(&place, &database, hole, code).await;
         repaired(&place, &database, &report, code).await;
         assert!(!codes(&examined(&place).await).contains(&code), "{hole}");

@@ -800,3 +800,22 @@ async fn a_password_that_a_file_on_postgres_sets_for_its_login_is_worth_nothing(
     assert!(thief.execute("SELECT 1").await.is_err(), "the session was ended");
     assert!(sqlx::PgConnection::connect(&url).await.is_err(), "and the password is none any more");
 }
+
+/// The server checks a reference to a shared table as the owner of that, and calls a cast of the file's own for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_cast_that_a_file_makes_is_there_for_the_next_statement() {
+    let file = "CREATE TYPE code_t AS ENUM ('a', 'b');
+         CREATE FUNCTION number_of(a code_t) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$;
+         CREATE CAST (code_t AS int) WITH FUNCTION number_of(code_t) AS IMPLICIT;
+         DROP CAST (code_t AS int);";
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase] {
+        let place = Installation::on(kind).await;
+        place.tenant("acme").await;
+        let migrations =
+            Migrations::embedded(TENANT.iter().copied().chain([("0002_cast.sql", file)]), SHARED.iter().copied());
+        let next =
+            open(place.dir.path().into(), |c| c, TENANT).await.migrations(migrations.unwrap()).open().await.unwrap();
+        let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        assert!(first_error(&report).contains("by a function"), "{kind:?}: {report:?}");
+    }
+}

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Installation, Kind, SHARED, TENANT, open, user_add, users};
+use support::{Installation, Kind, SHARED, TENANT, open, run, user_add, users};
 use tenantry::{
     DoctorOptions, FleetReport, Isolation, MigrateEvent, MigrateOptions, Migrations, NewTenant, TenantDb, Tenantry,
 };
@@ -263,4 +263,34 @@ async fn a_purge_that_waits_for_a_reader_of_the_shared_tables_stalls_nobody_else
     reader.rollback().await.unwrap();
     purge.await.unwrap();
     nothing_is_left_of(&place, &globex);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_ends_although_another_tenant_has_named_its_role_in_a_database_of_its_own() {
+    let place = Installation::on(Kind::PostgresDatabase).await;
+    let namer = place.tenant("namer").await;
+    let created = |key, isolation| place.tenancy.tenant_create(NewTenant::new(key).unwrap().isolation(isolation));
+    created("schema", Isolation::Schema).await.unwrap();
+    created("own", Isolation::Database).await.unwrap();
+    for key in ["schema", "own"] {
+        let db = place.tenancy.tenant(key).await.unwrap();
+        let roles = place
+            .database
+            .as_ref()
+            .unwrap()
+            .sql(&format!("SELECT rolname FROM pg_roles WHERE rolname LIKE '%{}'", physical(&db)));
+        for role in roles.unwrap().lines() {
+            run(
+                &namer,
+                &format!("DO $$ BEGIN EXECUTE 'ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO \"{role}\"'; END $$"),
+            )
+            .await
+            .unwrap();
+        }
+        let report = place.tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap();
+        assert!(report.findings.iter().any(|found| found.code == "default_privileges"), "{report:#?}");
+        deleted_and_purged(&place.tenancy, key).await;
+        nothing_is_left_of(&place, &db);
+    }
+    doctor_finds_nothing(&place.tenancy).await;
 }

@@ -487,3 +487,75 @@ async fn a_folded_function_on_postgres_calls_none_of_an_extensions_whose_body_is
                   $$ SELECT shared.cube_size(shared.cube(a, a + 1)) $$";
     assert_eq!(next(&place, &[("0002_next.sql", size)], &[earth]).await, "");
 }
+
+/// What is made, used and put back within one block is there behind no statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_block_of_a_shared_file_changes_what_tenants_tables_call() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    two(&place).await;
+    let shared: &[File<'_>] = &[(
+        "0002_plans.sql",
+        "CREATE TABLE kinds (id int PRIMARY KEY); INSERT INTO kinds VALUES (1), (2); CREATE TABLE seen (v text);
+         CREATE FUNCTION fits(a text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT a <> '' $$;",
+    )];
+    let block = ("0004_block.sql", "DO $do$ BEGIN
+             CREATE FUNCTION shared.spy() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+                 IF current_user::text LIKE '%rows_owner' THEN EXECUTE format('SET LOCAL my.v = %L', (SELECT string_agg(username, ',') FROM tenant.users)); END IF;
+                 RETURN true; END $$;
+             CREATE OR REPLACE FUNCTION shared.fits(a text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN shared.spy(); END $$;
+             DELETE FROM shared.kinds WHERE id = 2;
+             INSERT INTO shared.seen VALUES (coalesce(current_setting('my.v', true), ''));
+             CREATE OR REPLACE FUNCTION shared.fits(a text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT a <> '' $$;
+             DROP FUNCTION shared.spy(); END $do$;");
+    let tenant: &[File<'_>] = &[(
+        "0003_orders.sql",
+        "CREATE TABLE bought (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint NOT NULL,
+             kind int REFERENCES shared.kinds (id), PRIMARY KEY (tenant_id, id));
+         CREATE INDEX bought_kind ON bought (tenant_id, kind) WHERE shared.fits('x');",
+    )];
+    assert_eq!(next(&place, tenant, shared).await, "");
+    let with_block: Vec<File<'_>> = shared.iter().copied().chain([block]).collect();
+    let told = next(&place, tenant, &with_block).await;
+    assert!(told.contains("no block runs while index tenant.bought_kind calls function shared.fits(text)"), "{told}");
+    // A block is no fault by itself.
+    let plain = shared.iter().copied().chain([("0004_block.sql", "DO $$ BEGIN PERFORM 1; END $$")]);
+    let tenant = (
+        "0003_orders.sql",
+        "CREATE VIEW fitting WITH (security_invoker = true) AS SELECT id FROM users WHERE shared.fits(username)",
+    );
+    let other = Installation::on(Kind::PostgresRow).await;
+    assert_eq!(next(&other, &[tenant], &plain.collect::<Vec<_>>()).await, "");
+}
+
+/// All owners are members of the role that may write functions: each of them would reach what it owns.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_file_makes_belongs_to_anybody_but_its_targets_owner() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    two(&place).await;
+    let file = "CREATE DOMAIN d1 AS text; CREATE TABLE dd (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, d d1, PRIMARY KEY (tenant_id, id));
+         DO $d$ DECLARE a text := replace(current_user, 'rows_owner', 'authors'); BEGIN
+             EXECUTE format('GRANT CREATE ON SCHEMA tenant TO %I', a); EXECUTE format('ALTER DOMAIN d1 OWNER TO %I', a);
+             EXECUTE format('REVOKE CREATE ON SCHEMA tenant FROM %I', a); END $d$;";
+    let told = next(&place, &[("0002_given.sql", file)], &[]).await;
+    assert!(told.contains("authors"), "{told}");
+}
+
+/// PL/pgSQL keeps the types of a function's variables with the session, whichever tenant has called it first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_function_goes_on_for_others_when_the_tenant_that_called_it_first_is_purged() {
+    let place = Installation::on(Kind::PostgresSchema).await;
+    let (acme, globex) = two(&place).await;
+    let shared = "CREATE DOMAIN own_text AS text;
+         CREATE FUNCTION known(a text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE x own_text; BEGIN x := a; RETURN x; END $$;";
+    let tenant = ("0003_own.sql", "CREATE DOMAIN own_text AS text CHECK (length(VALUE) < 100);");
+    assert_eq!(next(&place, &[tenant], &[("0002_known.sql", shared)]).await, "");
+    let call = "SELECT shared.known('x')";
+    for _ in 0..20 {
+        assert_eq!(texts(&acme, call).await.unwrap(), ["x"]);
+    }
+    place.tenancy.tenant_delete("acme").await.unwrap();
+    place.tenancy.tenant_purge("acme").await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(texts(&globex, call).await.unwrap(), ["x"]);
+    }
+}

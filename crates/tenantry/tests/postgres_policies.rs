@@ -53,11 +53,16 @@ async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
     user_add(&acme, "ann").await;
     let fails = "(SELECT 1 / (count(*) - 1) = 1 FROM generate_series(1, 1))";
+    // Conditions on a UNION ALL are handed down to its branches, in front of these.
+    let both = "SELECT * FROM users UNION ALL SELECT * FROM users";
+    let sampled = "SELECT * FROM users TABLESAMPLE system (100) UNION ALL SELECT * FROM users TABLESAMPLE system (100)";
     let conditions = [
         "username = 'ann' AND username <> (SELECT (1 / (count(*) - 1))::text FROM generate_series(1, 1))".to_owned(),
         format!("CASE WHEN username = 'ann' THEN {fails} ELSE false END"),
         format!("username >= 'ann' AND username <= 'ann' AND CASE WHEN id IS NULL THEN false ELSE {fails} END"),
         format!("('{{\"ann\": 1}}'::jsonb)[username] IS NOT NULL AND CASE WHEN id IS NULL THEN false ELSE {fails} END"),
+        format!("CASE WHEN ('{{\"ann\": 1}}'::jsonb)[username] IS NOT NULL THEN {fails} ELSE false END"),
+        format!("CASE WHEN tenant_id = '{}' THEN {fails} ELSE false END", acme.tenant().id),
         format!("tenant_id = '{}' AND CASE WHEN username = 'ann' THEN {fails} ELSE false END", acme.tenant().id),
         format!(
             "tenant_id > '00000000-0000-0000-0000-000000000000' AND CASE WHEN id IS NULL THEN false ELSE {fails} END"
@@ -69,6 +74,8 @@ async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
             for text in [
                 format!("SELECT 1 FROM users WHERE {condition}"),
                 format!("SELECT 1 FROM users TABLESAMPLE system (100) WHERE {condition}"),
+                format!("SELECT 1 FROM ({both}) users WHERE {condition}"),
+                format!("SELECT 1 FROM ({sampled}) users WHERE {condition}"),
                 format!("SELECT 1 FROM (VALUES (1)) v (n) LEFT JOIN users ON {condition}"),
                 format!("UPDATE users SET username = username WHERE {condition}"),
                 format!("DELETE FROM users WHERE {condition}"),

@@ -9,7 +9,7 @@ use sqlx::{
 };
 use sqlx_core::describe::Describe;
 
-use super::{link::PgLink, text};
+use super::{link::PgLink, outcome, text};
 use crate::{
     engine::{
         Again, Begin, Connection, Done, Driver, Item, Leave, On, Row, Scope, SqlText, SqlxResult, Statement,
@@ -187,7 +187,6 @@ impl Driver for PgDriver {
             // A type of the same name in another tenant's schema: the driver knows types by their names.
             "42804" | "42846" | "42883" => link.suspect_types(),
             // Or of one that is not there any more.
-            "XX000" if error.message().starts_with("cache lookup failed for type") => link.suspect_types(),
             "42704" if error.routine() == Some("lookup_type_cache") => link.suspect_types(),
             _ => false,
         }
@@ -199,6 +198,10 @@ impl Driver for PgDriver {
         }
         if Self::is_stale(link, error, text.is_kept(statement.persistent)) {
             return Some(Again { text, on: On::SameForgetting });
+        }
+        if outcome::is_of_what_is_gone(error) {
+            link.suspect_types();
+            return Some(Again { text, on: On::Another });
         }
         match error.as_database_error()?.code()?.as_ref() {
             // It reads by its words, but a function in it writes.

@@ -237,7 +237,8 @@ impl PgLink {
             wire.orders_mut().words_of_app(app);
         }
         self.busy = true;
-        Line::new(&mut self.connection, self.wire.as_mut(), &mut self.busy, &mut self.idle)
+        let states = (&mut self.busy, &mut self.spoiled);
+        Line::new(&mut self.connection, self.wire.as_mut(), states, &mut self.idle)
     }
 
     pub(super) async fn speak(&mut self, words: impl SqlSafeStr) -> Done {

@@ -36,6 +36,8 @@ const MENDED: &[&str] = &[
     "role_membership",
     "role_setting",
     "security_definer",
+    "server_function",
+    "shared_closed",
     "shared_writable",
     "slot_function",
     "statements_shown",

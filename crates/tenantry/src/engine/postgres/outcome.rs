@@ -77,6 +77,17 @@ pub(super) fn schema_is_gone() -> Error {
     Error::new(ErrorKind::Isolation, "the tenant's schema is gone, or closed to its role").help("tenantry doctor")
 }
 
+/// Whether a session still knows a type that is not there any more. PL/pgSQL keeps those of a function's variables with the
+/// session, whichever tenant called it first, and no reset takes that back: after a purge the function fails for everybody.
+pub(super) fn is_of_what_is_gone(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    error.code().as_deref() == Some("XX000") && error.message().starts_with("cache lookup failed")
+}
+
+pub(super) fn holds_what_is_gone<T>(result: &Result<T, sqlx::Error>) -> bool {
+    result.as_ref().err().is_some_and(is_of_what_is_gone)
+}
+
 /// Whether the server has answered to the end, so that nothing of the statement runs on.
 pub(super) fn at_rest<T>(result: &Result<T, sqlx::Error>) -> bool {
     match result {

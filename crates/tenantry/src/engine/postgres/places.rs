@@ -51,6 +51,7 @@ impl PostgresEngine {
             self.require_renewed().await?;
             return rows::remove(&self.door, placement).await;
         }
+        self.forget_elsewhere(placement).await?;
         let mut admin = self.control.admin().await?;
         match placement.isolation {
             Isolation::Row => {}
@@ -60,7 +61,33 @@ impl PostgresEngine {
         admin.done();
         Ok(())
     }
+
+    /// A tenant may give others rights on what it has made in a database of its own. The server drops no role that is named
+    /// anywhere, so that this would hold up the purge of another tenant for ever.
+    async fn forget_elsewhere(&self, placement: &Placement) -> Result<()> {
+        let names = &self.door.names;
+        let roles = [names.of_tenant(&placement.physical), names.owner_of_tenant(&placement.physical)];
+        let mut admin = self.control.admin().await?;
+        let named = sqlx::query_as::<_, (String, String)>(NAMED_IN).bind(&roles[..]).fetch_all(&mut *admin).await?;
+        admin.done();
+        for (database, role) in named {
+            let mut there = match self.control.admin_of(Some(&database)).await {
+                // Purged meanwhile, and what named the role with it.
+                Err(gone) if gone.kind() == ErrorKind::Isolation => continue,
+                there => there?,
+            };
+            schemas::role_forget(&mut there.connection, &role).await?;
+            there.close().await;
+        }
+        Ok(())
+    }
 }
+
+/// Which other databases name one of the roles.
+const NAMED_IN: &str = "SELECT DISTINCT d.datname::text, r.rolname::text
+  FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid JOIN pg_database d ON d.oid = s.dbid
+ WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = ANY ($1)
+   AND d.datname <> current_database() AND d.datname <> r.rolname AND d.datallowconn";
 
 /// A purge that has waited for long enough.
 fn in_use(placement: &Placement, cause: Error) -> Error {

@@ -138,13 +138,22 @@ async fn drop_all(connection: &mut PgConnection, names: &Names, physical: &str) 
 
 /// Drops a role with all rights that it was given in this database.
 pub(super) async fn role_remove(connection: &mut PgConnection, role: &str) -> Result<()> {
-    let (name, member, role) = (literal(role), rights::membership(role), quoted(role));
+    let quoted = quoted(role);
+    of_role(connection, role, &format!("DROP OWNED BY {quoted} CASCADE; DROP ROLE {quoted}")).await
+}
+
+/// Takes back all rights that a role was given in this database, in which it owns nothing.
+pub(super) async fn role_forget(connection: &mut PgConnection, role: &str) -> Result<()> {
+    of_role(connection, role, &format!("DROP OWNED BY {}", quoted(role))).await
+}
+
+async fn of_role(connection: &mut PgConnection, role: &str, statements: &str) -> Result<()> {
+    let (name, member) = (literal(role), rights::membership(role));
     let text = format!(
         "DO $do$ BEGIN
              IF EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
                  {member}
-                 DROP OWNED BY {role} CASCADE;
-                 DROP ROLE {role};
+                 {statements};
              END IF;
          END $do$"
     );

@@ -33,10 +33,6 @@ DO $public$ BEGIN
 END $public$;
 ";
 
-/// The tenant of the scope; nothing without one.
-const TENANT_OF_SCOPE: &str = "CREATE OR REPLACE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL \
-                               SAFE AS $$ SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid $$";
-
 pub(super) async fn prepare(
     admin: &mut PgConnection,
     names: &Names,
@@ -124,7 +120,8 @@ async fn prepare_in_tx(
         role(admin, &names.auditor(), "NOLOGIN BYPASSRLS", None).await?;
         admin.execute(AssertSqlSafe(format!("GRANT pg_read_all_data TO {}", quoted(&names.auditor())))).await?;
     }
-    let text = format!("{ENGINE_SCHEMA} {} {TENANT_OF_SCOPE}; {}", ledger::SCHEMA, rules::may_write());
+    let (tenant, may_write) = (rules::tenant_of_scope(), rules::may_write());
+    let text = format!("{ENGINE_SCHEMA} {} {tenant}; {may_write}", ledger::SCHEMA);
     admin.execute(AssertSqlSafe(text)).await?;
     require_own(admin, installation).await?;
     grants(admin, names).await?;
@@ -279,6 +276,10 @@ pub(super) fn shared_grants(names: &Names) -> String {
     let (owner, authors) = (quoted(&names.owner()), quoted(&names.authors()));
     format!(
         "DO $grants$ DECLARE thing record; BEGIN
+             -- To everybody who may name what is in it, as when it was made.
+             IF (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = '{SHARED}') THEN
+                 GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC;
+             END IF;
              FOR thing IN SELECT c.relkind, quote_ident(c.relname) AS name
                    FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
                   WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{SHARED}'::regnamespace

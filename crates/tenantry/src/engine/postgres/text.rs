@@ -99,8 +99,7 @@ fn statements(sql: &str) -> (Vec<Vec<Token<'_>>>, bool) {
 /// Whether a query among the statements makes a table of what it finds: `SELECT ... INTO`.
 pub(crate) fn makes_table(sql: &str) -> bool {
     let (statements, whole) = statements(sql);
-    let has_into = |statement: &Vec<Token<'_>>| statement.iter().any(|token| token.is("into"));
-    !whole || statements.iter().any(|statement| has_into(statement) && !plain::query(statement).plain)
+    !whole || statements.iter().any(|statement| refused::makes_a_table(statement))
 }
 
 fn refusal(what: &str, instead: &str) -> Error {

@@ -21,10 +21,53 @@ const LOOK_BEYOND: &str = "p.pronamespace = 'pg_catalog'::regnamespace
          OR p.proname IN ('ts_stat', 'currtid2')
          OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::regprocedure)";
 
-/// No condition of a statement's own may cost the planner less than the one of the policy: `rules::HIDES`. What is made by
-/// CREATE FUNCTION costs something.
-const HIDE_FIRST: &str =
-    "UPDATE pg_catalog.pg_proc SET procost = 0 WHERE oid = 'pg_catalog.uuid_eq'::regproc AND procost <> 0";
+/// No condition of a statement's own may cost the planner as little as the one of the policy: `rules::HIDES`. What is made by
+/// CREATE FUNCTION costs something, and what costs nothing at all (IS NULL, a column, a subscript) more than this.
+const HIDE_FIRST: &str = "UPDATE pg_catalog.pg_proc SET procost = CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN 0 ELSE -0.000001 END \
+                          WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc)";
+const HIDES_FIRST: &str =
+    "(SELECT bool_and(CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN procost = 0 ELSE procost < 0 END)
+    FROM pg_catalog.pg_proc WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc))";
+
+/// No file makes a cast by a function, not even for a moment: where a reference to a shared table is checked, the server would call it
+/// with the rights of that table's owner, and neither the end of a statement nor that of a block tells what was there in between.
+fn casts_body(names: &Names) -> String {
+    format!(
+        " BEGIN
+             IF session_user ~ {slots} AND EXISTS (
+                 SELECT FROM pg_event_trigger_ddl_commands() d JOIN pg_cast c ON d.classid = 'pg_cast'::regclass AND c.oid = d.objid
+                  WHERE c.castmethod = 'f' AND NOT d.in_extension) THEN
+                 RAISE EXCEPTION 'a file of migrations may not make a cast by a function: a reference would call it with another''s rights'
+                     USING ERRCODE = 'feature_not_supported', HINT = 'call the function where it is needed';
+             END IF;
+         END ",
+        slots = literal(&format!("^{}m[0-9]+$", names.of_server("")))
+    )
+}
+
+fn refuse_casts(names: &Names) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION tenantry.refuse_casts() RETURNS event_trigger LANGUAGE plpgsql
+             SET search_path = pg_catalog, pg_temp AS $refuse_casts${}$refuse_casts$;
+         REVOKE ALL ON FUNCTION tenantry.refuse_casts() FROM PUBLIC;
+         DROP EVENT TRIGGER IF EXISTS tenantry_casts;
+         CREATE EVENT TRIGGER tenantry_casts ON ddl_command_end WHEN TAG IN ('CREATE CAST')
+             EXECUTE FUNCTION tenantry.refuse_casts();
+         ALTER EVENT TRIGGER tenantry_casts ENABLE ALWAYS",
+        casts_body(names)
+    )
+}
+
+/// Whether that is in force, as the engine has made it.
+fn refuses_casts(names: &Names) -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
+                  WHERE e.evtname = 'tenantry_casts' AND e.evtevent = 'ddl_command_end' AND e.evtenabled = 'A'
+                    AND e.evttags = ARRAY['CREATE CAST'] AND p.prosrc = {}
+                    AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp'])",
+        literal(&casts_body(names))
+    )
+}
 
 /// Closes the wall of the connected database, as far as the administrator may; may be run again. The grants come first: at
 /// no moment is a login without what it needs.
@@ -43,11 +86,14 @@ pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()>
                  EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', what);
              END LOOP;
              REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM PUBLIC;
-             {HIDE_FIRST};
+             IF NOT {HIDES_FIRST} THEN {HIDE_FIRST}; END IF;
+             IF NOT {refuses_casts} THEN {refuse_casts}; END IF;
          EXCEPTION WHEN insufficient_privilege THEN NULL;
          END $wall$",
         logins = logins(names),
-        owners = owners(names)
+        owners = owners(names),
+        refuses_casts = refuses_casts(names),
+        refuse_casts = refuse_casts(names)
     );
     admin.execute(AssertSqlSafe(text)).await?;
     Ok(())
@@ -96,7 +142,10 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
              HAVING count(*) > 0
              UNION ALL
              SELECT 6, 'conditions of a statement are looked at before the rows of other tenants are hidden', {hide_first}
-               FROM pg_catalog.pg_proc WHERE oid = 'pg_catalog.uuid_eq'::regproc AND procost <> 0
+              WHERE NOT {HIDES_FIRST}
+             UNION ALL
+             SELECT 7, 'files of migrations may make casts, which a reference calls with the rights of the shared tables'' owner', {refuse_casts}
+              WHERE NOT {refuses_casts}
              UNION ALL
              SELECT 3, format('tenants may call set_config as %I', g.grantee::regrole::text),
                     format('REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM %s', g.grantee::regrole)
@@ -108,7 +157,9 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
                FROM pg_catalog.pg_language l, aclexplode(l.lanacl) g WHERE l.lanpltrusted AND {tenants}
          ) open(part, what, by_superuser) ORDER BY part, what",
         tenants = tenants(names),
-        hide_first = literal(HIDE_FIRST)
+        hide_first = literal(HIDE_FIRST),
+        refuses_casts = refuses_casts(names),
+        refuse_casts = literal(&refuse_casts(names))
     );
     let rows = admin.fetch_all(AssertSqlSafe(text)).await?;
     let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 
 use super::idle::Idle;
 use crate::engine::postgres::{
-    outcome::{at_rest, explain},
+    outcome::{at_rest, explain, holds_what_is_gone},
     wire::{Driven, Wire, drive},
 };
 
@@ -19,6 +19,7 @@ pub(crate) struct Line<'l> {
     connection: &'l mut PgConnection,
     wire: Option<&'l mut Wire>,
     busy: &'l mut bool,
+    spoiled: &'l mut bool,
     idle: &'l mut Idle,
 }
 
@@ -26,10 +27,10 @@ impl<'l> Line<'l> {
     pub(super) const fn new(
         connection: &'l mut PgConnection,
         wire: Option<&'l mut Wire>,
-        busy: &'l mut bool,
+        (busy, spoiled): (&'l mut bool, &'l mut bool),
         idle: &'l mut Idle,
     ) -> Self {
-        Self { connection, wire, busy, idle }
+        Self { connection, wire, busy, spoiled, idle }
     }
 
     /// Says something and waits for its end.
@@ -40,6 +41,7 @@ impl<'l> Line<'l> {
         let too_late = self.idle.is_over();
         let result = drive(self.wire.as_deref_mut(), words(self.connection)).await;
         *self.busy = !at_rest(&result);
+        *self.spoiled |= holds_what_is_gone(&result);
         self.idle.wait_anew();
         result.map_err(|error| explain(self.wire, error, too_late))
     }
@@ -51,7 +53,7 @@ impl<'l> Line<'l> {
     ) -> Heard<'l, T> {
         let too_late = self.idle.is_over();
         let items = Driven { wire: self.wire, items: words(self.connection) };
-        Heard { items, busy: self.busy, failed: false, idle: self.idle, too_late }
+        Heard { items, busy: self.busy, spoiled: self.spoiled, failed: false, idle: self.idle, too_late }
     }
 
     /// What a COPY writes. The link stays busy, whatever comes of it.
@@ -73,6 +75,7 @@ impl<'l> Line<'l> {
 pub(crate) struct Heard<'l, T> {
     items: Driven<'l, Result<T, sqlx::Error>>,
     busy: &'l mut bool,
+    spoiled: &'l mut bool,
     failed: bool,
     idle: &'l mut Idle,
     /// When the words were said, the transaction had waited for too long.
@@ -85,7 +88,10 @@ impl<T> Stream for Heard<'_, T> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = ready!(self.items.poll_next_unpin(context));
         match &item {
-            Some(item) => self.failed |= !at_rest(item),
+            Some(item) => {
+                self.failed |= !at_rest(item);
+                *self.spoiled |= holds_what_is_gone(item);
+            }
             None => {
                 *self.busy = self.failed;
                 self.idle.wait_anew();

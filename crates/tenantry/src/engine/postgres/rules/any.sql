@@ -48,6 +48,14 @@ acl AS (
     FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) g
   UNION ALL
   SELECT 'SCHEMA {schema}', 'schema {schema}', '', own.nspowner, g.* FROM own, aclexplode(own.nspacl) g
+  UNION ALL
+  -- Everybody may call a function and name a type as it is made. Another's role that is named here could not be dropped.
+  SELECT 'ROUTINE ' || fun.name, fun.name, '', p.proowner, g.*
+    FROM fun JOIN pg_proc p ON p.oid = fun.oid, aclexplode(p.proacl) g WHERE fun.extension IS NULL AND g.grantee <> 0
+  UNION ALL
+  SELECT format('TYPE %I', t.typname), format('%I', t.typname), '', t.typowner, g.*
+    FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid, aclexplode(t.typacl) g
+   WHERE g.grantee <> 0
 )
 SELECT code, object, detail, correction FROM (
   SELECT finding.code, format('%I', rel.relname) AS object, finding.detail, finding.correction
@@ -81,6 +89,9 @@ SELECT code, object, detail, correction FROM (
           UNION ALL
           SELECT fun.name, 'ROUTINE ' || fun.name, p.proacl, p.proowner, '{EXECUTE}'
             FROM fun JOIN pg_proc p ON p.oid = fun.oid WHERE fun.extension IS NULL
+          UNION ALL
+          SELECT quote_ident(t.typname), format('TYPE %I', t.typname), t.typacl, t.typowner, '{USAGE}'
+            FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
           UNION ALL
           SELECT 'schema {schema}', 'SCHEMA {schema}', nspacl, nspowner, '{USAGE,CREATE}' FROM own) given,
          LATERAL (SELECT given.object, given.target, needed FROM unnest(given.needs) needed
@@ -137,7 +148,7 @@ SELECT code, object, detail, correction FROM (
   SELECT CASE WHEN kind.path THEN 'function_search_path' ELSE 'function_setting' END, name, setting,
          format('ALTER ROUTINE %s RESET %s', name, split_part(setting, '=', 1))
     FROM fun, unnest(proconfig) setting, LATERAL (SELECT setting ~* '^search_path=' AS path) kind
-   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=|client_encoding=)'
+   WHERE setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=|client_encoding=|seed=)'
       OR path AND EXISTS (SELECT FROM regexp_split_to_table(substr(setting, 13), '\s*,\s*') part
            WHERE btrim(part, '" ''') NOT IN ('', '{schema}', 'shared', 'tenantry', 'pg_catalog', 'pg_temp'))
       -- Where the server's schema does not come first, a type of the app's is taken for the server's.
@@ -182,6 +193,14 @@ SELECT code, object, detail, correction FROM (
     JOIN pg_operator other ON other.oid IN (o.oprcom, o.oprnegate)
     JOIN pg_proc mine ON mine.oid = o.oprcode JOIN pg_proc theirs ON theirs.oid = other.oprcode
    WHERE mine.provolatile <> theirs.provolatile
+  UNION ALL
+  -- The same of tenants' operators that a shared function stands behind: their files would be refused for it.
+  SELECT DISTINCT 'operator_partner', o.oid::regoperator::text, other.oprcode::regprocedure::text,
+         format('ALTER ROUTINE %s %s', fun.name, CASE theirs.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END)
+    FROM own, fun JOIN pg_depend d ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = fun.oid AND d.classid = 'pg_operator'::regclass
+    JOIN pg_operator o ON o.oid = d.objid JOIN pg_operator other ON other.oid IN (o.oprcom, o.oprnegate)
+    JOIN pg_proc mine ON mine.oid = o.oprcode JOIN pg_proc theirs ON theirs.oid = other.oprcode
+   WHERE own.is_shared AND o.oprnamespace <> own.oid AND mine.provolatile <> theirs.provolatile
   UNION ALL
   -- A file of the shared tables could have a check of it look at every tenant's values, and no own database has it.
   SELECT DISTINCT 'shared_domain', format('%I.%I', rel.relname, a.attname), t.oid::regtype::text,
@@ -235,10 +254,21 @@ SELECT code, object, detail, correction FROM (
   SELECT 'wrong_owner', 'schema {schema}', pg_get_userbyid(nspowner), 'ALTER SCHEMA {schema} OWNER TO {owner}'
     FROM own WHERE nspowner <> owner
   UNION ALL
-  SELECT 'role_owns', '{role}', pg_describe_object(d.classid, d.objid, 0), 'REASSIGN OWNED BY {role} TO {owner}'
-    FROM pg_shdepend d
-   WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = '{role}'::regrole AND d.deptype = 'o'
+  -- Types, operators, statistics and whatever else has an owner.
+  SELECT 'wrong_owner', i.identity, pg_get_userbyid(d.refobjid), format('ALTER %s %s OWNER TO {owner}', upper(i.type), i.identity)
+    FROM own, member m JOIN pg_shdepend d ON d.classid = m.classid AND d.objid = m.objid AND d.deptype = 'o',
+         pg_identify_object(m.classid, m.objid, 0) i
+   WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.refobjid <> own.owner
+     AND m.objid NOT IN (SELECT oid FROM rel UNION ALL SELECT oid FROM fun)
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = m.classid AND e.objid = m.objid AND e.deptype = 'e')
+  UNION ALL
+  -- Neither do slots own anything, nor the role that all owners are members of: by it each would reach what is another's.
+  SELECT 'role_owns', r.rolname::text, pg_describe_object(d.classid, d.objid, 0), format('REASSIGN OWNED BY %I TO {owner}', r.rolname)
+    FROM own, pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+   WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
+     AND (r.oid = own.role OR r.rolname = own.prefix || 'authors' OR r.rolname ~ ('^' || own.prefix || 'on_.*_m[0-9]+$'))
      AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+     AND d.classid <> 'pg_default_acl'::regclass
   UNION ALL
   -- Views, materialized views and rules. A rule runs with its owner's rights, and so does a view that is not an invoker.
   SELECT DISTINCT CASE WHEN rel.invoker THEN 'reaches_other_schema' ELSE 'reads_outside' END,
@@ -285,7 +315,10 @@ SELECT code, object, detail, correction FROM (
   -- What others built on these tables: a child, view, function, policy or foreign key of another schema.
   SELECT DISTINCT CASE d.classid WHEN 'pg_class'::regclass THEN 'child_elsewhere' ELSE 'used_from_outside' END,
          pg_describe_object(d.classid, d.objid, 0), format('%I', rel.relname),
-         format('DROP %s %s', upper(holder.type), replace(holder.identity, '"_RETURN" on ', ''))
+         format('DROP %s %s', coalesce((SELECT CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END
+                                          FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
+                                         WHERE d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN'),
+                                       upper(holder.type)), replace(holder.identity, '"_RETURN" on ', ''))
     FROM rel JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = rel.oid,
          pg_identify_object(d.classid, d.objid, 0) holder
    WHERE (d.deptype = 'n' AND d.classid IN ('pg_rewrite'::regclass, 'pg_constraint'::regclass, 'pg_policy'::regclass,
@@ -308,7 +341,7 @@ SELECT code, object, detail, correction FROM (
   UNION ALL
   SELECT CASE acl.grantee WHEN own.role THEN 'excess_privilege' ELSE 'granted_to_others' END, acl.object,
          format('%s to %s', acl.privilege_type, who.name),
-         format('REVOKE %s%s%s ON %s FROM %s', CASE WHEN acl.is_grantable THEN 'GRANT OPTION FOR ' END,
+         format('REVOKE %s%s%s ON %s FROM %s CASCADE', CASE WHEN acl.is_grantable THEN 'GRANT OPTION FOR ' END,
                 acl.privilege_type, acl.columns, acl.target, who.name)
     FROM own, acl,
          LATERAL (SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END
@@ -320,20 +353,40 @@ SELECT code, object, detail, correction FROM (
          -- owners of tenants' tables refer to them.
          ELSE NOT CASE acl.privilege_type
                 WHEN 'USAGE' THEN acl.target = 'SCHEMA {schema}' OR acl.grantee = own.role AND NOT acl.is_grantable
+                WHEN 'EXECUTE' THEN acl.grantee = own.role AND NOT acl.is_grantable
                 WHEN 'SELECT' THEN acl.grantee <> 0 AND NOT acl.is_grantable
                 WHEN 'REFERENCES' THEN starts_with(who.name, own.prefix) AND NOT acl.is_grantable
                 ELSE acl.grantee = own.role AND NOT acl.is_grantable
                      AND acl.privilege_type IN ('INSERT', 'UPDATE', 'DELETE') END END
   UNION ALL
+  SELECT 'granted_to_others', format('%I.%I', rel.relname, p.polname), string_agg('TO ' || pg_get_userbyid(r.oid), ', '),
+         format('ALTER POLICY %I ON %I TO PUBLIC', p.polname, rel.relname)
+    FROM own, rel JOIN pg_policy p ON p.polrelid = rel.oid, unnest(p.polroles) r(oid)
+   WHERE r.oid NOT IN (0, own.owner, own.role)
+   GROUP BY rel.relname, p.polname
+  UNION ALL
   SELECT 'default_privileges', 'schema {schema}', format('%s to %s', g.privilege_type, who.name),
-         format('ALTER DEFAULT PRIVILEGES FOR ROLE {owner}%s REVOKE ALL ON %s FROM %s',
-                CASE WHEN a.defaclnamespace <> 0 THEN ' IN SCHEMA {schema}' END,
+         format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE ALL ON %s FROM %s', pg_get_userbyid(a.defaclrole),
+                CASE WHEN a.defaclnamespace <> 0 THEN ' IN SCHEMA ' || a.defaclnamespace::regnamespace END,
                 CASE a.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'n' THEN 'SCHEMAS'
                      WHEN 'f' THEN 'ROUTINES' ELSE 'TYPES' END, who.name)
     FROM own, pg_default_acl a, aclexplode(a.defaclacl) g,
          LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS name) who
-   WHERE a.defaclrole = own.owner AND a.defaclnamespace IN (0, own.oid) AND g.grantee <> own.owner
+   WHERE (a.defaclrole = own.owner AND a.defaclnamespace IN (0, own.oid) OR a.defaclrole = own.role
+          OR pg_get_userbyid(a.defaclrole) ~ ('^' || own.prefix || '(authors|on_.*_m[0-9]+)$'))
+     AND g.grantee <> a.defaclrole
      AND NOT (g.grantee = 0 AND a.defaclobjtype IN ('f', 'T'))
-     AND NOT (g.grantee = own.role AND a.defaclnamespace = own.oid AND NOT g.is_grantable
+     AND NOT (a.defaclrole = own.owner AND g.grantee = own.role AND a.defaclnamespace = own.oid AND NOT g.is_grantable
               AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'USAGE', 'EXECUTE'))
+  UNION ALL
+  -- What is taken from what everybody and the owner have of all that is made: later files would make what nobody may call.
+  SELECT 'default_privileges', 'schema {schema}', format('no %s for %s', w.privilege_type, who.name),
+         format('ALTER DEFAULT PRIVILEGES FOR ROLE %I GRANT %s ON %s TO %s', pg_get_userbyid(a.defaclrole), w.privilege_type,
+                CASE a.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'n' THEN 'SCHEMAS'
+                     WHEN 'f' THEN 'ROUTINES' ELSE 'TYPES' END, who.name)
+    FROM own, pg_default_acl a,
+         aclexplode(acldefault(CASE a.defaclobjtype WHEN 'S' THEN 's' ELSE a.defaclobjtype END, a.defaclrole)) w,
+         LATERAL (SELECT CASE w.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(w.grantee)) END AS name) who
+   WHERE a.defaclrole = own.owner AND a.defaclnamespace = 0
+     AND NOT EXISTS (SELECT FROM aclexplode(a.defaclacl) g WHERE g.grantee = w.grantee AND g.privilege_type = w.privilege_type)
 ) breach ORDER BY code, object, detail;

@@ -20,6 +20,10 @@ pub(crate) struct Roles<'a> {
 
 const ROLES: &str = include_str!("roles.sql");
 const DATABASE: &str = include_str!("database.sql");
+/// The server's own functions that PostgreSQL 15 to 18 make LEAKPROOF.
+const LEAKPROOF: &str = include_str!("leakproof.txt");
+/// The first version of which nobody has looked at them yet.
+const LEAKPROOF_UNKNOWN: &str = "190000";
 /// The body of `tenantry.may_write()`: nothing is written for a tenant after its purge, but by the session that deletes its
 /// rows, whose deletions may set off triggers of the app.
 const MAY_WRITE: &str = "DECLARE own text := 't_' || replace(tenantry.tenant()::text, '-', '');
@@ -37,8 +41,19 @@ pub(crate) fn may_write() -> String {
     )
 }
 
+/// The tenant of the scope; nothing without one.
+const TENANT: &str = "SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid";
+
+/// Makes the function that tells it, in a database of many tenants.
+pub(crate) fn tenant_of_scope() -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION tenantry.tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$ {TENANT} $$"
+    )
+}
+
 const CODES: &[&str] = &[
     "catalog_opened",
+    "event_trigger",
     "extension_definer",
     "large_objects_opened",
     "ledger_opened",
@@ -48,10 +63,13 @@ const CODES: &[&str] = &[
     OUTSIDE_CODE,
     "outside_definer",
     "outside_relation",
+    "outside_server",
     "parameter_opened",
     "role_attribute",
     "role_membership",
     "role_setting",
+    "server_function",
+    "shared_closed",
     "shared_writable",
     "tenant_function",
 ];
@@ -79,17 +97,9 @@ pub(crate) async fn audit_database(
     Ok(found)
 }
 
-/// Functions of no schema that is looked at by itself, which tenants' statements may call by their whole names.
-const OUTSIDE: &str = "SELECT p.oid::regprocedure::text AS name, w.who, p.proleakproof AS leakproof, l.lanname::text AS language, p.prosrc AS body
-  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang,
-       pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) g,
-       LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END AS who) w
- WHERE p.oid >= 16384 AND p.prokind IN ('f', 'p') AND n.nspname NOT IN ('tenant', 'shared', 'tenantry')
-   AND NOT (pg_catalog.starts_with(n.nspname, 't_') AND pg_catalog.length(n.nspname) = 34)
-   AND (g.grantee = 0 OR pg_catalog.starts_with(w.who, '{prefix}') OR w.who = pg_catalog.quote_ident('{own}'))
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
-                    WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype IN ('e', 'i'))
- ORDER BY 1, 2";
+/// Functions of no schema that is looked at by itself, which tenants' statements may call by their whole names, and those behind
+/// aggregates: these are called with the rights of whoever owns the aggregate.
+const OUTSIDE: &str = include_str!("outside.sql");
 const OUTSIDE_CODE: &str = "outside_code";
 
 /// Those that show rows before they are hidden, run any text, or are in a language in which nobody can tell.
@@ -101,13 +111,19 @@ async fn outside(connection: &mut PgConnection, roles: &Roles<'_>) -> sqlx::Resu
         let (language, body): (String, &str) = (row.try_get("language")?, row.try_get("body")?);
         let fault = match &*language {
             _ if row.try_get("leakproof")? => Some("it is LEAKPROOF".to_owned()),
+            _ if row.try_get("strange")? => Some("the engine has made none of the name".to_owned()),
+            _ if row.try_get("closed")? => {
+                Some("as an aggregate it runs what everybody else is not allowed to".to_owned())
+            }
+            // The server's own, which everybody may call.
+            _ if row.try_get("known")? => None,
             "sql" | "plpgsql" => bodies::read(body, language == "sql").map(|fault| fault.detail),
             _ => Some(format!("it is in the language {language}")),
         };
         found.extend(fault.map(|fault| Finding {
             code: OUTSIDE_CODE,
             what: format!("function {name}: {who} may call it, past the rules for files ({fault})"),
-            repair: format!("REVOKE EXECUTE ON ROUTINE {name} FROM {who}"),
+            repair: format!("REVOKE EXECUTE ON ROUTINE {name} FROM {who} CASCADE"),
         }));
     }
     Ok(found)
@@ -117,6 +133,10 @@ fn named(sql: &str, roles: &Roles<'_>) -> String {
     let literal = |text: &str| text.replace('\'', "''");
     sql.replace("{may_write}", &literal(MAY_WRITE))
         .replace("{make_may_write}", &literal(&may_write()))
+        .replace("{tenant}", &literal(TENANT))
+        .replace("{make_tenant}", &literal(&tenant_of_scope()))
+        .replace("{leakproof}", &LEAKPROOF.split_whitespace().collect::<Vec<_>>().join(","))
+        .replace("{leakproof_unknown}", LEAKPROOF_UNKNOWN)
         .replace("{prefix}", roles.prefix.as_str())
         .replace("{tenants}", roles.tenants.as_str())
         .replace("{owner}", roles.owner.as_str())

@@ -122,6 +122,9 @@ fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
     if verb.is_any(&["commit", "rollback", "abort", "savepoint", "start"]) {
         return fault(SCOPE, format!("{word}, which ends the scope"));
     }
+    if verb.is("do") && !is_plpgsql(rest) {
+        return fault(DYNAMIC, "DO in another language than plpgsql");
+    }
     if verb.is("lock") {
         return fault(LOCKS, word);
     }
@@ -135,6 +138,12 @@ fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
     defines(verb, rest).then_some(Fault { code: DEFINES, detail: word })
 }
 
+/// Whether a block, behind its DO, is in the language in which its text is read.
+fn is_plpgsql(block: &[Token<'_>]) -> bool {
+    let mut words = block.iter().take_while(|token| !token.is_mark(";")).skip_while(|token| !token.is("language"));
+    words.next().is_none() || words.next().is_some_and(|name| name.is("plpgsql"))
+}
+
 /// Whether a statement changes what there is, or who may use it. Behind THEN and ELSE of a CASE its verb may be a column.
 fn defines(verb: &Token<'_>, rest: &[Token<'_>]) -> bool {
     let Some(next) = rest.first() else { return false };
@@ -143,8 +152,11 @@ fn defines(verb: &Token<'_>, rest: &[Token<'_>]) -> bool {
         return next.is("on");
     }
     let replaces = verb.is("create") && next.is("or") && rest.get(1).is_some_and(|word| word.is("replace"));
-    let has_options = verb.is_any(&["cluster", "copy", "reindex"]) && next.is_mark("(");
+    let has_options = verb.is_any(&["analyse", "analyze", "cluster", "copy", "reindex", "vacuum"]) && next.is_mark("(");
+    // Of everything.
+    let is_all = verb.is_any(&["analyse", "analyze", "cluster", "vacuum"]) && next.is_mark(";");
     replaces
+        || is_all
         || has_options
         || (verb.is("copy") || verb.is_any(&DEFINING)) && next.name().is_some() && !next.is_any(&goes_on)
 }
@@ -184,6 +196,8 @@ fn local_setting(named: &[Token<'_>]) -> Option<Fault> {
         "row_security",
         "schema",
         "search_path",
+        // That of random() outlives the transaction.
+        "seed",
         "session",
         "session_authorization",
         "session_replication_role",

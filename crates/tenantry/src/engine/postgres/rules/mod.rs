@@ -22,7 +22,7 @@ mod tests;
 mod versions;
 mod words;
 
-pub(crate) use audit::{Roles, audit_database, audit_roles, may_write};
+pub(crate) use audit::{Roles, audit_database, audit_roles, may_write, tenant_of_scope};
 pub(crate) use bodies::forbidden;
 pub(crate) use immutable::{UNBOUND, has_unbound};
 pub(crate) use login::{Expect, login_breaches};
@@ -113,19 +113,22 @@ pub(crate) const POLICY: &str = "!tenantry";
 /// Its name in older versions.
 pub(crate) const FORMER_POLICY: &str = "tenantry_isolation";
 /// Which rows the policy shows. By the comparison the planner finds an index, but puts it behind a statement's own conditions,
-/// because it makes one of all that say `tenant_id = ...`. In a CASE it stays in front of them, as long as none of them costs less:
-/// [`super::wall`] sees to that. Behind another condition a sub-select, run when the first row has come so far, would tell by its
-/// error or its time what the rows of others hold. IS NOT NULL leaves the planner's estimate as it is.
-const HIDES: &str = "CASE WHEN tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid) THEN true END IS NOT NULL \
+/// because it makes one of all that say `tenant_id = ...`. In a CASE it stays in front of them, as long as each of them costs more,
+/// for in a branch of a UNION ALL the statement's own come first where the cost is the same: [`super::wall`] gives
+/// `booland_statefunc` a cost below zero. Nobody else can make use of that, for it is not leakproof.
+/// Behind another condition a sub-select, run when the first row has come so far, would tell by its error or its time what the
+/// rows of others hold. IS NOT NULL leaves the planner's estimate as it is.
+const HIDES: &str = "CASE WHEN pg_catalog.booland_statefunc(tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid), true) \
+                     THEN true END IS NOT NULL \
                      AND tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid)";
 /// The same as PostgreSQL 15 prints it, so that most need no closer look.
-const PRINTED: &str = "((\nCASE\n    WHEN (tenant_id = ( SELECT (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid \
-                       AS \"nullif\")) THEN true\n    ELSE NULL::boolean\nEND IS NOT NULL) AND (tenant_id = ( SELECT \
+const PRINTED: &str = "((\nCASE\n    WHEN booland_statefunc((tenant_id = ( SELECT (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid \
+                       AS \"nullif\")), true) THEN true\n    ELSE NULL::boolean\nEND IS NOT NULL) AND (tenant_id = ( SELECT \
                        (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid AS \"nullif\")))";
 /// What PostgreSQL adds when it prints an expression, and may print otherwise in another version.
 const NOISE: &str = r#"[\s()]|::text| AS "?(nullif|may_write)"?"#;
 /// The policy's expression without it.
-const HIDDEN: &str = "CASEWHENtenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuidTHENtrueELSENULL::booleanEND\
+const HIDDEN: &str = "CASEWHENbooland_statefunctenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid,trueTHENtrueELSENULL::booleanEND\
                       ISNOTNULLANDtenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
 /// What a row that is written has to be, likewise.
 const ISOLATION: &str = "tenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";

@@ -26,7 +26,7 @@ called AS (
   -- The server's own operators and aggregates read nothing but what they are given.
   SELECT o.oprcode FROM ref JOIN pg_operator o ON ref.kind = 'opno' AND o.oid = ref.oid WHERE o.oid >= 16384
   UNION
-  SELECT f.oid FROM ref JOIN pg_aggregate a ON ref.kind = 'aggfnoid' AND a.aggfnoid = ref.oid,
+  SELECT f.oid FROM ref JOIN pg_aggregate a ON ref.kind IN ('aggfnoid', 'winfnoid') AND a.aggfnoid = ref.oid,
          unnest(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn,
                       a.aggminvtransfn, a.aggmfinalfn]::oid[]) f(oid)
    WHERE ref.oid >= 16384 AND f.oid <> 0

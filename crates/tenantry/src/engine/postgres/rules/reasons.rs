@@ -63,7 +63,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "index_calls",
-        "an extension's function that is kept as a text finds the app's functions, and the server runs it as the owner of the table",
+        "the server runs it as the owner of the table, and it is of no schema that is looked at, or kept as a text that finds the app's functions",
     ),
     (
         "index_without_tenant",
@@ -104,7 +104,7 @@ const REASONS: &[(&str, &str)] = &[
     ("reads_outside", "it reads another schema with its owner's rights"),
     ("rewrite_rule", "a rewrite rule runs with its owner's rights"),
     ("rls_off", "row security is not enabled and forced"),
-    ("role_owns", "the tenants' role owns something; an owner may switch protection off"),
+    ("role_owns", "a role that is to own nothing owns something; an owner may switch protection off"),
     ("security_definer", "a SECURITY DEFINER routine runs with its owner's rights"),
     (
         "shared_domain",
@@ -120,6 +120,7 @@ const REASONS: &[(&str, &str)] = &[
         "trigger_in_cascade",
         "a trigger BEFORE a change runs as the owner and past row security while a reference acts; it may only look at its row and change it: IF, RETURN, assignments to NEW, and functions that compute",
     ),
+    ("trigger_replica", "a trigger that runs for replicas only runs in the purge of a tenant and nowhere else"),
     ("untrusted_language", "only sql and plpgsql can be read; another language may pass the server's rights by"),
     ("used_from_outside", "an object of another schema is built on a tenant table"),
     ("view_not_invoker", "the view runs with its owner's rights; it has to be security_invoker"),

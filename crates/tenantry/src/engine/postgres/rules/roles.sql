@@ -1,14 +1,18 @@
 -- The installation's roles, all over the server, and the login that the operator has made for apps: rows (code, what, repair).
 WITH ours AS MATERIALIZED (
-  SELECT r.*, r.rolname::text AS name FROM pg_catalog.pg_roles r
+  SELECT r.*, r.rolname::text AS name,
+         -- A tenant of schema isolation has no database of its own, and nobody signs in as its role.
+         pg_catalog.starts_with(r.rolname::text, '{tenants}')
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = r.rolname) AS is_of_schema
+    FROM pg_catalog.pg_roles r
    WHERE pg_catalog.starts_with(r.rolname::text, '{prefix}') OR r.rolname = '{own}'
 )
 SELECT code, what, repair FROM (
   SELECT 'role_attribute' AS code, pg_catalog.format('role %s has %s', ours.name, word) AS what,
          pg_catalog.format('ALTER ROLE %I NO%s', ours.name, word) AS repair
     FROM ours, LATERAL (VALUES (rolsuper, 'SUPERUSER'), (rolbypassrls AND name <> '{prefix}auditor', 'BYPASSRLS'), (rolcreaterole, 'CREATEROLE'),
-           (rolcreatedb, 'CREATEDB'), (rolreplication, 'REPLICATION'), (rolcanlogin AND rolinherit, 'INHERIT'),
-           (rolcanlogin AND (name IN ('{owner}', '{prefix}rows_owner', '{prefix}shared_owner', '{prefix}authors', '{prefix}rows', '{prefix}auditor')
+           (rolcreatedb, 'CREATEDB'), (rolreplication, 'REPLICATION'), (rolcanlogin AND rolinherit AND NOT is_of_schema, 'INHERIT'),
+           (rolcanlogin AND (is_of_schema OR name IN ('{owner}', '{prefix}rows_owner', '{prefix}shared_owner', '{prefix}authors', '{prefix}rows', '{prefix}auditor')
                              OR pg_catalog.starts_with(name, '{prefix}o_')), 'LOGIN')) attribute(there, word)
    WHERE there
   UNION ALL
@@ -39,12 +43,12 @@ SELECT code, what, repair FROM (
          pg_catalog.format('REVOKE %I FROM %I', other.rolname, ours.name)
     FROM ours JOIN pg_catalog.pg_auth_members m ON m.member = ours.oid
     JOIN pg_catalog.pg_roles other ON other.oid = m.roleid
-   WHERE m.admin_option OR NOT (ours.rolcanlogin AND NOT other.rolcanlogin
+   WHERE m.admin_option OR NOT (ours.rolcanlogin
+                                AND NOT EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = other.rolname)
                                 AND (ours.name = '{own}' OR ours.name ~ '^{prefix}on_.*_s[0-9]+$')
                                 AND pg_catalog.starts_with(other.rolname::text, '{tenants}')
                             OR (ours.name = '{own}' OR ours.name LIKE '%\_row') AND other.rolname = '{prefix}rows'
-                            OR NOT ours.rolcanlogin AND pg_catalog.starts_with(ours.name, '{tenants}')
-                                AND pg_catalog.starts_with(other.rolname::text, '{prefix}')
+                            OR ours.is_of_schema AND pg_catalog.starts_with(other.rolname::text, '{prefix}')
                                 AND other.rolname LIKE '%\_reader'
                             -- An owner of tenants' tables may refer to the shared tables, and a slot that runs a file is
                             -- a member of what the file's target belongs to.

@@ -89,6 +89,8 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
                 AND (SELECT count(*) FROM aclexplode(relacl) g
                       WHERE g.grantee = relowner AND g.privilege_type <> 'MAINTAIN') < CASE relkind WHEN 'S' THEN 3 ELSE 7 END)
     OR EXISTS (SELECT FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid WHERE a.attacl IS NOT NULL)
+    OR EXISTS (SELECT FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid WHERE t.typacl IS NOT NULL)
+    OR EXISTS (SELECT FROM rel JOIN pg_policy p ON p.polrelid = rel.oid WHERE p.polroles <> '{0}')
     OR EXISTS (SELECT FROM pg_namespace n
                 WHERE n.oid = '{schema}'::regnamespace
                   AND (n.nspowner <> '{owner}'::regrole
@@ -98,9 +100,15 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
                                    WHERE g.grantee <> '{owner}'::regrole
                                      AND (g.grantee <> '{role}'::regrole OR g.is_grantable OR g.privilege_type <> 'USAGE'))))
     OR EXISTS (SELECT FROM pg_default_acl
-                WHERE defaclrole = '{owner}'::regrole AND defaclnamespace IN (0, '{schema}'::regnamespace))
-    OR EXISTS (SELECT FROM pg_shdepend
-                WHERE refclassid = 'pg_authid'::regclass AND refobjid = '{role}'::regrole AND deptype = 'o')
+                WHERE defaclrole = '{owner}'::regrole AND defaclnamespace IN (0, '{schema}'::regnamespace)
+                   OR defaclrole = '{role}'::regrole
+                   OR pg_get_userbyid(defaclrole) ~ ('^' || substring('{owner}' FROM '^tn_[^_]+_') || '(authors|on_.*_m[0-9]+)$'))
+    OR EXISTS (SELECT FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+                WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
+                  AND (r.rolname = '{role}' OR r.rolname ~ ('^' || substring('{owner}' FROM '^tn_[^_]+_') || '(authors|on_.*_m[0-9]+)$')))
+    OR EXISTS (SELECT FROM member m JOIN pg_shdepend d ON d.classid = m.classid AND d.objid = m.objid AND d.deptype = 'o'
+                WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.refobjid <> '{owner}'::regrole
+                  AND m.classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass))
     OR EXISTS (SELECT FROM rel JOIN pg_index i ON i.indrelid = rel.oid WHERE NOT i.indisvalid)
     OR EXISTS (SELECT FROM rel JOIN pg_inherits i ON i.inhrelid = rel.oid WHERE i.inhparent NOT IN (SELECT oid FROM rel))
     OR EXISTS (SELECT FROM rel JOIN pg_constraint k ON k.conrelid = rel.oid

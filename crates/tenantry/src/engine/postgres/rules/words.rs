@@ -16,8 +16,8 @@ const FUNCTIONS: &str = "currval cursor_to_xml cursor_to_xmlschema database_to_x
     table_to_xml_and_xmlschema table_to_xmlschema ts_rewrite ts_stat";
 
 /// How the names of such functions begin, extensions' and those of other versions too. Names in full are beginnings as well.
-const BEGINNINGS: &str = "connectby crosstab dblink lo_ pg_advisory_unlock pg_create_ pg_drop_ pg_logical_ pg_ls_ pg_read_ \
-    pg_replication_ pg_stat_get_ pg_stat_statements postgres_fdw_disconnect set_limit xpath_table";
+const BEGINNINGS: &str = "brin_desummarize_ brin_summarize_ connectby crosstab dblink gin_clean_pending_list lo_ pg_advisory_unlock \
+    pg_clear_ pg_create_ pg_drop_ pg_isolation_test_ pg_logical_ pg_ls_ pg_read_ pg_replication_ pg_restore_ pg_stat_get_ pg_stat_statements postgres_fdw_disconnect set_limit xpath_table";
 
 /// The server's own views and tables.
 const RELATIONS: &str = "pg_backend_memory_contexts pg_cursors pg_largeobject pg_largeobject_metadata pg_locks pg_prepared_statements \

@@ -126,6 +126,14 @@ pub(super) fn makes_code(statement: &Statement<'_>) -> bool {
     )
 }
 
+pub(super) fn is_block(statement: &Statement<'_>) -> bool {
+    first_words(statement).first().is_some_and(|verb| verb == "do")
+}
+
+pub(super) fn makes_cast(statement: &Statement<'_>) -> bool {
+    is_block(statement) || first_words(statement).iter().take(2).eq(["create", "cast"])
+}
+
 /// A change of a table hands its rows, of all tenants, to whatever it calls itself.
 fn require_harmless(site: &Site, script: &Script, statement: &Statement<'_>) -> Result<()> {
     if site.kind != SiteKind::Rows || first_words(statement).first().is_none_or(|verb| verb != "alter") {

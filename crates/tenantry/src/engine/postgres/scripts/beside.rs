@@ -13,7 +13,7 @@ use crate::{
         postgres::{
             names::literal,
             site::{Site, SiteKind},
-            statements,
+            statements::{self, Statement},
         },
     },
     error::{Error, Result},
@@ -21,6 +21,7 @@ use crate::{
 
 const BESIDE: &str = include_str!("beside.sql");
 const DEPENDENTS: &str = include_str!("dependents.sql");
+const CALLERS: &str = include_str!("callers.sql");
 
 /// The shared schema, or what depends on it elsewhere, as it is in this transaction.
 #[derive(PartialEq, Eq)]
@@ -78,6 +79,24 @@ impl Beside {
         };
         Err(error.help(help))
     }
+}
+
+/// A block makes, uses and puts back whatever it likes between two looks. What the tables of tenants call of the shared schema, the
+/// server runs with the rights of their owner where it plans the check of a reference.
+pub(super) async fn require_uncalled(
+    slot: &mut PgConnection,
+    script: &Script,
+    statement: &Statement<'_>,
+) -> Result<()> {
+    let rows = sqlx::raw_sql(CALLERS).fetch_all(slot).await?;
+    let Some(first) = rows.first() else { return Ok(()) };
+    let (caller, called): (String, String) = (first.try_get("caller")?, first.try_get("called")?);
+    Err(at(
+        script,
+        statement.line,
+        format!("no block runs while {caller} calls {called}, which the block could change"),
+    )
+    .help("write the statements of the block into the file itself, without DO"))
 }
 
 async fn has_routines(slot: &mut PgConnection, site: &Site) -> Result<bool> {

@@ -54,6 +54,12 @@ line (text) AS (
   SELECT 'configuration ' || (c.*)::text || coalesce((m.*)::text, '')
     FROM pg_ts_config c LEFT JOIN pg_ts_config_map m ON m.mapcfg = c.oid WHERE c.cfgnamespace = 'shared'::regnamespace
   UNION ALL
+  -- Casts have no schema.
+  SELECT 'cast ' || (c.*)::text FROM pg_cast c
+   WHERE c.oid >= 16384
+     AND (EXISTS (SELECT FROM pg_type t WHERE t.oid IN (c.castsource, c.casttarget) AND t.typnamespace = 'shared'::regnamespace)
+          OR EXISTS (SELECT FROM pg_proc p WHERE p.oid = c.castfunc AND p.pronamespace = 'shared'::regnamespace))
+  UNION ALL
   SELECT 'comment ' || (c.*)::text
     FROM pg_depend d JOIN pg_description c ON c.classoid = d.classid AND c.objoid = d.objid
    WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'shared'::regnamespace

@@ -25,6 +25,14 @@ placed AS (
            WHEN 'pg_statistic_ext'::regclass THEN (SELECT stxnamespace FROM pg_statistic_ext WHERE oid = objid)
            WHEN 'pg_ts_config'::regclass THEN (SELECT cfgnamespace FROM pg_ts_config WHERE oid = objid)
            WHEN 'pg_ts_dict'::regclass THEN (SELECT dictnamespace FROM pg_ts_dict WHERE oid = objid)
+           -- Where it is anybody else's, it is theirs.
+           WHEN 'pg_cast'::regclass THEN (
+             SELECT coalesce(max(n.place) FILTER (WHERE n.place NOT IN ('shared'::regnamespace, 'pg_catalog'::regnamespace)),
+                             'shared'::regnamespace)
+               FROM pg_cast c,
+                    LATERAL (SELECT typnamespace AS place FROM pg_type WHERE oid IN (c.castsource, c.casttarget)
+                             UNION ALL SELECT pronamespace FROM pg_proc WHERE oid = c.castfunc) n
+              WHERE c.oid = objid)
            WHEN 'pg_collation'::regclass THEN (SELECT collnamespace FROM pg_collation WHERE oid = objid)
            -- Whatever else it is: it counts as somebody else's.
            ELSE 0

@@ -5,10 +5,11 @@ use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
 use super::{
     LOCK_TIMEOUT,
     allowed::{
-        changes_rows, checks_references, makes_code, makes_routine, only_makes, require_allowed, runs_code,
-        statements_of,
+        changes_rows, checks_references, is_block, makes_cast, makes_code, makes_routine, only_makes, require_allowed,
+        runs_code, statements_of,
     },
     at,
+    beside::require_uncalled,
     standing::Standing,
     verify::require_harmless_code,
 };
@@ -37,8 +38,16 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
     let before = Rows::read(slot, site).await?;
     let standing = Standing::before(slot, site).await?;
     for statement in &statements {
+        if site.kind == SiteKind::Shared && is_block(statement) {
+            require_uncalled(slot, script, statement).await?;
+        }
         run_one(slot, site, script, statement).await?;
-        if makes_code(statement) {
+        // A reference to a shared table runs a cast as the owner of that.
+        let asks = match site.kind {
+            SiteKind::Rows | SiteKind::Shared => makes_code(statement),
+            SiteKind::Schema | SiteKind::Database => makes_cast(statement),
+        };
+        if asks {
             require_harmless_code(slot, names, site, script, statement).await?;
         }
         if let Some(standing) = &standing {

@@ -71,6 +71,11 @@ fn changes_the_server(statement: &[Token<'_>]) -> bool {
     }
 }
 
+/// `SELECT ... INTO`, of what it finds.
+pub(super) fn makes_a_table(statement: &[Token<'_>]) -> bool {
+    statement.iter().any(|token| token.is("into")) && !plain::query(statement).plain
+}
+
 /// Whether it is of the verbs that need the ownership of something.
 pub(super) fn defines(statement: &[Token<'_>]) -> bool {
     let verbs = [
@@ -78,7 +83,10 @@ pub(super) fn defines(statement: &[Token<'_>]) -> bool {
         "refresh", "reindex", "revoke", "security", "truncate", "vacuum",
     ];
     let [verb, rest @ ..] = statement else { return false };
-    verb.is_any(&verbs) || verb.is("explain") && defines(plain::explained(rest).statement)
+    let makes_table = verb.is_any(&["select", "table", "values", "with"]) || verb.is_mark("(");
+    makes_table && makes_a_table(statement)
+        || verb.is_any(&verbs)
+        || verb.is("explain") && defines(plain::explained(rest).statement)
 }
 
 /// Functions and views by which a shared login sees, or stops, what others do on it.
@@ -103,15 +111,17 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
 
 /// What shows the texts of others on the login, or on the connection before, or stops them. What is locked tells which rows a
 /// statement has met before row security has hidden them.
-const OF_OTHERS: [&str; 9] = [
+const OF_OTHERS: [&str; 11] = [
     "pg_blocking_pids",
     "pg_cancel_backend",
+    "pg_isolation_test_session_is_blocked",
     "pg_lock_status",
     "pg_locks",
     "pg_prepared_statement",
     "pg_prepared_statements",
     "pg_prepared_xacts",
     "pg_safe_snapshot_blocking_pids",
+    "pg_sequence_last_value",
     "pg_terminate_backend",
 ];
 /// Counters tell how many rows of all tenants a statement has met.

@@ -392,6 +392,8 @@ fn what_only_an_owner_may_do_and_what_tells_work_is_seen_behind_explain_too() {
         "COMMENT ON COLUMN a.b IS 'c'",
         "explain analyze create table a as select 1",
         "vacuum a",
+        "select a into b from c",
+        "with a as (select 1 as b) select b into c from a",
     ] {
         assert!(read(sql).expect(sql).defines, "{sql}");
     }

@@ -35,6 +35,7 @@ fn what_outlives_the_call_is_found_in_every_spelling() {
         "BEGIN PERFORM pg_try_advisory_lock_shared(1); END",
         "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
         "SET LOCAL ROLE x",
+        "SET LOCAL seed = 0.5",
         "SET LOCAL \"SEARCH_PATH\" = x",
         "SET LOCAL SCHEMA 'x'",
         "SET LOCAL tenantry . tenant = 'x'",
@@ -93,6 +94,8 @@ fn a_plan_is_not_told_wherever_a_statement_may_stand() {
         "BEGIN OPEN c FOR EXPLAIN VERBOSE SELECT 1; END",
         "BEGIN EXECUTE 'EXPLAIN SELECT 1' INTO r; END",
         "BEGIN ANALYZE users; END",
+        "BEGIN ANALYZE; END",
+        "BEGIN ANALYZE (VERBOSE) users; END",
         "VACUUM users",
     ] {
         assert_eq!(code(body), Some(DEFINES), "{body}");

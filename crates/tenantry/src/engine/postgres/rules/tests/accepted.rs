@@ -75,7 +75,7 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
     ),
     (
         "expression, partial and covering indexes",
-        "CREATE INDEX ON users (lower(username));
+        "CREATE INDEX ON users (tenant_id, lower(username));
          CREATE UNIQUE INDEX ON users (tenant_id, lower(username)) INCLUDE (id) WHERE username <> '';
          CREATE INDEX ON users (username, tenant_id);
          ALTER TABLE users ADD COLUMN doc jsonb, ADD COLUMN words tsvector;

@@ -64,6 +64,21 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION f FROM PUBLIC, CURRENT_USER",
         "owner_right",
     ),
+    (
+        "a trigger for purges only",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE users ENABLE REPLICA TRIGGER t",
+        "trigger_replica",
+    ),
+    ("an index on an expression", "CREATE INDEX ON users (lower(username))", "index_without_tenant"),
+    ("an index on what a leakproof function gives", "CREATE INDEX ON users (md5(username))", "index_without_tenant"),
+    (
+        "an aggregate of a function that is not IMMUTABLE, by a window",
+        "CREATE AGGREGATE cs(boolean) (SFUNC = current_setting, STYPE = text, INITCOND = 'app.user');
+         CREATE FUNCTION imt() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT x FROM (SELECT cs(true) OVER () AS x) s $$",
+        "immutable_reads",
+    ),
+    ("a type that its owner may not use", "CREATE TYPE mood AS ENUM ('a'); REVOKE USAGE ON TYPE mood FROM PUBLIC, CURRENT_USER", "owner_right"),
     ("a unique index on an expression", "CREATE UNIQUE INDEX ON users (lower(username))", "key_not_led"),
     ("a partial unique index", "CREATE UNIQUE INDEX one ON users ((true)) WHERE username = 'root'", "key_not_led"),
     ("an exclusion constraint", "ALTER TABLE items ADD EXCLUDE USING btree (id WITH =)", "key_not_led"),
@@ -297,6 +312,11 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ),
     ("default privileges for everybody", "ALTER DEFAULT PRIVILEGES IN SCHEMA tenant GRANT SELECT ON TABLES TO PUBLIC", "default_privileges"),
     ("a grant to another role", "GRANT SELECT ON users TO pg_monitor", "granted_to_others"),
+    ("the default rights of everybody", "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC", "default_privileges"),
+    ("the default rights of the owner", "ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM CURRENT_USER", "default_privileges"),
+    ("a function for another role", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; GRANT EXECUTE ON FUNCTION f() TO pg_monitor", "granted_to_others"),
+    ("a type for another role", "CREATE TYPE mood AS ENUM ('a'); GRANT USAGE ON TYPE mood TO pg_monitor", "granted_to_others"),
+    ("a policy for another role", "CREATE POLICY p ON users TO pg_monitor USING (true)", "granted_to_others"),
     ("a schema for another role", "GRANT USAGE ON SCHEMA tenant TO pg_monitor", "granted_to_others"),
 ];
 
