@@ -410,6 +410,21 @@ async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
     assert_eq!(codes(&examined(&place).await), [""; 0]);
 }
 
+/// The role of a tenant of schema isolation is a role that nobody signs in as: a repair for a login of its own would stop the tenant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_role_that_may_sign_in_is_found_and_its_repair_leaves_the_tenant_served() {
+    let place = Installation::on(Kind::PostgresSchema).await;
+    let acme = place.tenant("acme").await;
+    let server = place.database.as_ref().unwrap().server();
+    server.sql("postgres", &format!("ALTER ROLE {} LOGIN PASSWORD 'x'", place.role_of(&acme))).unwrap();
+    let report = examined(&place).await;
+    assert_eq!(codes(&report), ["role_attribute"], "{report:#?}");
+    let repaired = place.tenancy.doctor(DoctorOptions::new().read_only(true).repair(true)).await.unwrap();
+    assert!(!repaired.repaired.is_empty(), "{repaired:#?}");
+    assert_eq!(codes(&examined(&place).await), [""; 0]);
+    user_add(&acme, "ann").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_drifted_is_reported_although_the_canaries_cannot_be_tried_with_it() {
     let place = Installation::on(Kind::PostgresRow).await;

@@ -527,6 +527,29 @@ async fn no_block_of_a_shared_file_changes_what_tenants_tables_call() {
     assert_eq!(next(&other, &[tenant], &plain.collect::<Vec<_>>()).await, "");
 }
 
+/// The server calls an operator's partner in its place: where their functions are of another kind, a tenant's file would be refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_function_stays_immutable_that_an_operator_of_a_tenants_has_a_partner_for() {
+    let place = Installation::on(Kind::PostgresSchema).await;
+    two(&place).await;
+    let function = |name: &str, kind: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION {name}(a int, b int) RETURNS boolean LANGUAGE sql {kind} AS $$ SELECT a < b $$;"
+        )
+    };
+    let both = function("f1", "IMMUTABLE") + &function("f2", "IMMUTABLE");
+    let tenant = (
+        "0003_operators.sql",
+        "CREATE OPERATOR <~~> (LEFTARG = int, RIGHTARG = int, FUNCTION = shared.f1, COMMUTATOR = OPERATOR(>~~<));
+         CREATE OPERATOR >~~< (LEFTARG = int, RIGHTARG = int, FUNCTION = shared.f2, COMMUTATOR = OPERATOR(<~~>));",
+    );
+    let first = ("0002_functions.sql", both.as_str());
+    assert_eq!(next(&place, &[tenant], &[first]).await, "");
+    let stable = function("f2", "STABLE");
+    let told = next(&place, &[tenant], &[first, ("0004_stable.sql", &stable)]).await;
+    assert!(told.contains("0004_stable.sql") && told.contains("COMMUTATOR"), "{told}");
+}
+
 /// All owners are members of the role that may write functions: each of them would reach what it owns.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_file_makes_belongs_to_anybody_but_its_targets_owner() {
