@@ -93,6 +93,16 @@ async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
             }
         }
     }
+    // The policy costs less than nothing by a function that a statement's own condition must not be made of.
+    let cheap =
+        format!("CASE WHEN booland_statefunc((SELECT true), true) AND username = 'ann' THEN {fails} ELSE false END");
+    let named = run(&globex, &format!("SELECT 1 FROM users TABLESAMPLE system (100) WHERE {cheap}")).await.unwrap_err();
+    assert!(named.to_string().contains("`booland_statefunc` cannot be sent as text"), "{named}");
+    let mut tx = globex.begin().await.unwrap();
+    let tiny =
+        format!("SET LOCAL cpu_operator_cost = '0x1p-1070'; SELECT 1 FROM ({sampled}) users WHERE {}", conditions[4]);
+    tx.postgres().unwrap().execute(sqlx::raw_sql(AssertSqlSafe(tiny))).await.unwrap();
+    tx.rollback().await.unwrap();
     let locks = run(&globex, "SELECT count(*) FROM pg_locks").await.unwrap_err();
     assert!(locks.to_string().contains("cannot be sent as text"), "{locks}");
 }

@@ -199,8 +199,7 @@ impl Driver for PgDriver {
         if Self::is_stale(link, error, text.is_kept(statement.persistent)) {
             return Some(Again { text, on: On::SameForgetting });
         }
-        if outcome::is_of_what_is_gone(error) {
-            link.suspect_types();
+        if outcome::is_of_what_is_gone(error) && link.suspect_types() {
             return Some(Again { text, on: On::Another });
         }
         match error.as_database_error()?.code()?.as_ref() {

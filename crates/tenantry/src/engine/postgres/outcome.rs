@@ -81,7 +81,7 @@ pub(super) fn schema_is_gone() -> Error {
 /// session, whichever tenant called it first, and no reset takes that back: after a purge the function fails for everybody.
 pub(super) fn is_of_what_is_gone(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
-    error.code().as_deref() == Some("XX000") && error.message().starts_with("cache lookup failed")
+    error.code().as_deref() == Some("XX000") && error.message().starts_with("cache lookup failed for type")
 }
 
 pub(super) fn holds_what_is_gone<T>(result: &Result<T, sqlx::Error>) -> bool {

@@ -22,11 +22,12 @@ const LOOK_BEYOND: &str = "p.pronamespace = 'pg_catalog'::regnamespace
          OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::regprocedure)";
 
 /// No condition of a statement's own may cost the planner as little as the one of the policy: `rules::HIDES`. What is made by
-/// CREATE FUNCTION costs something, and what costs nothing at all (IS NULL, a column, a subscript) more than this.
-const HIDE_FIRST: &str = "UPDATE pg_catalog.pg_proc SET procost = CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN 0 ELSE -0.000001 END \
+/// CREATE FUNCTION costs something, and what costs nothing at all (IS NULL, a column, a subscript) more than this. It is no fraction, which a tiny `cpu_operator_cost` would make
+/// nothing of; and nobody else may name the function, in a statement or in a file.
+const HIDE_FIRST: &str = "UPDATE pg_catalog.pg_proc SET procost = CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN 0 ELSE -1 END \
                           WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc)";
 const HIDES_FIRST: &str =
-    "(SELECT bool_and(CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN procost = 0 ELSE procost < 0 END)
+    "(SELECT bool_and(CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN procost = 0 ELSE procost = -1 END)
     FROM pg_catalog.pg_proc WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc))";
 
 /// No file makes a cast by a function, not even for a moment: where a reference to a shared table is checked, the server would call it

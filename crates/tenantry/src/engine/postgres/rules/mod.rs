@@ -115,7 +115,7 @@ pub(crate) const FORMER_POLICY: &str = "tenantry_isolation";
 /// Which rows the policy shows. By the comparison the planner finds an index, but puts it behind a statement's own conditions,
 /// because it makes one of all that say `tenant_id = ...`. In a CASE it stays in front of them, as long as each of them costs more,
 /// for in a branch of a UNION ALL the statement's own come first where the cost is the same: [`super::wall`] gives
-/// `booland_statefunc` a cost below zero. Nobody else can make use of that, for it is not leakproof.
+/// `booland_statefunc` a cost below zero, and no statement and no file may name it.
 /// Behind another condition a sub-select, run when the first row has come so far, would tell by its error or its time what the
 /// rows of others hold. IS NOT NULL leaves the planner's estimate as it is.
 const HIDES: &str = "CASE WHEN pg_catalog.booland_statefunc(tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid), true) \

@@ -70,6 +70,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
          CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE users ENABLE REPLICA TRIGGER t",
         "trigger_replica",
     ),
+    ("a view that names the policy's function", "CREATE VIEW v WITH (security_invoker = true) AS SELECT id FROM users WHERE booland_statefunc(id IS NULL, true)", "expression_scope"),
     ("an index on an expression", "CREATE INDEX ON users (lower(username))", "index_without_tenant"),
     ("an index on what a leakproof function gives", "CREATE INDEX ON users (md5(username))", "index_without_tenant"),
     (
