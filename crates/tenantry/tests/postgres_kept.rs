@@ -483,6 +483,14 @@ async fn a_folded_function_on_postgres_calls_none_of_an_extensions_whose_body_is
         let is_refused = told.contains("shared.") || told.contains("type \"earth\" does not exist");
         assert!(is_refused && told.contains("0002_next.sql"), "{deed}: {told}");
     }
+    // The check of a reference to a shared table plans a query of it, as its owner and by the path of a tenant's file.
+    for deed in [
+        "CREATE TABLE far (id int PRIMARY KEY, at float8, CONSTRAINT near CHECK (ll_to_earth(at, 1.0) IS NOT NULL))",
+        "CREATE TABLE far (id int PRIMARY KEY, at float8); CREATE STATISTICS far_st ON (ll_to_earth(at, 1.0)::text) FROM far",
+    ] {
+        let told = next(&place, &[], &[earth, ("0003_far.sql", deed)]).await;
+        assert!(told.contains("0003_far.sql") && told.contains("ll_to_earth"), "{deed}: {told}");
+    }
     let size = "CREATE FUNCTION size(a float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS
                   $$ SELECT shared.cube_size(shared.cube(a, a + 1)) $$";
     assert_eq!(next(&place, &[("0002_next.sql", size)], &[earth]).await, "");

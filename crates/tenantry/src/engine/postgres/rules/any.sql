@@ -379,6 +379,27 @@ SELECT code, object, detail, correction FROM (
      AND NOT (a.defaclrole = own.owner AND g.grantee = own.role AND a.defaclnamespace = own.oid AND NOT g.is_grantable
               AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'USAGE', 'EXECUTE'))
   UNION ALL
+  -- The server computes these where it plans the check of a reference, as the owner of the shared table and by the path of a tenant's file.
+  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text,
+         CASE of.classid WHEN 'pg_constraint'::regclass THEN format('ALTER TABLE %I ', rel.relname) ELSE '' END || 'DROP ' || of.target
+    FROM own, rel,
+         LATERAL (SELECT 'pg_class'::regclass AS classid, i.indexrelid AS objid, format('%I.%I', rel.relname, c.relname) AS object,
+                         format('INDEX %I', c.relname) AS target
+                    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = rel.oid
+                  UNION ALL
+                  SELECT 'pg_statistic_ext'::regclass, e.oid, quote_ident(e.stxname), format('STATISTICS %I', e.stxname)
+                    FROM pg_statistic_ext e WHERE e.stxrelid = rel.oid
+                  UNION ALL
+                  SELECT 'pg_constraint'::regclass, k.oid, format('%I.%I', rel.relname, k.conname), format('CONSTRAINT %I', k.conname)
+                    FROM pg_constraint k WHERE k.conrelid = rel.oid AND k.contype = 'c'
+                  UNION ALL
+                  SELECT 'pg_class'::regclass, rel.oid, quote_ident(rel.relname), format('TABLE %I', rel.relname)) of
+    JOIN pg_depend d ON d.classid = of.classid AND d.objid = of.objid
+    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    JOIN pg_proc p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+   WHERE own.is_shared AND rel.relkind IN ('r', 'p') AND {kept_as_text}
+     AND EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
+  UNION ALL
   -- What is taken from what everybody and the owner have of all that is made: later files would make what nobody may call.
   SELECT 'default_privileges', 'schema {schema}', format('no %s for %s', w.privilege_type, who.name),
          format('ALTER DEFAULT PRIVILEGES FOR ROLE %I GRANT %s ON %s TO %s', pg_get_userbyid(a.defaclrole), w.privilege_type,

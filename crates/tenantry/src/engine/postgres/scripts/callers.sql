@@ -10,5 +10,9 @@ SELECT pg_describe_object(d.classid, d.objid, d.objsubid) AS caller, pg_describe
        pg_identify_object(d.classid, d.objid, d.objsubid) of
  WHERE d.classid NOT IN ('pg_trigger'::regclass, 'pg_rewrite'::regclass, 'pg_policy'::regclass)
    AND coalesce(of.schema, substring(of.identity FROM ' on (\w+)\.'), substring(of.identity FROM '^for (\w+)\.'), '') <> 'shared'
-   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = s.classid AND e.objid = s.objid AND e.deptype = 'e')
+   -- An extension's own code is none of the block's, unless it is kept as a text, which finds what the block has made.
+   AND (NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = s.classid AND e.objid = s.objid AND e.deptype = 'e')
+        OR EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+                    WHERE s.classid = 'pg_proc'::regclass AND p.oid = s.objid AND p.prosqlbody IS NULL
+                      AND l.lanname NOT IN ('internal', 'c')))
  LIMIT 1;
