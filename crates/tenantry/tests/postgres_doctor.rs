@@ -375,7 +375,10 @@ async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
         ("ALTER TABLE tenantry.work OWNER TO {rows_owner}", "ledger_opened"),
         (
             "CREATE FUNCTION public.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
-             CREATE EVENT TRIGGER on_ddl ON ddl_command_end EXECUTE FUNCTION public.on_ddl()",
+             CREATE EVENT TRIGGER innocent ON ddl_command_end EXECUTE FUNCTION public.on_ddl();
+             CREATE FUNCTION tenant.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+             ALTER FUNCTION tenant.on_ddl() OWNER TO {rows_owner};
+             CREATE EVENT TRIGGER on_ddl ON ddl_command_end EXECUTE FUNCTION tenant.on_ddl()",
             "event_trigger",
         ),
         (

@@ -237,8 +237,7 @@ impl PgLink {
             wire.orders_mut().words_of_app(app);
         }
         self.busy = true;
-        let states = (&mut self.busy, &mut self.spoiled);
-        Line::new(&mut self.connection, self.wire.as_mut(), states, &mut self.idle)
+        Line::new(&mut self.connection, self.wire.as_mut(), (&mut self.busy, &mut self.spoiled), &mut self.idle)
     }
 
     pub(super) async fn speak(&mut self, words: impl SqlSafeStr) -> Done {

@@ -142,8 +142,11 @@ pub(super) async fn role_remove(connection: &mut PgConnection, role: &str) -> Re
     of_role(connection, role, &format!("DROP OWNED BY {quoted} CASCADE; DROP ROLE {quoted}")).await
 }
 
-/// Takes back all rights that a role was given in this database, in which it owns nothing.
+/// Takes back all rights that a role was given in this database, in which it owns nothing. Whoever holds what it was given
+/// there is not waited for longer than a migration waits.
 pub(super) async fn role_forget(connection: &mut PgConnection, role: &str) -> Result<()> {
+    let settings = format!("SET lock_timeout = '{}'", scripts::LOCK_TIMEOUT);
+    connection.execute(AssertSqlSafe(settings)).await?;
     of_role(connection, role, &format!("DROP OWNED BY {}", quoted(role))).await
 }
 

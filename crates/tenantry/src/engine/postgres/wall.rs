@@ -22,8 +22,9 @@ const LOOK_BEYOND: &str = "p.pronamespace = 'pg_catalog'::regnamespace
          OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::regprocedure)";
 
 /// No condition of a statement's own may cost the planner as little as the one of the policy: `rules::HIDES`. What is made by
-/// CREATE FUNCTION costs something, and what costs nothing at all (IS NULL, a column, a subscript) more than this. It is no fraction, which a tiny `cpu_operator_cost` would make
-/// nothing of; and nobody else may name the function, in a statement or in a file.
+/// CREATE FUNCTION costs something, and what costs nothing at all (IS NULL, a column, a subscript) more than this. It is no
+/// fraction, which a tiny `cpu_operator_cost` would make nothing of; and nobody else may name the function, in a statement or in
+/// a file.
 const HIDE_FIRST: &str = "UPDATE pg_catalog.pg_proc SET procost = CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN 0 ELSE -1 END \
                           WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc)";
 const HIDES_FIRST: &str =

@@ -255,7 +255,7 @@ SELECT code, object, detail, correction FROM (
     FROM own WHERE nspowner <> owner
   UNION ALL
   -- Types, operators, statistics and whatever else has an owner.
-  SELECT 'wrong_owner', i.identity, pg_get_userbyid(d.refobjid), format('ALTER %s %s OWNER TO {owner}', upper(i.type), i.identity)
+  SELECT 'wrong_owner', i.identity, pg_get_userbyid(d.refobjid), format('ALTER %s %s OWNER TO {owner}', replace(upper(i.type), ' OBJECT', ''), i.identity)
     FROM own, member m JOIN pg_shdepend d ON d.classid = m.classid AND d.objid = m.objid AND d.deptype = 'o',
          pg_identify_object(m.classid, m.objid, 0) i
    WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.refobjid <> own.owner
@@ -266,7 +266,7 @@ SELECT code, object, detail, correction FROM (
   SELECT 'role_owns', r.rolname::text, pg_describe_object(d.classid, d.objid, 0), format('REASSIGN OWNED BY %I TO {owner}', r.rolname)
     FROM own, pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
    WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
-     AND (r.oid = own.role OR r.rolname = own.prefix || 'authors' OR r.rolname ~ ('^' || own.prefix || 'on_.*_m[0-9]+$'))
+     AND (r.oid = own.role OR r.rolname ~ {owns_nothing})
      AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
      AND d.classid <> 'pg_default_acl'::regclass
   UNION ALL
@@ -373,32 +373,17 @@ SELECT code, object, detail, correction FROM (
     FROM own, pg_default_acl a, aclexplode(a.defaclacl) g,
          LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS name) who
    WHERE (a.defaclrole = own.owner AND a.defaclnamespace IN (0, own.oid) OR a.defaclrole = own.role
-          OR pg_get_userbyid(a.defaclrole) ~ ('^' || own.prefix || '(authors|on_.*_m[0-9]+)$'))
+          OR pg_get_userbyid(a.defaclrole) ~ {owns_nothing})
      AND g.grantee <> a.defaclrole
      AND NOT (g.grantee = 0 AND a.defaclobjtype IN ('f', 'T'))
      AND NOT (a.defaclrole = own.owner AND g.grantee = own.role AND a.defaclnamespace = own.oid AND NOT g.is_grantable
               AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'USAGE', 'EXECUTE'))
   UNION ALL
-  -- The server computes these where it plans the check of a reference, as the owner of the shared table and by the path of a tenant's file.
-  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text,
-         CASE of.classid WHEN 'pg_constraint'::regclass THEN format('ALTER TABLE %I ', rel.relname) ELSE '' END || 'DROP ' || of.target
-    FROM own, rel,
-         LATERAL (SELECT 'pg_class'::regclass AS classid, i.indexrelid AS objid, format('%I.%I', rel.relname, c.relname) AS object,
-                         format('INDEX %I', c.relname) AS target
-                    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = rel.oid
-                  UNION ALL
-                  SELECT 'pg_statistic_ext'::regclass, e.oid, quote_ident(e.stxname), format('STATISTICS %I', e.stxname)
-                    FROM pg_statistic_ext e WHERE e.stxrelid = rel.oid
-                  UNION ALL
-                  SELECT 'pg_constraint'::regclass, k.oid, format('%I.%I', rel.relname, k.conname), format('CONSTRAINT %I', k.conname)
-                    FROM pg_constraint k WHERE k.conrelid = rel.oid AND k.contype = 'c'
-                  UNION ALL
-                  SELECT 'pg_class'::regclass, rel.oid, quote_ident(rel.relname), format('TABLE %I', rel.relname)) of
-    JOIN pg_depend d ON d.classid = of.classid AND d.objid = of.objid
-    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-    JOIN pg_proc p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
-   WHERE own.is_shared AND rel.relkind IN ('r', 'p') AND {kept_as_text}
-     AND EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
+  -- Where the check of a reference is planned, as the owner of the shared table and by the path of a tenant's file.
+  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text, of.correction
+    FROM own, rel t,
+         {computed}
+   WHERE own.is_shared AND t.relkind IN ('r', 'p') AND {kept_as_text} AND of_extension.yes
   UNION ALL
   -- What is taken from what everybody and the owner have of all that is made: later files would make what nobody may call.
   SELECT 'default_privileges', 'schema {schema}', format('no %s for %s', w.privilege_type, who.name),

@@ -177,10 +177,12 @@ SELECT code, what, repair FROM (
     JOIN pg_depend d ON d.classid = of.classid AND d.objid = of.objid AND d.refclassid = 'pg_proc'::regclass
     JOIN pg_proc p ON p.oid = d.refobjid
   UNION ALL
+  -- Of a DBA's own only those that run where an app signs in, or that call what a file may replace.
   SELECT 'event_trigger', format('event trigger %I runs %s in everybody''s sessions', e.evtname, e.evtfoid::regprocedure),
          format('DROP EVENT TRIGGER %I', e.evtname)
-    FROM pg_event_trigger e
-   WHERE e.evtname <> 'tenantry_casts'
+    FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+   WHERE (e.evtevent = 'login' OR starts_with(pg_get_userbyid(p.proowner)::text, '{prefix}')
+          OR n.nspname IN ('tenant', 'shared') OR starts_with(n.nspname, 't_') AND length(n.nspname) = 34)
      AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_event_trigger'::regclass AND x.objid = e.oid AND x.deptype = 'e')
   UNION ALL
   -- Whoever owns the engine's own changes the ledger.

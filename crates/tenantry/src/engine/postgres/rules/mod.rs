@@ -98,6 +98,12 @@ const BAD: &str = include_str!("bad.sql");
 const SCREEN: &str = include_str!("screen.sql");
 const PENDING: &str = include_str!("pending.sql");
 
+/// Asked by the rules of tables in common and by those of the shared ones.
+const COMPUTED: &str = include_str!("computed.sql");
+
+/// As a pattern, the roles that sign in for a file or that all owners are members of, which own nothing.
+const OWNS_NOTHING: &str = "('^' || substring('{owner}' FROM '^tn_[^_]+_') || '(authors|on_.*_m[0-9]+)$')";
+
 /// A routine `p` as it is written where its schema is looked at first. A quoted name may hold the schema's too.
 const ROUTINE: &str = "(CASE WHEN p.pronamespace = '{schema}'::regnamespace THEN '' ELSE p.pronamespace::regnamespace || '.' END
     || quote_ident(p.proname) || '(' || coalesce((SELECT string_agg(regexp_replace(format_type(a.t, NULL), '^{schema}\\.', ''), ',' ORDER BY a.n)
@@ -265,6 +271,8 @@ fn breach_of(code: &str, object: String, detail: Option<String>, correction: Str
 fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String {
     let literal = |text: &str| text.replace('\'', "''");
     sql.replace("{bad}", &words::rendered(BAD))
+        .replace("{computed}", COMPUTED)
+        .replace("{owns_nothing}", OWNS_NOTHING)
         .replace("{routine}", ROUTINE)
         .replace("{kept_as_text}", KEPT_AS_TEXT)
         .replace("{noise}", &literal(NOISE))

@@ -122,29 +122,13 @@ SELECT code, object, detail, correction FROM (
                        JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
                       WHERE p.proleakproof))
   UNION ALL
-  -- The server computes these where it plans a statement, the check of a reference too: as the owner, and past row security.
-  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text,
-         CASE of.classid WHEN 'pg_constraint'::regclass THEN format('ALTER TABLE %I ', t.relname) ELSE '' END || 'DROP ' || of.target
+  -- Where any statement is planned, the check of a reference too: as the owner, and past row security.
+  SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text, of.correction
     FROM tbl t,
-         LATERAL (SELECT 'pg_class'::regclass AS classid, i.indexrelid AS objid, format('%I.%I', t.relname, c.relname) AS object,
-                         format('INDEX %I', c.relname) AS target
-                    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = t.oid
-                  UNION ALL
-                  SELECT 'pg_statistic_ext'::regclass, e.oid, quote_ident(e.stxname), format('STATISTICS %I', e.stxname)
-                    FROM pg_statistic_ext e WHERE e.stxrelid = t.oid
-                  UNION ALL
-                  SELECT 'pg_constraint'::regclass, k.oid, format('%I.%I', t.relname, k.conname), format('CONSTRAINT %I', k.conname)
-                    FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'c'
-                  UNION ALL
-                  SELECT 'pg_class'::regclass, t.oid, quote_ident(t.relname), format('TABLE %I', t.relname)) of
-    JOIN pg_depend d ON d.classid = of.classid AND d.objid = of.objid
-    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-    JOIN pg_proc p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
-        LEFT JOIN LATERAL (SELECT true AS yes FROM pg_depend e
-                            WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e' LIMIT 1) of_extension ON true
+         {computed}
    WHERE {kept_as_text} AND of_extension.yes
       -- Or one that no rule looks at.
-      OR p.oid >= 16384 AND of_extension.yes IS NULL AND p.pronamespace NOT IN ('{schema}'::regnamespace, 'shared'::regnamespace)
+      OR p.oid >= 16384 AND NOT of_extension.yes AND p.pronamespace NOT IN ('{schema}'::regnamespace, 'shared'::regnamespace)
   UNION ALL
   SELECT 'trigger_replica', format('%I.%I', t.relname, g.tgname), NULL, format('ALTER TABLE %I ENABLE TRIGGER %I', t.relname, g.tgname)
     FROM tbl t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal AND g.tgenabled = 'R'

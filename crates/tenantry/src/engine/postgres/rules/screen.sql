@@ -102,10 +102,10 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
     OR EXISTS (SELECT FROM pg_default_acl
                 WHERE defaclrole = '{owner}'::regrole AND defaclnamespace IN (0, '{schema}'::regnamespace)
                    OR defaclrole = '{role}'::regrole
-                   OR pg_get_userbyid(defaclrole) ~ ('^' || substring('{owner}' FROM '^tn_[^_]+_') || '(authors|on_.*_m[0-9]+)$'))
+                   OR pg_get_userbyid(defaclrole) ~ {owns_nothing})
     OR EXISTS (SELECT FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
                 WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
-                  AND (r.rolname = '{role}' OR r.rolname ~ ('^' || substring('{owner}' FROM '^tn_[^_]+_') || '(authors|on_.*_m[0-9]+)$')))
+                  AND (r.rolname = '{role}' OR r.rolname ~ {owns_nothing}))
     OR EXISTS (SELECT FROM member m JOIN pg_shdepend d ON d.classid = m.classid AND d.objid = m.objid AND d.deptype = 'o'
                 WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.refobjid <> '{owner}'::regrole
                   AND m.classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass))

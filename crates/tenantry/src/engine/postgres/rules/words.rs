@@ -4,8 +4,9 @@
 /// The server's own functions: settings, the seed of random(), notifications, locks of the session, what sequences gave last,
 /// what others do, what runs a text or reads a table whose name it is given, large objects. Each in full, because the server
 /// looks them up by its index.
-const FUNCTIONS: &str = "booland_statefunc currval cursor_to_xml cursor_to_xmlschema database_to_xml database_to_xml_and_xmlschema database_to_xmlschema \
-    lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek lo_lseek64 lo_open \
+const FUNCTIONS: &str = "booland_statefunc currval cursor_to_xml cursor_to_xmlschema database_to_xml \
+    database_to_xml_and_xmlschema database_to_xmlschema lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek \
+    lo_lseek64 lo_open \
     lo_put lo_tell lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite pg_advisory_lock \
     pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared pg_blocking_pids \
     pg_cancel_backend pg_cursor pg_export_snapshot pg_listening_channels pg_lock_status pg_notify \
@@ -17,7 +18,8 @@ const FUNCTIONS: &str = "booland_statefunc currval cursor_to_xml cursor_to_xmlsc
 
 /// How the names of such functions begin, extensions' and those of other versions too. Names in full are beginnings as well.
 const BEGINNINGS: &str = "brin_desummarize_ brin_summarize_ connectby crosstab dblink gin_clean_pending_list lo_ pg_advisory_unlock \
-    pg_clear_ pg_create_ pg_drop_ pg_isolation_test_ pg_logical_ pg_ls_ pg_read_ pg_replication_ pg_restore_ pg_stat_get_ pg_stat_statements postgres_fdw_disconnect set_limit xpath_table";
+    pg_clear_ pg_create_ pg_drop_ pg_isolation_test_ pg_logical_ pg_ls_ pg_read_ pg_replication_ pg_restore_ pg_stat_get_ \
+    pg_stat_statements postgres_fdw_disconnect set_limit xpath_table";
 
 /// The server's own views and tables.
 const RELATIONS: &str = "pg_backend_memory_contexts pg_cursors pg_largeobject pg_largeobject_metadata pg_locks pg_prepared_statements \
