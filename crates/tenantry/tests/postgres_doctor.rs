@@ -65,6 +65,8 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
              nullif(current_setting('tenantry.tenant', true), ''))::uuid)",
             "policy_former",
         ),
+        ("DROP POLICY \"!tenantry_first\" ON tenant.users", "policy_altered"),
+        ("ALTER POLICY \"!tenantry_first\" ON tenant.users USING (true)", "policy_altered"),
         ("CREATE POLICY \"!app\" ON tenant.users AS RESTRICTIVE USING (username::int > 0)", "policy_order"),
         ("ALTER FUNCTION tenantry.may_write() RESET ALL", "tenant_function"),
         (
@@ -81,8 +83,7 @@ async fn holes_in_the_rows_of_postgres_are_found_and_their_repairs_close_them() 
         (
             "DROP POLICY \"!tenantry\" ON tenant.users",
             "policy_altered",
-            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (CASE WHEN booland_statefunc(tenant_id = \
-             (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid), true) THEN true END IS NOT NULL AND tenant_id = (SELECT \
+            "CREATE POLICY \"!tenantry\" ON tenant.users AS RESTRICTIVE TO PUBLIC USING (tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), '')::uuid)) WITH CHECK (tenant_id = (SELECT \
              nullif(current_setting('tenantry.tenant', true), ''))::uuid AND (SELECT tenantry.may_write()))",
         ),
@@ -397,6 +398,16 @@ async fn what_a_superuser_has_opened_beside_the_tenants_schemas_is_found() {
         ("ALTER FUNCTION pg_catalog.int4eq(int, int) COST 0.0001", "server_function"),
         ("ALTER FUNCTION pg_catalog.version() SECURITY DEFINER", "server_function"),
         ("ALTER FUNCTION pg_catalog.version() SET work_mem = '1MB'", "server_function"),
+        (
+            "DO $$ BEGIN EXECUTE 'ALTER FUNCTION pg_catalog.version() OWNER TO ' || quote_ident('{rows_owner}'); END $$",
+            "server_function",
+        ),
+        ("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET track_counts = off', current_database()); END $$", "role_setting"),
+        (
+            "CREATE FUNCTION public.ided(boolean) RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()';
+             CREATE CAST (boolean AS uuid) WITH FUNCTION public.ided(boolean) AS ASSIGNMENT",
+            "outside_cast",
+        ),
         ("ALTER FUNCTION tenantry.missing() RESET search_path", "slot_function"),
         (
             "CREATE OR REPLACE FUNCTION tenantry.missing() RETURNS SETOF bigint LANGUAGE sql STABLE SECURITY DEFINER

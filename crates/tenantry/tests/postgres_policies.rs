@@ -6,7 +6,7 @@ mod support;
 
 use sqlx::{AssertSqlSafe, Executor, Row};
 use support::{Installation, Kind, TENANT, number, run, texts, user_add};
-use tenantry::TenantDb;
+use tenantry::{MigrateOptions, TenantDb};
 
 const ARTICLES: &str = "
     CREATE TABLE articles (
@@ -93,16 +93,45 @@ async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
             }
         }
     }
-    // The policy costs less than nothing by a function that a statement's own condition must not be made of.
+    // The policy costs less than nothing by a function that the server lets no statement name.
     let cheap =
-        format!("CASE WHEN booland_statefunc((SELECT true), true) AND username = 'ann' THEN {fails} ELSE false END");
+        format!("CASE WHEN tenantry_wall.mine((SELECT true), true) AND username = 'ann' THEN {fails} ELSE false END");
     let named = run(&globex, &format!("SELECT 1 FROM users TABLESAMPLE system (100) WHERE {cheap}")).await.unwrap_err();
-    assert!(named.to_string().contains("`booland_statefunc` cannot be sent as text"), "{named}");
-    let mut tx = globex.begin().await.unwrap();
-    let tiny =
-        format!("SET LOCAL cpu_operator_cost = '0x1p-1070'; SELECT 1 FROM ({sampled}) users WHERE {}", conditions[4]);
-    tx.postgres().unwrap().execute(sqlx::raw_sql(AssertSqlSafe(tiny))).await.unwrap();
-    tx.rollback().await.unwrap();
+    assert!(named.to_string().contains("permission denied for schema tenantry_wall"), "{named}");
+    // What everything costs is a setting of the statement's own.
+    for (cost, condition) in
+        ["0x1p-1070", "0"].into_iter().flat_map(|cost| conditions.iter().map(move |one| (cost, one)))
+    {
+        for rows in
+            ["users", "users TABLESAMPLE system (100)", &format!("({both}) users"), &format!("({sampled}) users")]
+        {
+            let mut tx = globex.begin().await.unwrap();
+            let text = format!("SET LOCAL cpu_operator_cost = '{cost}'; SELECT 1 FROM {rows} WHERE {condition}");
+            let done = tx.postgres().unwrap().execute(sqlx::raw_sql(AssertSqlSafe(&*text))).await;
+            done.unwrap_or_else(|error| panic!("{text}: {error}"));
+            tx.rollback().await.unwrap();
+        }
+    }
     let locks = run(&globex, "SELECT count(*) FROM pg_locks").await.unwrap_err();
     assert!(locks.to_string().contains("cannot be sent as text"), "{locks}");
+}
+
+/// What is made of that function would be looked at before the rows of others are hidden.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_lets_no_file_name_what_puts_the_policy_in_front() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let _ = place.tenant("acme").await;
+    for file in [
+        "CREATE VIEW v WITH (security_invoker = true) AS SELECT id FROM users WHERE tenantry_wall.mine(true, username = 'ann')",
+        "CREATE OPERATOR && (LEFTARG = boolean, RIGHTARG = boolean, FUNCTION = tenantry_wall.mine)",
+        "CREATE POLICY p ON users AS RESTRICTIVE USING (tenantry_wall.mine(username = 'ann', true))",
+        "DO $$ BEGIN EXECUTE 'CREATE AGGREGATE a (boolean) (SFUNC = tenantry_wall.mine, STYPE = boolean)'; END $$",
+        "DO $$ BEGIN EXECUTE 'ALTER FUNCTION tenantry_wall.mine COST 1'; END $$",
+    ] {
+        let files: Vec<_> = TENANT.iter().copied().chain([("0002_next.sql", file)]).collect();
+        let next = support::open(place.dir.path().into(), |config| config, &files).await.open().await.unwrap();
+        let report = next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap();
+        let refused = report.targets[0].error.as_ref().unwrap_or_else(|| panic!("{file}: {report:?}")).to_string();
+        assert!(refused.contains("permission denied for schema tenantry_wall"), "{file}: {refused}");
+    }
 }

@@ -25,6 +25,7 @@ const MENDED: &[&str] = &[
     "may_create",
     "may_make_temp",
     "open_wall",
+    "outside_cast",
     "outside_definer",
     "owner_right",
     "parameter_opened",

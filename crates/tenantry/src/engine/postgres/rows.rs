@@ -149,7 +149,7 @@ async fn enter(slot: &mut PgConnection, placement: &Placement, owner: &str) -> R
 async fn hides_rows(admin: &mut PgConnection, placement: &Placement) -> Result<bool> {
     let query = "SELECT EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
                                  WHERE c.relnamespace = $1::regnamespace AND NOT p.polname = ANY ($2))";
-    let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY];
+    let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY, rules::FIRST_POLICY];
     let has_others: bool = sqlx::query_scalar(query).bind(TENANT).bind(&ours[..]).fetch_one(&mut *admin).await?;
     let hides = has_others && Rights::of(admin).await?.is_superuser;
     if hides && rules::has_unbound(admin).await? {

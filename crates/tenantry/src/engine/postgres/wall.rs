@@ -6,7 +6,10 @@
 
 use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 
-use super::names::{Names, literal, quoted};
+use super::{
+    names::{Names, literal, quoted},
+    rules::{FIRST_POLICY, HIDES_FIRST, POLICY},
+};
 use crate::{
     engine::{Finding, Wall},
     error::Result,
@@ -21,15 +24,69 @@ const LOOK_BEYOND: &str = "p.pronamespace = 'pg_catalog'::regnamespace
          OR p.proname IN ('ts_stat', 'currtid2')
          OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::regprocedure)";
 
-/// No condition of a statement's own may cost the planner as little as the one of the policy: `rules::HIDES`. What is made by
-/// CREATE FUNCTION costs something, and what costs nothing at all (IS NULL, a column, a subscript) more than this. It is no
-/// fraction, which a tiny `cpu_operator_cost` would make nothing of; and nobody else may name the function, in a statement or in
-/// a file.
-const HIDE_FIRST: &str = "UPDATE pg_catalog.pg_proc SET procost = CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN 0 ELSE -1 END \
-                          WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc)";
-const HIDES_FIRST: &str =
-    "(SELECT bool_and(CASE oid WHEN 'pg_catalog.uuid_eq'::regproc THEN procost = 0 ELSE procost = -1 END)
-    FROM pg_catalog.pg_proc WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc))";
+/// What stands in front of a statement's own conditions (`rules::HIDES_FIRST`): to the planner it costs less than nothing, together with the
+/// comparison in it, and nothing that a statement can name does. It is no fraction, which a tiny `cpu_operator_cost` would make
+/// nothing of. The owner of a table cannot name it either, so the policy is made by a function of the administrator's.
+fn hide_first(names: &Names) -> String {
+    format!(
+        "CREATE SCHEMA IF NOT EXISTS tenantry_wall;
+         DO $others$ DECLARE who text;
+         BEGIN
+             FOR who IN SELECT DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END
+                          FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) g
+                         WHERE n.nspname = 'tenantry_wall' AND g.grantee <> n.nspowner LOOP
+                 EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA tenantry_wall FROM %s CASCADE', who);
+             END LOOP;
+         END $others$;
+         CREATE OR REPLACE FUNCTION tenantry_wall.mine(boolean, boolean) RETURNS boolean
+             LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'booland_statefunc';
+         UPDATE pg_catalog.pg_proc SET procost = -2 WHERE oid = 'tenantry_wall.mine(boolean,boolean)'::regprocedure;
+         UPDATE pg_catalog.pg_proc SET procost = 1
+          WHERE oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc) AND procost <> 1;
+         CREATE OR REPLACE FUNCTION tenantry.hide_first(place regclass) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+             SET search_path = pg_catalog, pg_temp AS $hide_first${body}$hide_first$;
+         REVOKE ALL ON FUNCTION tenantry.hide_first(regclass) FROM PUBLIC;
+         GRANT EXECUTE ON FUNCTION tenantry.hide_first(regclass) TO {authors}",
+        body = hide_first_body(),
+        authors = quoted(&names.authors())
+    )
+}
+
+/// Who speaks for the session has to be a member of the table's owner, as a slot is while its file runs.
+fn hide_first_body() -> String {
+    format!(
+        " BEGIN
+             IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+                             WHERE c.oid = place AND c.relkind IN ('r', 'p') AND pg_has_role(session_user, c.relowner, 'MEMBER')
+                               AND a.attname = 'tenant_id' AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype) THEN
+                 RAISE EXCEPTION 'the policy of % is made by its owner', place USING ERRCODE = 'insufficient_privilege';
+             END IF;
+             EXECUTE format('DROP POLICY IF EXISTS {FIRST_POLICY:?} ON %s', place);
+             EXECUTE format('CREATE POLICY {FIRST_POLICY:?} ON %s AS RESTRICTIVE FOR ALL TO PUBLIC USING (%s) WITH CHECK (true)', place,
+                            {hides});
+         END ",
+        hides = literal(HIDES_FIRST)
+    )
+}
+
+/// Whether that is in force, as the engine has made it.
+fn hides_first() -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                   JOIN pg_catalog.pg_roles o ON o.oid = p.proowner JOIN pg_catalog.pg_roles s ON s.oid = n.nspowner
+                  WHERE n.nspname = 'tenantry_wall' AND p.proname = 'mine' AND p.proargtypes = '16 16'::oidvector
+                    AND p.prosrc = 'booland_statefunc' AND p.prolang = 12 AND p.procost = -2 AND p.provolatile = 'i'
+                    AND p.proleakproof AND p.proisstrict AND NOT p.prosecdef AND p.proconfig IS NULL AND p.prosupport = 0
+                    AND pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE') AND o.rolsuper AND s.rolsuper
+                    AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) g WHERE g.grantee <> n.nspowner))
+         AND EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
+                      WHERE p.oid = to_regprocedure('tenantry.hide_first(regclass)') AND p.prosrc = {}
+                        AND p.prosecdef AND o.rolsuper AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp'])
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE procost <> 1
+                          AND oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc))",
+        literal(&hide_first_body())
+    )
+}
 
 /// No file makes a cast by a function, not even for a moment: where a reference to a shared table is checked, the server would call it
 /// with the rights of that table's owner, and neither the end of a statement nor that of a block tells what was there in between.
@@ -88,12 +145,14 @@ pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()>
                  EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', what);
              END LOOP;
              REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM PUBLIC;
-             IF NOT {HIDES_FIRST} THEN {HIDE_FIRST}; END IF;
+             IF NOT ({hides_first}) THEN {hide_first}; END IF;
              IF NOT {refuses_casts} THEN {refuse_casts}; END IF;
          EXCEPTION WHEN insufficient_privilege THEN NULL;
          END $wall$",
         logins = logins(names),
         owners = owners(names),
+        hides_first = hides_first(),
+        hide_first = hide_first(names),
         refuses_casts = refuses_casts(names),
         refuse_casts = refuse_casts(names)
     );
@@ -144,7 +203,7 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
              HAVING count(*) > 0
              UNION ALL
              SELECT 6, 'conditions of a statement are looked at before the rows of other tenants are hidden', {hide_first}
-              WHERE NOT {HIDES_FIRST}
+              WHERE NOT ({hides_first})
              UNION ALL
              SELECT 7, 'files of migrations may make casts, which a reference calls with the rights of the shared tables'' owner', {refuse_casts}
               WHERE NOT {refuses_casts}
@@ -159,7 +218,8 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
                FROM pg_catalog.pg_language l, aclexplode(l.lanacl) g WHERE l.lanpltrusted AND {tenants}
          ) open(part, what, by_superuser) ORDER BY part, what",
         tenants = tenants(names),
-        hide_first = literal(HIDE_FIRST),
+        hides_first = hides_first(),
+        hide_first = literal(&hide_first(names)),
         refuses_casts = refuses_casts(names),
         refuse_casts = literal(&refuse_casts(names))
     );
@@ -202,6 +262,8 @@ async fn closing(admin: &mut PgConnection, names: &Names, revokes: Vec<String>) 
         format!("GRANT USAGE ON LANGUAGE {languages} TO {administrator} WITH GRANT OPTION"),
     ];
     all.extend(revokes);
+    // Of the tables that are there already.
+    all.push(format!("SELECT tenantry.hide_first(polrelid) FROM pg_policy WHERE polname = '{POLICY}'"));
     Ok(all.join("; "))
 }
 

@@ -268,7 +268,8 @@ SELECT code, object, detail, correction FROM (
    WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
      AND (r.oid = own.role OR r.rolname ~ {owns_nothing})
      AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-     AND d.classid <> 'pg_default_acl'::regclass
+     -- The server's own are looked at by themselves.
+     AND d.classid <> 'pg_default_acl'::regclass AND d.objid >= 16384
   UNION ALL
   -- Views, materialized views and rules. A rule runs with its owner's rights, and so does a view that is not an invoker.
   SELECT DISTINCT CASE WHEN rel.invoker THEN 'reaches_other_schema' ELSE 'reads_outside' END,

@@ -60,6 +60,7 @@ const CODES: &[&str] = &[
     "may_connect",
     "may_create",
     "may_make_temp",
+    "outside_cast",
     OUTSIDE_CODE,
     "outside_definer",
     "outside_relation",

@@ -2,8 +2,7 @@
 bad AS MATERIALIZED (
   SELECT false AS is_relation, oid, proname::text AS name FROM pg_proc
    WHERE proname = ANY ('{bad_functions}'::name[]) AND oid < 16384
-     -- The policy costs the planner less than nothing by that one.
-     AND (provolatile <> 'i' OR proname = 'booland_statefunc')
+     AND provolatile <> 'i'
   UNION ALL
   SELECT true, oid, relname::text FROM pg_class WHERE relname = ANY ('{bad_relations}'::name[]) AND oid < 16384
   UNION ALL

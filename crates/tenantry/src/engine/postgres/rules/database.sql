@@ -110,6 +110,7 @@ SELECT code, what, repair FROM (
                      OR starts_with(pg_get_userbyid(u.grantee)::text, '{prefix}') OR pg_get_userbyid(u.grantee) = '{own}'))
      -- Looked at by itself, below.
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.may_write()')
+     AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.hide_first(regclass)')
    GROUP BY p.oid, p.proowner, of.extension
   UNION ALL
   -- Tables, and views of what they read, that no rule looks at.
@@ -221,12 +222,19 @@ SELECT code, what, repair FROM (
     FROM pg_proc p, LATERAL (VALUES
            (p.proleakproof AND p.oid <> ALL ('{{leakproof}}'::oid[])
             AND current_setting('server_version_num')::int < {leakproof_unknown}, 'was made LEAKPROOF', 'NOT LEAKPROOF'),
-           (p.procost < 1 AND p.oid NOT IN ('pg_catalog.uuid_eq(uuid, uuid)'::regprocedure,
-                                            'pg_catalog.booland_statefunc(boolean, boolean)'::regprocedure),
-            'costs less than the policy''s comparison', 'COST 1'),
+           (p.procost < 1, 'costs less than the policy''s comparison', 'COST 1'),
            (p.prosecdef, 'was made SECURITY DEFINER', 'SECURITY INVOKER'),
+           (starts_with(pg_get_userbyid(p.proowner)::text, '{prefix}') OR pg_get_userbyid(p.proowner) = '{own}',
+            'belongs to ' || pg_get_userbyid(p.proowner), format('OWNER TO %I', pg_get_userbyid(10))),
            (p.proconfig IS NOT NULL, 'runs with settings of its own', 'RESET ALL')) v(there, fault, mend)
    WHERE p.oid < 16384 AND p.pronamespace = 'pg_catalog'::regnamespace AND v.there
+  UNION ALL
+  -- Where a reference is checked the server calls it with the rights of the table's owner. Those of the schemas are looked at with them.
+  SELECT 'outside_cast', format('the cast from %s to %s calls %s', format_type(c.castsource, NULL), format_type(c.casttarget, NULL), p.oid::regprocedure),
+         format('DROP CAST (%s AS %s)', format_type(c.castsource, NULL), format_type(c.casttarget, NULL))
+    FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_language l ON l.oid = p.prolang
+   WHERE c.oid >= 16384 AND c.castmethod = 'f' AND l.lanname NOT IN ('internal', 'c')
+     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid AND e.deptype = 'e')
   UNION ALL
   SELECT 'tenant_function', format('tenantry.tenant() is %s', fault),
          'ALTER FUNCTION tenantry.tenant() STABLE SECURITY INVOKER RESET ALL'

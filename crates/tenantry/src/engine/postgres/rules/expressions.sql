@@ -36,7 +36,7 @@ tree AS (
   SELECT format('%I.%I', c.relname, q.polname), concat(q.polqual, q.polwithcheck),
          format('DROP POLICY %I ON %I', q.polname, c.relname)
     FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
-    JOIN pg_policy q ON q.polrelid = c.oid AND q.polname <> '{policy}'
+    JOIN pg_policy q ON q.polrelid = c.oid AND q.polname NOT IN ('{policy}', '{first_policy}')
   -- Indexes, statistics and partition keys call IMMUTABLE functions only, which are looked at by themselves.
   UNION ALL
   SELECT {routine}, concat(p.prosqlbody, p.proargdefaults),

@@ -101,6 +101,9 @@ const PENDING: &str = include_str!("pending.sql");
 /// Asked by the rules of tables in common and by those of the shared ones.
 const COMPUTED: &str = include_str!("computed.sql");
 
+/// Asked by the rules of row isolation and by what puts them in force.
+const POLICIES: &str = include_str!("policies.sql");
+
 /// As a pattern, the roles that sign in for a file or that all owners are members of, which own nothing.
 const OWNS_NOTHING: &str = "('^' || substring('{owner}' FROM '^tn_[^_]+_') || '(authors|on_.*_m[0-9]+)$')";
 
@@ -118,26 +121,30 @@ const KEPT_AS_TEXT: &str = r#"(p.prosqlbody IS NULL AND NOT coalesce(p.proconfig
 pub(crate) const POLICY: &str = "!tenantry";
 /// Its name in older versions.
 pub(crate) const FORMER_POLICY: &str = "tenantry_isolation";
-/// Which rows the policy shows. By the comparison the planner finds an index, but puts it behind a statement's own conditions,
-/// because it makes one of all that say `tenant_id = ...`. In a CASE it stays in front of them, as long as each of them costs more,
-/// for in a branch of a UNION ALL the statement's own come first where the cost is the same: [`super::wall`] gives
-/// `booland_statefunc` a cost below zero, and no statement and no file may name it.
-/// Behind another condition a sub-select, run when the first row has come so far, would tell by its error or its time what the
-/// rows of others hold. IS NOT NULL leaves the planner's estimate as it is.
-const HIDES: &str = "CASE WHEN pg_catalog.booland_statefunc(tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid), true) \
-                     THEN true END IS NOT NULL \
-                     AND tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid)";
+/// Which rows the policy shows: by this the planner finds an index and knows an order.
+const HIDES: &str = "tenant_id = (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid)";
 /// The same as PostgreSQL 15 prints it, so that most need no closer look.
-const PRINTED: &str = "((\nCASE\n    WHEN booland_statefunc((tenant_id = ( SELECT (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid \
-                       AS \"nullif\")), true) THEN true\n    ELSE NULL::boolean\nEND IS NOT NULL) AND (tenant_id = ( SELECT \
-                       (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid AS \"nullif\")))";
+const PRINTED: &str =
+    "(tenant_id = ( SELECT (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid AS \"nullif\"))";
+
+/// The policy that is looked at before every condition of a statement, where the wall is closed. The planner makes one of all that say
+/// `tenant_id = ...` and puts it behind a statement's own conditions: behind a sub-select among them, which is run when the first row has
+/// come so far, and whose error or time would tell what the rows of others hold.
+pub(crate) const FIRST_POLICY: &str = "!tenantry_first";
+/// In a CASE the comparison is merged with nothing, and it stays in front as long as everything else costs more: [`super::wall`] gives the
+/// function a cost below that of nothing at all, and nobody can name it, because its schema is open to nobody. IS NOT NULL leaves the
+/// planner's estimate as it is.
+pub(super) const HIDES_FIRST: &str = "CASE WHEN tenantry_wall.mine(tenant_id = \
+    (SELECT nullif(current_setting('tenantry.tenant', true), '')::uuid), true) THEN true END IS NOT NULL";
+/// The same as PostgreSQL 15 prints it.
+const PRINTED_FIRST: &str = "(\nCASE\n    WHEN tenantry_wall.mine((tenant_id = ( SELECT (NULLIF(current_setting('tenantry.tenant'::text, true), ''::text))::uuid \
+                             AS \"nullif\")), true) THEN true\n    ELSE NULL::boolean\nEND IS NOT NULL)";
 /// What PostgreSQL adds when it prints an expression, and may print otherwise in another version.
 const NOISE: &str = r#"[\s()]|::text| AS "?(nullif|may_write)"?"#;
-/// The policy's expression without it.
-const HIDDEN: &str = "CASEWHENbooland_statefunctenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid,trueTHENtrueELSENULL::booleanEND\
-                      ISNOTNULLANDtenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
-/// What a row that is written has to be, likewise.
+/// The policies' expressions without it.
 const ISOLATION: &str = "tenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid";
+const HIDDEN_FIRST: &str = "CASEWHENtenantry_wall.minetenant_id=SELECTNULLIFcurrent_setting'tenantry.tenant',true,''::uuid,trueTHENtrueELSENULL::booleanEND\
+                            ISNOTNULL";
 
 /// Row isolation: row security, policies and rights as they have to be, on every relation of the schema.
 /// Changes, and locks, only what is not so already.
@@ -275,11 +282,14 @@ fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String 
         .replace("{owns_nothing}", OWNS_NOTHING)
         .replace("{routine}", ROUTINE)
         .replace("{kept_as_text}", KEPT_AS_TEXT)
+        .replace("{policies}", POLICIES)
         .replace("{noise}", &literal(NOISE))
-        .replace("{printed}", &literal(PRINTED))
-        .replace("{hidden}", &literal(HIDDEN))
+        .replace("{printed_first}", &literal(PRINTED_FIRST))
+        .replace("{hidden_first}", &literal(HIDDEN_FIRST))
         .replace("{hides}", &literal(HIDES))
+        .replace("{printed}", &literal(PRINTED))
         .replace("{isolation}", &literal(ISOLATION))
+        .replace("{first_policy}", FIRST_POLICY)
         .replace("{policy}", POLICY)
         .replace("{former_policy}", FORMER_POLICY)
         .replace("{schema}", schema.as_str())

@@ -20,11 +20,11 @@ SELECT c.oid::regprocedure::text AS name, w.who, p.proleakproof AS leakproof,
   JOIN pg_language l ON l.oid = p.prolang,
        aclexplode(coalesce(c.proacl, acldefault('f', c.proowner))) g,
        LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS who) w
- WHERE n.nspname NOT IN ('tenant', 'shared') AND NOT (starts_with(n.nspname, 't_') AND length(n.nspname) = 34)
+ WHERE n.nspname NOT IN ('tenant', 'shared', 'tenantry_wall') AND NOT (starts_with(n.nspname, 't_') AND length(n.nspname) = 34)
    -- These are the engine's, and looked at by themselves.
    AND c.oid NOT IN (SELECT f.oid FROM unnest(ARRAY[to_regprocedure('tenantry.missing()'), to_regprocedure('tenantry.applied(bigint)'),
                        to_regprocedure('tenantry.tenant()'), to_regprocedure('tenantry.may_write()'),
-                       to_regprocedure('tenantry.refuse_casts()')]) f(oid) WHERE f.oid IS NOT NULL)
+                       to_regprocedure('tenantry.refuse_casts()'), to_regprocedure('tenantry.hide_first(regclass)')]) f(oid) WHERE f.oid IS NOT NULL)
    AND (g.grantee = 0 OR starts_with(w.who, '{prefix}') OR w.who = quote_ident('{own}'))
    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = c.oid AND e.deptype IN ('e', 'i'))
  ORDER BY 1, 2;

@@ -29,23 +29,10 @@ BEGIN
          AND pg_has_role(c.relowner, 'USAGE') AND c.relname LIKE '{relations}'
     ),
     policy AS MATERIALIZED (
-      SELECT r.oid, r.name, form.polname, form.command, have.oid IS NOT NULL AS there,
-             coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
-               AND (pg_get_expr(have.polqual, r.oid) = form.printed
-                    OR regexp_replace(pg_get_expr(have.polqual, r.oid), '{noise}', '', 'gi') = form.expression)
-               AND regexp_replace(pg_get_expr(have.polwithcheck, r.oid), '{noise}', '', 'gi') = form.checked, false)
-               AS intact
-        FROM relation r
-       CROSS JOIN (VALUES
-               ('tenantry_allow', true, 'true', 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-               ('{policy}', false, '{printed}', '{hidden}', '{isolation}ANDSELECTtenantry.may_write',
-                'AS RESTRICTIVE FOR ALL TO PUBLIC'
-                ' USING ({hides})'
-                ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid'
-                ' AND (SELECT tenantry.may_write()))')
-             ) form(polname, permissive, printed, expression, checked, command)
-        LEFT JOIN pg_policy have ON have.polrelid = r.oid AND have.polname = form.polname
-       WHERE r.relkind IN ('r', 'p') AND r.has_tenant
+      SELECT t.name, form.polname, form.command, form.there, form.intact
+        FROM relation t CROSS JOIN LATERAL
+             {policies}
+       WHERE t.relkind IN ('r', 'p') AND t.has_tenant
     ),
     -- The name that the policy had before it was evaluated ahead of the app's own.
     former AS MATERIALIZED (
@@ -73,7 +60,8 @@ BEGIN
       SELECT 1, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name)
         FROM relation WHERE relkind IN ('r', 'p') AND NOT forced
       UNION ALL SELECT 2, format('DROP POLICY %I ON %s', polname, name) FROM policy WHERE there AND NOT intact
-      UNION ALL SELECT 3, format('CREATE POLICY %I ON %s %s', polname, name, command) FROM policy WHERE NOT intact
+      UNION ALL SELECT 3, coalesce(format('CREATE POLICY %I ON %s ', polname, name) || command, format('SELECT tenantry.hide_first(%L)', name))
+        FROM policy WHERE NOT intact
       UNION ALL SELECT 4, format('DROP POLICY %I ON %s', polname, name) FROM former
       UNION ALL SELECT 4, format('REVOKE ALL ON %s%s FROM PUBLIC, %I CASCADE',
                                  CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END, name, '{role}')

@@ -66,6 +66,11 @@ const REASONS: &[(&str, &str)] = &[
         "the server runs it as the owner of the table, and it is of no schema that is looked at, or kept as a text that finds the app's functions",
     ),
     (
+        "index_computes",
+        "the index computes with the values of all tenants, and one that no number holds would stop everybody's writes; make it of \
+         something that is only compared (in an exclusion: `uuid`, `bigint`, `text`, a range of times)",
+    ),
+    (
         "index_without_tenant",
         "the index is searched over the rows of all tenants, which a statement can notice; it needs the column tenant_id \
          (in gin and gist by the extensions btree_gin and btree_gist)",

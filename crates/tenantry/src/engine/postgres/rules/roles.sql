@@ -33,7 +33,7 @@ SELECT code, what, repair FROM (
                               END AS target) of
    WHERE (s.setrole = 0 OR ours.oid IS NOT NULL)
      AND (s.setdatabase = 0 OR d.datname = pg_catalog.current_database() OR pg_catalog.starts_with(d.datname::text, '{prefix}'))
-     AND (setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=|client_encoding=)'
+     AND (setting ~* '^(tenantry\.|role=|row_security=|session_authorization=|standard_conforming_strings=|client_encoding=|event_triggers=|track_counts=)'
           OR setting ~* '^session_replication_role=' AND NOT coalesce(ours.name ~ '^{prefix}on_.*_m[0-9]+$', false)
           OR ours.name ~ '^{prefix}on_.*_m[0-9]+$' AND setting !~ '^session_replication_role=')
   UNION ALL

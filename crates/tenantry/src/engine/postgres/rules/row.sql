@@ -59,22 +59,9 @@ key AS MATERIALIZED (
    WHERE NOT ic.relispartition
 ),
 policy AS MATERIALIZED (
-  SELECT t.relname, form.polname, have.oid IS NOT NULL AS there, form.command,
-         coalesce(have.polpermissive = form.permissive AND have.polcmd = '*' AND have.polroles = '{0}'
-           AND (pg_get_expr(have.polqual, t.oid) = form.printed
-                    OR regexp_replace(pg_get_expr(have.polqual, t.oid), '{noise}', '', 'gi') = form.expression)
-           AND regexp_replace(pg_get_expr(have.polwithcheck, t.oid), '{noise}', '', 'gi') = form.checked, false)
-           AS intact
-    FROM tbl t
-   CROSS JOIN (VALUES
-           ('tenantry_allow', true, 'true', 'true', 'true', 'AS PERMISSIVE FOR ALL TO PUBLIC USING (true) WITH CHECK (true)'),
-           ('{policy}', false, '{printed}', '{hidden}', '{isolation}ANDSELECTtenantry.may_write',
-            'AS RESTRICTIVE FOR ALL TO PUBLIC'
-            ' USING ({hides})'
-            ' WITH CHECK (tenant_id = (SELECT nullif(current_setting(''tenantry.tenant'', true), ''''))::uuid'
-            ' AND (SELECT tenantry.may_write()))')
-         ) form(polname, permissive, printed, expression, checked, command)
-    LEFT JOIN pg_policy have ON have.polrelid = t.oid AND have.polname = form.polname
+  SELECT t.relname, form.polname, form.command, form.there, form.intact
+    FROM tbl t CROSS JOIN LATERAL
+         {policies}
    WHERE t.tenant IS NOT NULL
 )
 SELECT code, object, detail, correction FROM (
@@ -122,6 +109,30 @@ SELECT code, object, detail, correction FROM (
                        JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
                       WHERE p.proleakproof))
   UNION ALL
+  -- To put a key into its place, such an index computes with the keys of all tenants, and fails where one of them has stored a value
+  -- beyond what a number holds: others could write no more, and by when it fails tell what is there. These only compare.
+  SELECT DISTINCT 'index_computes', format('%I.%I', t.relname, ic.relname), c.opcname::text,
+         CASE WHEN am.amname = 'brin' THEN replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), '_minmax_multi_ops', '_minmax_ops')
+              WHEN k.conname IS NOT NULL THEN format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname)
+              ELSE format('DROP INDEX %I', ic.relname) END
+    FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
+    LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'x'
+   CROSS JOIN generate_series(0, i.indnkeyatts - 1) n
+    JOIN pg_opclass c ON c.oid = i.indclass[n]
+    JOIN pg_attribute a ON a.attrelid = i.indexrelid AND a.attnum = n + 1
+   WHERE NOT ic.relispartition
+     AND CASE am.amname
+           WHEN 'btree' THEN false WHEN 'hash' THEN false WHEN 'gin' THEN false WHEN 'bloom' THEN false
+           WHEN 'brin' THEN c.opcname LIKE '%minmax\_multi\_ops'
+           ELSE NOT CASE
+             WHEN c.opcname IN ('range_ops', 'multirange_ops')
+             THEN a.atttypid < 16384 AND a.atttypid NOT IN ('numrange'::regtype, 'nummultirange'::regtype)
+             ELSE c.opcname = ANY ('{inet_ops,text_ops,tsquery_ops,tsvector_ops,gist_bit_ops,gist_bool_ops,gist_bpchar_ops,gist_bytea_ops,
+                                   gist_enum_ops,gist_inet_ops,gist_int2_ops,gist_int4_ops,gist_int8_ops,gist_macaddr8_ops,gist_macaddr_ops,
+                                   gist_oid_ops,gist_text_ops,gist_uuid_ops,gist_vbit_ops,gist__intbig_ops,gist__ltree_ops,gist_hstore_ops,
+                                   gist_ltree_ops,gist_trgm_ops,gist_geography_ops,gist_geometry_ops_2d,gist_geometry_ops_nd}') END
+         END
+  UNION ALL
   -- Where any statement is planned, the check of a reference too: as the owner, and past row security.
   SELECT DISTINCT 'index_calls', of.object, p.oid::regprocedure::text, of.correction
     FROM tbl t,
@@ -166,7 +177,7 @@ SELECT code, object, detail, correction FROM (
          format('DROP POLICY %I ON %I', q.polname, t.relname)
     FROM tbl t JOIN pg_policy q ON q.polrelid = t.oid
     JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = q.oid AND d.refclassid = 'pg_proc'::regclass
-    JOIN pg_proc p ON p.oid = d.refobjid WHERE p.provolatile = 'i'
+    JOIN pg_proc p ON p.oid = d.refobjid WHERE p.provolatile = 'i' AND q.polname <> '{first_policy}'
   UNION ALL
   SELECT 'rls_off', format('%I', relname), CASE WHEN relrowsecurity THEN 'not forced' ELSE 'not enabled' END,
          format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relname)
@@ -174,7 +185,8 @@ SELECT code, object, detail, correction FROM (
   UNION ALL
   SELECT 'policy_altered', format('%I.%I', relname, polname), CASE WHEN there THEN 'altered' ELSE 'missing' END,
          CASE WHEN there THEN format('DROP POLICY %I ON %I; ', polname, relname) ELSE '' END
-         || format('CREATE POLICY %I ON %I %s', polname, relname, command)
+         || coalesce(format('CREATE POLICY %I ON %I ', polname, relname) || command,
+                     format('SELECT tenantry.hide_first(%L)', format('{schema}.%I', relname)))
     FROM policy WHERE NOT intact
   UNION ALL
   SELECT 'policy_former', format('%I.%I', t.relname, q.polname), NULL, format('DROP POLICY %I ON %I', q.polname, t.relname)

@@ -4,7 +4,7 @@
 /// The server's own functions: settings, the seed of random(), notifications, locks of the session, what sequences gave last,
 /// what others do, what runs a text or reads a table whose name it is given, large objects. Each in full, because the server
 /// looks them up by its index.
-const FUNCTIONS: &str = "booland_statefunc currval cursor_to_xml cursor_to_xmlschema database_to_xml \
+const FUNCTIONS: &str = "currval cursor_to_xml cursor_to_xmlschema database_to_xml \
     database_to_xml_and_xmlschema database_to_xmlschema lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek \
     lo_lseek64 lo_open \
     lo_put lo_tell lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite pg_advisory_lock \

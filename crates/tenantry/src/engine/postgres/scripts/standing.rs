@@ -56,7 +56,7 @@ impl Standing {
             return Ok(());
         }
         Err(at(script, statement.line, "the statement takes down the wall of a table that has tenants' rows".into()).help(
-            "leave row security and the policies `!tenantry` and `tenantry_allow` as they are; make the parent of a table, or the \
+            "leave row security and the policies `!tenantry`, `!tenantry_first` and `tenantry_allow` as they are; make the parent of a table, or the \
              table that it becomes a partition of, in a file before this one",
         ))
     }
@@ -70,12 +70,17 @@ async fn walls(slot: &mut PgConnection, site: &Site) -> Result<Vec<Wall>> {
                                  WHERE i.inhrelid = c.oid
                                    AND NOT (p.relrowsecurity AND p.relforcerowsecurity
                                             AND EXISTS (SELECT FROM pg_policy q WHERE q.polrelid = p.oid AND q.polname = ANY ($2)
-                                                           AND q.polname <> 'tenantry_allow')))
+                                                           AND q.polname NOT IN ('tenantry_allow', $3))))
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
-    let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY];
-    let rows: Vec<(i64, bool, String, bool)> =
-        sqlx::query_as(query).bind(&site.schema).bind(&ours[..]).persistent(false).fetch_all(slot).await?;
+    let ours = ["tenantry_allow", rules::POLICY, rules::FORMER_POLICY, rules::FIRST_POLICY];
+    let rows: Vec<(i64, bool, String, bool)> = sqlx::query_as(query)
+        .bind(&site.schema)
+        .bind(&ours[..])
+        .bind(rules::FIRST_POLICY)
+        .persistent(false)
+        .fetch_all(slot)
+        .await?;
     let wall = |(table, is_forced, policies, is_passed)| Wall { table, is_forced, policies, is_passed };
     Ok(rows.into_iter().map(wall).collect())
 }

@@ -111,10 +111,7 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
 
 /// What shows the texts of others on the login, or on the connection before, or stops them. What is locked tells which rows a
 /// statement has met before row security has hidden them.
-/// One costs the planner less than nothing, so that the policy is looked at first (`rules::HIDES`): with it a statement's own condition
-/// would be.
-const OF_OTHERS: [&str; 13] = [
-    "booland_statefunc",
+const OF_OTHERS: [&str; 12] = [
     "pg_blocking_pids",
     "pg_cancel_backend",
     "pg_isolation_test_session_is_blocked",

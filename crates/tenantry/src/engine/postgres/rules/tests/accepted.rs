@@ -80,7 +80,10 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
          CREATE INDEX ON users (username, tenant_id);
          ALTER TABLE users ADD COLUMN doc jsonb, ADD COLUMN words tsvector;
          CREATE INDEX ON users USING gin (doc); CREATE INDEX ON users USING gin (words);
-         CREATE INDEX ON items USING hash (price)",
+         CREATE INDEX ON items USING hash (price);
+         ALTER TABLE users ADD COLUMN during tstzrange;
+         CREATE INDEX ON users USING gist (during); CREATE INDEX ON users USING gist (words);
+         CREATE INDEX ON items USING brin (tenant_id, price)",
     ),
     (
         "a deferrable key and an exclusion constraint",

@@ -70,7 +70,28 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
          CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE users ENABLE REPLICA TRIGGER t",
         "trigger_replica",
     ),
-    ("a view that names the policy's function", "CREATE VIEW v WITH (security_invoker = true) AS SELECT id FROM users WHERE booland_statefunc(id IS NULL, true)", "expression_scope"),
+    ("an index of places", "CREATE TABLE at (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), place point); CREATE INDEX ON at USING gist (place)", "index_computes"),
+    (
+        "an index of places by quarters",
+        "CREATE TABLE at (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), place point); CREATE INDEX ON at USING spgist (place)",
+        "index_computes",
+    ),
+    (
+        "an exclusion of circles",
+        "CREATE TABLE at (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), place circle, EXCLUDE USING gist (place WITH &&))",
+        "index_computes",
+    ),
+    (
+        "an index of ranges of numbers",
+        "CREATE TABLE at (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), span numrange); CREATE INDEX ON at USING gist (span)",
+        "index_computes",
+    ),
+    (
+        "an index by blocks that measures distances",
+        "CREATE TABLE at (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), price numeric);
+         CREATE INDEX ON at USING brin (tenant_id, price numeric_minmax_multi_ops)",
+        "index_computes",
+    ),
     ("an index on an expression", "CREATE INDEX ON users (lower(username))", "index_without_tenant"),
     ("an index on what a leakproof function gives", "CREATE INDEX ON users (md5(username))", "index_without_tenant"),
     (
