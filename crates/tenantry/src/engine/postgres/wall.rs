@@ -47,9 +47,9 @@ fn hide_first(names: &Names) -> String {
          CREATE OR REPLACE FUNCTION tenantry.hide_first(place regclass) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
              SET search_path = pg_catalog, pg_temp AS $hide_first${body}$hide_first$;
          REVOKE ALL ON FUNCTION tenantry.hide_first(regclass) FROM PUBLIC;
-         GRANT EXECUTE ON FUNCTION tenantry.hide_first(regclass) TO {authors}",
+         GRANT EXECUTE ON FUNCTION tenantry.hide_first(regclass) TO {owners}",
         body = hide_first_body(),
-        authors = quoted(&names.authors())
+        owners = owners(names)
     )
 }
 
@@ -71,7 +71,7 @@ fn hide_first_body() -> String {
 }
 
 /// Whether that is in force, as the engine has made it.
-fn hides_first() -> String {
+fn hides_first(names: &Names) -> String {
     format!(
         "EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                    JOIN pg_catalog.pg_roles o ON o.oid = p.proowner JOIN pg_catalog.pg_roles s ON s.oid = n.nspowner
@@ -82,10 +82,13 @@ fn hides_first() -> String {
                     AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) g WHERE g.grantee <> n.nspowner))
          AND EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
                       WHERE p.oid = to_regprocedure('tenantry.hide_first(regclass)') AND p.prosrc = {}
-                        AND p.prosecdef AND o.rolsuper AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp'])
+                        AND p.prosecdef AND o.rolsuper AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
+                        AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r
+                                         WHERE r.rolname IN ({}) AND NOT pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE')))
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE procost <> 1
                           AND oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc))",
-        literal(&hide_first_body())
+        literal(&hide_first_body()),
+        [names.owner(), names.shared_owner(), names.authors()].map(|name| literal(&name)).join(", ")
     )
 }
 
@@ -152,7 +155,7 @@ pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()>
          END $wall$",
         logins = logins(names),
         owners = owners(names),
-        hides_first = hides_first(),
+        hides_first = hides_first(names),
         hide_first = hide_first(names),
         refuses_casts = refuses_casts(names),
         refuse_casts = refuse_casts(names)
@@ -219,7 +222,7 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
                FROM pg_catalog.pg_language l, aclexplode(l.lanacl) g WHERE l.lanpltrusted AND {tenants}
          ) open(part, what, by_superuser) ORDER BY part, what",
         tenants = tenants(names),
-        hides_first = hides_first(),
+        hides_first = hides_first(names),
         hide_first = literal(&hide_first(names)),
         refuses_casts = refuses_casts(names),
         refuse_casts = literal(&refuse_casts(names))
