@@ -108,6 +108,7 @@ fn with(rest: &[Token<'_>]) -> Option<PgText> {
         let end = group(rest, at);
         let inner = query(rest.get(at + 1..end.checked_sub(1)?)?);
         text = PgText { reads_only: text.reads_only && inner.reads_only, plain: text.plain && inner.plain, ..text };
+        let end = behind_clauses(rest, end)?;
         at = end + 1;
         if !rest.get(end)?.is_mark(",") {
             let main = query(&rest[end..]);
@@ -118,6 +119,16 @@ fn with(rest: &[Token<'_>]) -> Option<PgText> {
             });
         }
     }
+}
+
+/// The place behind `SEARCH DEPTH FIRST BY ... SET name` and `CYCLE ... SET name USING name`, if they stand there.
+fn behind_clauses(rest: &[Token<'_>], mut at: usize) -> Option<usize> {
+    for (clause, last) in [("search", "set"), ("cycle", "using")] {
+        if rest.get(at)?.is(clause) {
+            at += rest[at..].iter().position(|token| token.is(last))? + 2;
+        }
+    }
+    Some(at)
 }
 
 /// The place behind the parenthesis that closes the one at `open`.
