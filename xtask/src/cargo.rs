@@ -49,9 +49,9 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where there are tests that have a long form.
-const LONG: [&str; 6] =
-    ["conformance", "postgres_state", "postgres_pooler", "postgres_load", "postgres_faults", "postgres_places"];
+/// Where the tests are that have a long form, and what their names begin with or hold.
+const LONG: [&str; 6] = ["faults::", "load::", "places::", "pooler::", "state::", "suspen"];
+const BINARIES: [&str; 4] = ["--test", "conformance", "--test", "postgres"];
 
 /// The tests that have a long form, in that form and optimised, one after the other.
 ///
@@ -60,12 +60,16 @@ pub(crate) fn soak(postgres: Option<&Path>, names: &[String]) -> Result<ExitCode
     let mut command = cargo(["test", "--release", "-p", "tenantry"]);
     match postgres {
         None => {
-            command.args(LONG.iter().flat_map(|test| ["--test", test])).arg("--");
-            command.args(["--nocapture", "--test-threads", "1"]).args(names).env("TENANTRY_SOAK", "1");
+            command.args(BINARIES).args(["--", "--nocapture", "--test-threads", "1"]).env("TENANTRY_SOAK", "1");
+            if names.is_empty() {
+                command.args(LONG)
+            } else {
+                command.args(names)
+            };
         }
         Some(folder) => {
             let folder = folder.canonicalize().map_err(|e| format!("`{}`: {e}", folder.display()))?;
-            command.args(["--no-fail-fast", "--test", "postgres_*", "--test", "conformance", "--"]).args(names);
+            command.arg("--no-fail-fast").args(BINARIES).arg("--").args(names);
             command.env("TENANTRY_TEST_POSTGRES_PROGRAMS", folder.join("bin"));
         }
     }

@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tenantry::{Error, TenantFilter};
 
-use crate::{
-    on,
-    support::{Installation, Kind, number, run, texts, user_add, users},
-};
+use crate::support::{Installation, Kind, number, run, texts, user_add, users};
 
 pub async fn a_tenant_reads_and_writes_its_own_rows_only(place: Installation) {
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a behaviour is public in the list")]
 
 #[path = "../support/mod.rs"]
+#[macro_use]
 mod support;
 
 mod isolation;

@@ -6,10 +6,7 @@ use futures_util::TryStreamExt;
 use sqlx::{Executor, Row};
 use tenantry::{Error, PoolLimits, Seconds, TenantDb};
 
-use crate::{
-    on,
-    support::{Installation, Kind, TENANT, number, run, user_add, users},
-};
+use crate::support::{Installation, Kind, TENANT, number, run, user_add, users};
 
 pub async fn a_write_is_durable_when_it_is_answered(place: Installation) {
     let acme = place.tenant("acme").await;

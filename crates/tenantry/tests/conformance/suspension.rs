@@ -6,10 +6,7 @@ use futures_util::StreamExt;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 use tenantry::{Error, TenantDb, Tenantry};
 
-use crate::{
-    on,
-    support::{Installation, Kind, number, run, soak, user_add, users},
-};
+use crate::support::{Installation, Kind, number, run, soak, user_add, users};
 
 /// The promise, from the suspension's answer to the statement's.
 const PROMISE: Duration = Duration::from_millis(2_500);

@@ -3,10 +3,7 @@
 use futures_util::TryStreamExt;
 use tenantry::{TenantDb, TenantTx};
 
-use crate::{
-    on,
-    support::{Installation, Kind, run, user_add, users},
-};
+use crate::support::{Installation, Kind, run, user_add, users};
 
 async fn add(tx: &mut TenantTx, name: &str) -> Result<(), sqlx::Error> {
     let insert = "INSERT INTO users (username) VALUES ($1)";

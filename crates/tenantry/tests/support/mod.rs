@@ -113,7 +113,7 @@ macro_rules! on_every_postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $behaviour() {
-                    super::$behaviour(super::support::Kind::$kind).await;
+                    super::$behaviour($crate::support::Kind::$kind).await;
                 }
             )+
         }
