@@ -1,8 +1,6 @@
 //! `kill -9` on PostgreSQL, at every failpoint and in between: the same command run again ends right, and no database,
 //! schema, role or half a template stays behind.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
-
 use std::{process::Stdio, thread, time::Duration};
 
 use serde_json::json;

@@ -1,7 +1,5 @@
 //! `tenantry doctor`: what it finds, and what it repairs.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
-
 use crate::support::Site;
 
 fn codes(site: &Site, args: &[&str]) -> Vec<String> {

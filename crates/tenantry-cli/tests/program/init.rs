@@ -1,7 +1,5 @@
 //! `tenantry init`: makes what is missing, overwrites nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
-
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::support::Site;

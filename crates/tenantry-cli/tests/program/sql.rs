@@ -1,7 +1,5 @@
 //! `tenantry sql`: what it shows, and what the guard refuses.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
-
 use std::{
     io::Write,
     process::{Command, Stdio},

@@ -1,8 +1,6 @@
 //! Every await point can be the last one: each public future is dropped at its 1st, 2nd, ... n-th poll, and the next
 //! borrower has to be clean and its acknowledged write durable. On every engine and isolation.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     future::Future,
     pin::Pin,

@@ -1,7 +1,5 @@
 //! What a tenant's SQL may try on SQLite, and what it gets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{collections::BTreeSet, path::Path};
 
 use sqlx::AssertSqlSafe;

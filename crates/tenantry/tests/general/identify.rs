@@ -1,7 +1,5 @@
 //! Requests to a real router, in process and over a real socket: whose they are, and what the refused ones are told.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{

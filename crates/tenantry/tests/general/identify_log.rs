@@ -1,7 +1,5 @@
 //! What the log says of requests. It has a process of its own: a subscriber is seen by every thread.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     io::Write,
     sync::{Arc, Mutex, PoisonError},

@@ -1,7 +1,5 @@
 //! A tenant's life: created at run time, suspended, renamed, deleted, brought back, destroyed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::NewTenant;
 
 use crate::support::{self, Installation, user_add, users};

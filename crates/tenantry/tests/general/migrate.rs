@@ -1,7 +1,5 @@
 //! Fleets of tenants: waves, failures, resuming, several runners, and lives that go on meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::{FleetReport, MigrateEvent, MigrateOptions, Migrations, NewTenant, Tenantry};
 
 use crate::support::{self, Installation, SHARED, TENANT, user_add, users};

@@ -1,7 +1,5 @@
 //! Names that people and attackers choose: refused with a reason, or kept to the letter, and never part of a path.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::collections::HashMap;
 
 use proptest::prelude::*;

@@ -1,7 +1,5 @@
 //! Connections under one budget: fair, bounded, and never handed on unclean.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{sync::Arc, time::Duration};
 
 use tenantry::{Config, PoolLimits, PoolStats, Seconds};

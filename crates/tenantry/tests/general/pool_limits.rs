@@ -1,7 +1,5 @@
 //! The pool's limits on every engine: who waits in vain is told which one it was, and what nobody uses is given back.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use tenantry::{Config, Error, PoolLimits, Seconds};

@@ -1,7 +1,5 @@
 //! The limits of one request, on real sockets: what a client hears that is too slow or sends too much, and an app that is too slow.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up has failed")]
-
 use std::{
     net::SocketAddr,
     num::NonZeroU32,

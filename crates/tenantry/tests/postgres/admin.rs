@@ -1,7 +1,5 @@
 //! An administrator who is no superuser, as hosted PostgreSQL gives its customers one.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

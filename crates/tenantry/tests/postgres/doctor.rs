@@ -1,7 +1,5 @@
 //! `doctor` on PostgreSQL: every hole that somebody has made since is found, with a repair that closes it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::{DoctorOptions, DoctorReport};
 
 use crate::support::{Installation, Kind, user_add, users};

@@ -1,8 +1,6 @@
 //! Types that a migration makes: in schema isolation each tenant has another one of the same name, and the driver knows
 //! types by their names.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Postgres, postgres::PgTypeInfo};
 use tenantry::{MigrateOptions, Migrations, TenantDb};

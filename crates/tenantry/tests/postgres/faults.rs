@@ -1,7 +1,5 @@
 //! A server that crashes, connections that are killed or cut, and logins that drift.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     sync::{
         Arc, Mutex,

@@ -1,7 +1,5 @@
 //! A file of migrations on PostgreSQL reaches its own target and nothing else, because the server refuses the rest.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 
 use sqlx::{Connection, Executor};

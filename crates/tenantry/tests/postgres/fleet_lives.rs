@@ -1,8 +1,6 @@
 //! Tenants that are made, suspended, resumed and brought back while a fleet on PostgreSQL is migrated, by the program of
 //! the next release and by the one before it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::{DoctorOptions, MigrateEvent, MigrateOptions, Migrations, NewTenant, Tenantry};
 
 use crate::support::{Installation, Kind, SHARED, TENANT, open, texts, user_add};

@@ -1,7 +1,5 @@
 //! A tenant whose tables somebody has locked, in a fleet on PostgreSQL: it is told of, and keeps nobody else.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use tenantry::{FleetReport, MigrateEvent, MigrateOptions, Migrations, TenantDb, Tenantry};

@@ -1,7 +1,5 @@
 //! Purges in the middle of a fleet's migration on PostgreSQL: neither stops the other, and nothing half made is left.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use tenantry::{

@@ -1,7 +1,5 @@
 //! What a file of migrations on PostgreSQL leaves as it was: whose the rows are, what they refer to, and what others have built.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use sqlx::Executor;

@@ -1,7 +1,5 @@
 //! Many requests for few connections on PostgreSQL: nobody takes everything, nothing is lost, nothing goes on unseen.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     ops::Range,
     sync::{

@@ -1,7 +1,5 @@
 //! Migrations on PostgreSQL: what makes tables safe comes with every file, and what no wall would hold is refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;

@@ -1,8 +1,6 @@
 //! Places of tenants on PostgreSQL: alike when they are made, whoever is connected, and gone when they are purged, however
 //! much is in them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},

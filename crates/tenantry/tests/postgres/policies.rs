@@ -1,7 +1,5 @@
 //! Policies that an app writes itself, in row isolation on PostgreSQL: they are evaluated on the tenant's own rows only.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use sqlx::{AssertSqlSafe, Executor, Row};
 use tenantry::{MigrateOptions, TenantDb};
 

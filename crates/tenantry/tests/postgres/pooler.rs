@@ -1,6 +1,5 @@
 //! Row and schema isolation behind PgBouncer in transaction mode, which gives each transaction whatever connection is free.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(unreachable_pub, reason = "behaviours are those of the conformance suite")]
 
 // The same behaviours as everywhere, as far as a pooler lets one have them.

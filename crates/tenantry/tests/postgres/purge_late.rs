@@ -1,7 +1,5 @@
 //! A purge in row isolation is final: no transaction that began before it writes for the tenant after it has answered.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

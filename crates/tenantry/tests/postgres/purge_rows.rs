@@ -1,8 +1,6 @@
 //! A purge in row isolation on PostgreSQL: whatever refers to what, and whatever triggers do, every row of the tenant goes
 //! and no row of another tenant changes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::{DoctorOptions, TenantDb};
 
 use crate::support::{Installation, Kind, TENANT, number, run, run_raw_in_tx, user_add};

@@ -1,7 +1,5 @@
 //! Files of migrations on PostgreSQL that would open the wall between tenants: each is refused, whatever its spelling.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::{MigrateOptions, Migrations};
 
 use crate::support::{Installation, Kind, SHARED, TENANT, open, user_add, users};

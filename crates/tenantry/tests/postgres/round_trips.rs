@@ -1,7 +1,5 @@
 //! What a statement costs on the way to PostgreSQL, counted on a wire that the test holds.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};

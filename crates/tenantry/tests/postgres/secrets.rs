@@ -1,7 +1,5 @@
 //! Passwords on PostgreSQL: where they are, and where they never are.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tenantry::{Isolation, Migrations, NewServer, NewTenant, Tenantry};
 use tenantry_testbed::{Postgres, PrivatePostgres};

@@ -1,7 +1,5 @@
 //! One installation on several PostgreSQL servers: tenants of every isolation on each, and the shared tables at home on one.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::{DoctorOptions, Isolation, NewServer, NewTenant, TenantDb};
 use tenantry_testbed::Postgres;
 

@@ -1,7 +1,5 @@
 //! Tenants that are made while others are served.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use futures_util::{StreamExt, stream};
 
 use crate::support::{Installation, Kind, user_add, users};

@@ -1,7 +1,5 @@
 //! What the SQL of apps means on PostgreSQL, in every isolation: beyond the list that all engines have in common.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use futures_util::TryStreamExt;
 use sqlx::Row;
 use tenantry::{Config, Error, PoolLimits, TenantDb};

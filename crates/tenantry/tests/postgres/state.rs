@@ -1,7 +1,5 @@
 //! What one tenant's statements leave on a connection, and what the next tenant finds there: nothing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     sync::{
         Arc, Mutex,

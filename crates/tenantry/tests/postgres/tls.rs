@@ -1,7 +1,5 @@
 //! Encrypted ways to PostgreSQL, up to `verify-full`, for the server and for the catalog.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use tenantry::{Config, NewServer, NewTenant, Tenantry};
 use tenantry_testbed::{LOCALHOST, Postgres, PrivatePostgres};
 

@@ -1,7 +1,5 @@
 //! What the database itself enforces, whoever asks, and what a text that tries the walls gets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use tenantry::{Error, MigrateOptions, Migrations, TenantDb};
 

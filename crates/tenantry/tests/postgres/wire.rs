@@ -1,7 +1,5 @@
 //! The wire between the driver and a server: what goes wrong on it, and what is large, slow or different on it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use futures_util::TryStreamExt;

@@ -1,6 +1,5 @@
 //! Catalogs of older versions: what an upgrade makes of them, and what their processes do that are still running.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(unreachable_pub, reason = "what a test uses is public in its module")]
 
 mod dump;

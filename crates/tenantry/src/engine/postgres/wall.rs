@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 
 use super::{
     names::{Names, literal, quoted},
-    rules::{FIRST_POLICY, HIDES_FIRST, POLICY},
+    rules::{FIRST_POLICY, HIDES_FIRST},
 };
 use crate::{
     engine::{Finding, Wall},
@@ -26,8 +26,8 @@ const LOOK_BEYOND: &str = "p.pronamespace = 'pg_catalog'::regnamespace
 
 /// What stands in front of a statement's own conditions (`rules::HIDES_FIRST`): to the planner it costs less than nothing, together with the
 /// comparison in it, and nothing that a statement can name does. It is no fraction, which a tiny `cpu_operator_cost` would make
-/// nothing of. By the name `booleq` the server finds the code 6 µs sooner than by most, because its list begins near it and is read through
-/// for each statement. The owner of a table cannot name it either, so the policy is made by a function of the administrator's.
+/// nothing of. The server looks the code up by its name for each statement, from the beginning of a list of thousands: `booleq` stands
+/// there. The owner of a table cannot name it either, so the policy is made by a function of the administrator's.
 fn hide_first(names: &Names) -> String {
     format!(
         "CREATE SCHEMA IF NOT EXISTS tenantry_wall;
@@ -52,6 +52,10 @@ fn hide_first(names: &Names) -> String {
         owners = owners(names)
     )
 }
+
+/// For the tables that are there already and lack the policy, where a superuser closes the wall or doctor repairs it.
+const HIDE_FIRST_IN_TABLES: &str = "SELECT tenantry.hide_first(p.polrelid) FROM pg_policy p WHERE p.polname = '!tenantry' \
+     AND NOT EXISTS (SELECT FROM pg_policy f WHERE f.polrelid = p.polrelid AND f.polname = '!tenantry_first')";
 
 /// Who speaks for the session has to be a member of the table's owner, as a slot is while its file runs.
 fn hide_first_body() -> String {
@@ -88,7 +92,7 @@ fn hides_first(names: &Names) -> String {
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE procost <> 1
                           AND oid IN ('pg_catalog.uuid_eq'::regproc, 'pg_catalog.booland_statefunc'::regproc))",
         literal(&hide_first_body()),
-        [names.owner(), names.shared_owner(), names.authors()].map(|name| literal(&name)).join(", ")
+        listed(owner_names(names))
     )
 }
 
@@ -183,7 +187,15 @@ fn logins(names: &Names) -> String {
 
 /// Who may write functions: those as whom files of migrations run.
 fn owners(names: &Names) -> String {
-    [names.owner(), names.shared_owner(), names.authors()].map(|name| quoted(&name)).join(", ")
+    owner_names(names).map(|name| quoted(&name)).join(", ")
+}
+
+fn owner_names(names: &Names) -> [String; 3] {
+    [names.owner(), names.shared_owner(), names.authors()]
+}
+
+fn listed(names: [String; 3]) -> String {
+    names.map(|name| literal(&name)).join(", ")
 }
 
 /// What is open, as the catalog has it now: a dump that is restored loses the revoke on the language `sql`.
@@ -223,7 +235,7 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
          ) open(part, what, by_superuser) ORDER BY part, what",
         tenants = tenants(names),
         hides_first = hides_first(names),
-        hide_first = literal(&hide_first(names)),
+        hide_first = literal(&format!("{}; {HIDE_FIRST_IN_TABLES}", hide_first(names))),
         refuses_casts = refuses_casts(names),
         refuse_casts = literal(&refuse_casts(names))
     );
@@ -245,7 +257,7 @@ fn tenants(names: &Names) -> String {
              SELECT FROM below JOIN pg_catalog.pg_roles r USING (oid)
               WHERE pg_catalog.starts_with(r.rolname::text, {prefix} || 't_') OR r.rolname = {rows})",
         logins = logins(names),
-        owners = [names.owner(), names.shared_owner(), names.authors()].map(|name| literal(&name)).join(", "),
+        owners = listed(owner_names(names)),
         prefix = literal(&names.prefix()),
         rows = literal(&names.rows_role())
     )
@@ -266,8 +278,6 @@ async fn closing(admin: &mut PgConnection, names: &Names, revokes: Vec<String>) 
         format!("GRANT USAGE ON LANGUAGE {languages} TO {administrator} WITH GRANT OPTION"),
     ];
     all.extend(revokes);
-    // Of the tables that are there already.
-    all.push(format!("SELECT tenantry.hide_first(polrelid) FROM pg_policy WHERE polname = '{POLICY}'"));
     Ok(all.join("; "))
 }
 
