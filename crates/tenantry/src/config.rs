@@ -8,7 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::StatelessExtension,
+    catalog,
+    engine::{self, StatelessExtension},
     error::{Error, ErrorKind, Result},
     identify::DirectoryLimits,
     pool::PoolLimits,
@@ -48,7 +49,15 @@ pub struct CatalogConfig {
 
 impl Default for CatalogConfig {
     fn default() -> Self {
-        Self { url: "sqlite://catalog.db".into(), key_file: "tenantry.key".into(), max_stale: Seconds::whole(300) }
+        Self { url: catalog::DEFAULT_URL.into(), key_file: "tenantry.key".into(), max_stale: Seconds::whole(300) }
+    }
+}
+
+impl CatalogConfig {
+    /// The file that holds the catalog; `None` where it is on a server.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        catalog::file_of(&self.url).map(Path::to_path_buf)
     }
 }
 
@@ -140,7 +149,7 @@ impl Config {
     }
 
     fn based_on(mut self, base: &Path) -> Self {
-        self.catalog.url = absolute_url(&self.catalog.url, base);
+        self.catalog.url = engine::absolute_url(&self.catalog.url, base);
         self.catalog.key_file = base.join(&self.catalog.key_file);
         self.migrations.dir = base.join(&self.migrations.dir);
         self
@@ -158,14 +167,6 @@ fn value_like(default: &toml::Value, given: String) -> toml::Value {
             .ok()
             .and_then(|mut t| t.remove("v"))
             .unwrap_or_else(|| given.into()),
-    }
-}
-
-/// `sqlite://relative` as seen from a directory.
-pub(crate) fn absolute_url(url: &str, base: &Path) -> String {
-    match url.strip_prefix("sqlite://") {
-        Some(path) => format!("sqlite://{}", base.join(path).display()),
-        None => url.to_owned(),
     }
 }
 

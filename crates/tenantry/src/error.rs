@@ -146,11 +146,6 @@ impl Error {
         self
     }
 
-    /// Whether SQLite said that another connection is in the way.
-    pub(crate) fn from_sqlite_is_busy(error: &sqlx::Error) -> bool {
-        matches!(meaning(error).0, ErrorKind::DatabaseBusy)
-    }
-
     /// The same error for another caller who waited for the same answer.
     pub(crate) fn shared(&self) -> Self {
         let Inner { kind, message, client, help, cause } = &*self.0;
@@ -171,22 +166,6 @@ impl Error {
     #[must_use]
     pub fn client_text(&self) -> &str {
         self.0.client.as_deref().unwrap_or_else(|| self.0.kind.client())
-    }
-
-    /// The causes behind it, outermost first, for the operator. Drivers repeat their cause in their own text: what was
-    /// said already is left out, and so is the line of its own source that PostgreSQL names.
-    #[must_use]
-    pub fn causes(&self) -> Vec<String> {
-        let (mut said, mut next) = (Vec::<String>::new(), self.source());
-        while let Some(cause) = next {
-            let text = own_words(cause);
-            if !self.0.message.contains(&text) && !said.iter().any(|before| before.contains(&text)) {
-                said.push(text);
-            }
-            // Behind the driver's error stands the server's, in the same words.
-            next = cause.source().filter(|_| !matches!(cause.downcast_ref(), Some(sqlx::Error::Database(_))));
-        }
-        said
     }
 
     /// A stable word for programs, such as `unknown_tenant`.
@@ -339,117 +318,5 @@ impl StdError for Error {
 impl From<Error> for sqlx::Error {
     fn from(error: Error) -> Self {
         Self::AnyDriverError(Box::new(error))
-    }
-}
-
-/// Takes ours out again, or files sqlx's under what it means; its text never reaches [`Error::client_text`].
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::AnyDriverError(cause) => match cause.downcast::<Self>() {
-                Ok(ours) => *ours,
-                Err(other) => Self::new(ErrorKind::Database, "the database driver failed").caused_by(other),
-            },
-            other => {
-                let (kind, message) = meaning(&other);
-                Self::new(kind, message).caused_by(other)
-            }
-        }
-    }
-}
-
-fn own_words(cause: &(dyn StdError + 'static)) -> String {
-    match cause.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Database(error)) if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
-            format!("error returned from database: {}", error.message())
-        }
-        _ => cause.to_string(),
-    }
-}
-
-/// What a driver's error means to a caller. The engines agree on these; what only one of them has stays in its module.
-fn meaning(error: &sqlx::Error) -> (ErrorKind, &'static str) {
-    use sqlx::error::ErrorKind as Sql;
-    match error {
-        sqlx::Error::Database(database) => match database.kind() {
-            Sql::UniqueViolation => (ErrorKind::Duplicate, "a unique value is taken"),
-            Sql::ForeignKeyViolation => {
-                (ErrorKind::MissingReference, "a foreign key refers to a row that is not there")
-            }
-            Sql::NotNullViolation | Sql::CheckViolation => {
-                (ErrorKind::RuleViolated, "a value breaks a rule of the schema")
-            }
-            _ => coded(database.code().as_deref()),
-        },
-        sqlx::Error::RowNotFound => (ErrorKind::Database, "a row that was expected is not there"),
-        sqlx::Error::Io(_) => (
-            ErrorKind::OutcomeUnknown,
-            "the connection to the database broke before the answer: nobody knows what was done",
-        ),
-        _ => (ErrorKind::Database, "the database failed"),
-    }
-}
-
-fn coded(code: Option<&str>) -> (ErrorKind, &'static str) {
-    match code {
-        // SQLITE_BUSY and its extended codes, SQLITE_LOCKED.
-        Some("5" | "261" | "517" | "773" | "6" | "262") => {
-            (ErrorKind::DatabaseBusy, "the database is locked by another writer")
-        }
-        Some("9") => (ErrorKind::StatementTimeout, "the statement was interrupted"),
-        // SQLITE_AUTH: the guard said no.
-        Some("23") => (ErrorKind::Refused, "the statement was refused: it would leave the tenant's scope"),
-        Some(code) if code.len() == 5 => sqlstate(code),
-        _ => (ErrorKind::Database, "the database refused the statement"),
-    }
-}
-
-/// The SQLSTATE with which a server ends a transaction that waits too long for its next statement.
-pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
-
-/// SQLSTATE, as servers tell it.
-fn sqlstate(code: &str) -> (ErrorKind, &'static str) {
-    let (class, _) = code.split_at_checked(2).unwrap_or((code, ""));
-    match (class, code) {
-        (_, "57014") => {
-            (ErrorKind::StatementTimeout, "the statement ran past `pool.statement_timeout`, or was stopped")
-        }
-        (_, "42501") => (ErrorKind::Refused, "the statement was refused: it would leave the tenant's scope"),
-        (_, "23P01") => (ErrorKind::Duplicate, "a value excludes one that is there"),
-        (_, "23001") => (ErrorKind::MissingReference, "other rows refer to this one"),
-        (_, IDLE_IN_TRANSACTION) => {
-            (ErrorKind::IdleTransaction, "the transaction was idle for too long, and was ended")
-        }
-        (_, "25P02") => (ErrorKind::TransactionFailed, "a statement in the transaction had failed"),
-        ("40", _) | (_, "55P03") => (ErrorKind::DatabaseBusy, "another transaction is in the way"),
-        // Starting up, shutting down, out of connections, or the connection broke.
-        ("08" | "53", _) | (_, "57P01" | "57P02" | "57P03") => {
-            (ErrorKind::DatabaseBusy, "the database server takes no statements now")
-        }
-        // No such schema or database, or no way to sign in: the tenant's place is not as it was made. Of a role the engine says so.
-        (_, "3F000" | "3D000") | ("28", _) => {
-            (ErrorKind::Isolation, "the tenant's scope could not be entered: its role or schema is gone")
-        }
-        ("22", _) => (ErrorKind::RuleViolated, "a value does not fit its column"),
-        _ => (ErrorKind::Database, "the database refused the statement"),
-    }
-}
-
-impl From<sea_orm::DbErr> for Error {
-    fn from(error: sea_orm::DbErr) -> Self {
-        use sea_orm::{DbErr, RuntimeErr};
-        match error {
-            DbErr::Conn(RuntimeErr::SqlxError(e))
-            | DbErr::Exec(RuntimeErr::SqlxError(e))
-            | DbErr::Query(RuntimeErr::SqlxError(e)) => match std::sync::Arc::try_unwrap(e) {
-                Ok(e) => e.into(),
-                Err(shared) => {
-                    let (kind, message) = meaning(&shared);
-                    Self::new(kind, message).caused_by(shared.to_string())
-                }
-            },
-            DbErr::Custom(text) => Self::new(ErrorKind::Database, "the statement failed").caused_by(text),
-            other => Self::new(ErrorKind::Database, "the object mapper failed").caused_by(other),
-        }
     }
 }

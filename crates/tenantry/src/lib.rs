@@ -36,8 +36,8 @@ pub use migrate::{
 pub use operate::{NewTenant, Recovered};
 pub use pool::{PoolLimits, PoolStats};
 pub use scope::{
-    Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb, TenantScope,
-    TenantTx, Tx,
+    AnyDb, Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb,
+    TenantScope, TenantTx, Tx,
 };
 pub use seconds::{Days, Seconds};
 pub use secret::SecretKey;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
-use tenantry::{Config, SecretKey};
+use tenantry::{CatalogConfig, Config, NewServer, SecretKey};
 
 use crate::{
     context::Context,
@@ -70,13 +70,12 @@ impl Init {
         let settings = context.settings()?;
         key(&settings, &mut report)?;
         folders(&settings, &mut report)?;
-        let fresh = catalog_file(&settings).is_some_and(|file| !file.exists());
+        let fresh = settings.catalog.file().is_some_and(|file| !file.exists());
         let tenancy = context.open_with(settings.clone()).await?;
-        report.note(fresh, shown(&settings.catalog.url), "the catalog of tenants");
+        report.note(fresh, shown(&settings.catalog), "the catalog of tenants");
         let no_server = tenancy.server_list().await?.is_empty();
         if no_server {
-            let url = format!("sqlite://{}", home.join("data").display());
-            tenancy.server_add(tenantry::NewServer::new(SERVER, url)).await?;
+            tenancy.server_add(NewServer::in_directory(SERVER, home.join("data"))).await?;
         }
         if no_server || tenancy.server_list().await?.iter().any(|s| s.name == SERVER) {
             report.note(no_server, format!("server `{SERVER}`"), "SQLite, a file per tenant");
@@ -132,7 +131,7 @@ fn key(settings: &Config, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     let missing = !file.exists();
-    if missing && catalog_file(settings).is_some_and(|f| f.exists()) {
+    if missing && settings.catalog.file().is_some_and(|f| f.exists()) {
         // A new key would not open what the old one has sealed.
         return Err(Failure::new(format!("the catalog is there, but its key file `{}` is not", file.display()))
             .code("configuration")
@@ -158,16 +157,9 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn catalog_file(settings: &Config) -> Option<PathBuf> {
-    settings.catalog.url.strip_prefix("sqlite://").map(PathBuf::from)
-}
-
 /// A URL may hold a password.
-fn shown(url: &str) -> String {
-    match url.strip_prefix("sqlite://") {
-        Some(path) => file_name(Path::new(path)),
-        None => "catalog".into(),
-    }
+fn shown(catalog: &CatalogConfig) -> String {
+    catalog.file().map_or_else(|| "catalog".into(), |file| file_name(&file))
 }
 
 #[cfg(test)]

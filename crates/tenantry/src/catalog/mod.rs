@@ -37,6 +37,7 @@ pub(crate) use tenants::NewTenant;
 pub use tenants::TenantFilter;
 
 use store::Store;
+pub(crate) use store::{DEFAULT_URL, file_of};
 
 /// How long a name that was given up stays closed to others: longer than any cache may be stale.
 pub(crate) const QUARANTINE: Duration = Duration::from_secs(10);

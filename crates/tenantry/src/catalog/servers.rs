@@ -1,5 +1,7 @@
 //! Servers where tenants may live; their URLs are sealed.
 
+use std::path::Path;
+
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use serde::Serialize;
 
@@ -10,6 +12,7 @@ use super::{
     unavailable,
 };
 use crate::{
+    engine::url_of_directory,
     error::{Error, ErrorKind, Result},
     ident::Ident,
     secret::Secret,
@@ -76,6 +79,16 @@ impl NewServer {
             capacity: None,
             connections: None,
         }
+    }
+
+    /// A server that needs no database server: a directory, with a file of SQLite for each tenant.
+    ///
+    /// ```
+    /// let new = tenantry::NewServer::in_directory("local", "/srv/tenants");
+    /// # let _ = new;
+    /// ```
+    pub fn in_directory(name: impl Into<String>, directory: impl AsRef<Path>) -> Self {
+        Self::new(name, url_of_directory(directory.as_ref()))
     }
 
     /// Where apps sign in, and as whom: a restricted login. Without it one is made and kept.

@@ -5,12 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use sqlx::AssertSqlSafe;
-
 use super::{DoctorReport, trials};
 use crate::{
     engine::{Attack, CanaryTables, Finding, Outcome},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     id::TenantId,
     key::TenantKey,
     operate::NewTenant,
@@ -137,7 +135,8 @@ async fn attack_each_other(
             }
         }
         let escapes = server.engine.canary_escapes(&attacker.placement(), &victim.placement()).await?;
-        tried += attacks.refused.len() + attacks.tried.len() + escapes.len();
+        let on_rows = attacks.trials.as_ref().map_or(0, |trials| trials.tried.len());
+        tried += attacks.refused.len() + on_rows + escapes.len();
         for (text, outcome) in escapes {
             match outcome {
                 Outcome::GotThrough => {
@@ -147,9 +146,9 @@ async fn attack_each_other(
                 Outcome::NotTried(error) => not_tried.add(&text, error),
             }
         }
-        if let Some(tables) = tables {
+        if let Some(trials) = &attacks.trials {
             let of_victim = tenantry.tenant_db(Arc::new(victim.clone())).await?;
-            trials::run(&db, &of_victim, tables, &attacks.tried, report, &mut not_tried).await?;
+            trials::run(&db, &of_victim, trials, report, &mut not_tried).await?;
         }
         match owner(&db, attacks.whose).await {
             Ok(owner) if owner == attacker.id.to_string() => {}
@@ -180,21 +179,12 @@ async fn try_attack(db: &TenantDb, attack: &Attack) -> Outcome {
     if attack.is_undone {
         return try_undone(db, attack).await.unwrap_or_else(Outcome::NotTried);
     }
-    let text = sqlx::raw_sql(AssertSqlSafe(attack.text.as_str()));
-    match (db.sqlite(), db.postgres()) {
-        (Ok(view), _) => attack.outcome(text.execute(view).await),
-        (_, Ok(view)) => attack.outcome(text.execute(view).await),
-        (Err(error), Err(_)) => Outcome::NotTried(error),
-    }
+    attack.outcome(db.run_text(&attack.text).await)
 }
 
 async fn try_undone(db: &TenantDb, attack: &Attack) -> Result<Outcome> {
-    let mut tx = db.begin().await?;
-    let text = sqlx::raw_sql(AssertSqlSafe(attack.text.as_str()));
-    let outcome = match tx.sqlite() {
-        Ok(view) => attack.outcome(text.execute(view).await),
-        Err(_) => attack.outcome(text.execute(tx.postgres()?).await),
-    };
+    let tx = db.begin().await?;
+    let outcome = attack.outcome(tx.run_text(&attack.text).await);
     // What failed has ended the transaction already, or ends it with the handle.
     drop(tx.rollback().await);
     Ok(outcome)
@@ -246,9 +236,6 @@ fn shown(attack: &str) -> &str {
 
 /// Whose connection it is, as the place itself says.
 async fn owner(db: &TenantDb, whose: &'static str) -> Result<String> {
-    match (db.sqlite(), db.postgres()) {
-        (Ok(view), _) => Ok(sqlx::query_scalar(whose).fetch_one(view).await?),
-        (_, Ok(view)) => Ok(sqlx::query_scalar(whose).fetch_one(view).await?),
-        (Err(error), Err(_)) => Err(error),
-    }
+    let told = db.texts(whose, None).await?.into_iter().next().flatten();
+    told.ok_or_else(|| Error::new(ErrorKind::Internal, "a connection does not tell whose it is"))
 }

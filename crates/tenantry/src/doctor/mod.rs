@@ -225,8 +225,8 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
 }
 
 async fn known_places(tenantry: &Tenantry, server: &Server) -> Result<std::collections::HashSet<String>> {
-    // Databases and roles are a cluster's, and two servers of the catalog may be databases of one.
-    let of = if server.engine == "sqlite" { TenantFilter::all().server(&server.name) } else { TenantFilter::all() };
+    let common = tenantry.servers().get(&server.name).await?.engine.kind().names_are_common();
+    let of = if common { TenantFilter::all() } else { TenantFilter::all().server(&server.name) };
     let mut tenants = tenantry.tenant_list(&of).await?;
     tenants.extend(tenantry.catalog().canary_list().await?);
     Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical.to_string()).collect())

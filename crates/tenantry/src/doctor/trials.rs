@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::{TryStreamExt, future::join_all};
-use sqlx::AssertSqlSafe;
+use futures_util::future::join_all;
 
 use super::{
     DoctorReport,
     canary::{NotTried, bled},
 };
 use crate::{
-    engine::{Attack, CanaryTables, Outcome},
+    engine::{Attack, Outcome, Trials},
     error::{Error, Result},
     scope::TenantDb,
 };
@@ -28,52 +27,37 @@ const AT_ONCE: usize = 8;
 pub(super) async fn run(
     attacker: &TenantDb,
     victim: &TenantDb,
-    tables: &CanaryTables,
-    tried: &[Attack],
+    trials: &Trials,
     report: &mut DoctorReport,
     not_tried: &mut NotTried,
 ) -> Result<()> {
-    let secret = format!("secret of {}", victim.tenant().id);
-    plant(victim, tables, &secret).await?;
-    let before = rows(victim, tables).await?;
-    for attack in tried {
+    run_all(victim, &trials.plant).await?;
+    let before = victim.texts(&trials.rows, None).await?;
+    for attack in &trials.tried {
         let text = &attack.text;
-        match shows(attacker, attack, &secret).await {
+        match shows(attacker, attack, &trials.secret).await {
             Seen::Secret => report.findings.push(bled("a tenant's statement showed another tenant's row", text)),
             Seen::Nothing => {}
             Seen::Failed(error) => not_tried.add(text, error),
         }
-        if rows(victim, tables).await? != before {
+        if victim.texts(&trials.rows, None).await? != before {
             report.findings.push(bled("a tenant's statement changed another tenant's rows", text));
         }
     }
-    if !keeps_apart(attacker, victim, tables, &secret).await? {
+    if !keeps_apart(attacker, victim, trials).await? {
         report.findings.push(bled("one prepared statement served two tenants with the same rows", "SELECT"));
     }
-    if !survives_cancels(attacker, victim, tables, &secret).await? {
+    if !survives_cancels(attacker, victim, trials).await? {
         report.findings.push(bled("a request that was given up showed its rows to the next", "SELECT"));
     }
-    for text in [format!("DELETE FROM {}", tables.child), format!("DELETE FROM {}", tables.parent)] {
-        sqlx::query(AssertSqlSafe(text)).execute(victim.postgres()?).await?;
+    run_all(victim, &trials.clear).await
+}
+
+async fn run_all(db: &TenantDb, texts: &[String]) -> Result<()> {
+    for text in texts {
+        db.run_text(text).await?;
     }
     Ok(())
-}
-
-async fn plant(victim: &TenantDb, tables: &CanaryTables, secret: &str) -> Result<()> {
-    let CanaryTables { parent, child } = tables;
-    let row = format!("INSERT INTO {parent} (id, secret) VALUES (7, $1)");
-    sqlx::query(AssertSqlSafe(row)).bind(secret).execute(victim.postgres()?).await?;
-    let row = format!("INSERT INTO {child} (id, parent_id) VALUES (1, 7)");
-    sqlx::query(AssertSqlSafe(row)).execute(victim.postgres()?).await?;
-    Ok(())
-}
-
-/// All of a tenant's rows as texts.
-async fn rows(db: &TenantDb, tables: &CanaryTables) -> Result<Vec<String>> {
-    let CanaryTables { parent, child } = tables;
-    let text =
-        format!("SELECT p::text || coalesce(c::text, '') FROM {parent} p LEFT JOIN {child} c ON c.parent_id = p.id");
-    Ok(sqlx::query_scalar(AssertSqlSafe(text)).fetch_all(db.postgres()?).await?)
 }
 
 /// What a statement was told of the secret.
@@ -86,15 +70,9 @@ enum Seen {
 
 /// Whether the answer, the error too, holds the secret.
 async fn shows(db: &TenantDb, attack: &Attack, secret: &str) -> Seen {
-    use sqlx::Row;
-    let view = match db.postgres() {
-        Ok(view) => view,
-        Err(error) => return Seen::Failed(error),
-    };
-    let text = AssertSqlSafe(attack.text.as_str());
-    let answer = sqlx::query(text).fetch(view).try_collect::<Vec<_>>().await;
+    let answer = db.texts(&attack.text, None).await;
     let is_shown = match &answer {
-        Ok(rows) => rows.iter().any(|row| row.try_get::<String, _>(0).is_ok_and(|value| value == secret)),
+        Ok(rows) => rows.iter().any(|value| value.as_deref() == Some(secret)),
         Err(error) => format!("{error:?}").contains(secret),
     };
     match attack.outcome(answer) {
@@ -105,13 +83,10 @@ async fn shows(db: &TenantDb, attack: &Attack, secret: &str) -> Seen {
 }
 
 /// The same text for both in turn: a plan or a statement that was made for one must not serve the other.
-async fn keeps_apart(attacker: &TenantDb, victim: &TenantDb, tables: &CanaryTables, secret: &str) -> Result<bool> {
-    let text = format!("SELECT secret FROM {} WHERE id = $1", tables.parent);
+async fn keeps_apart(attacker: &TenantDb, victim: &TenantDb, trials: &Trials) -> Result<bool> {
     for _ in 0..TURNS {
-        for (db, expected) in [(victim, Some(secret)), (attacker, None)] {
-            let query = sqlx::query_scalar(AssertSqlSafe(text.as_str())).bind(7_i64);
-            let found: Option<String> = query.fetch_optional(db.postgres()?).await?;
-            if found.as_deref() != expected {
+        for (db, expected) in [(victim, vec![Some(trials.secret.clone())]), (attacker, Vec::new())] {
+            if db.texts(&trials.look_by_key, Some(Trials::KEY)).await? != expected {
                 return Ok(false);
             }
         }
@@ -121,15 +96,13 @@ async fn keeps_apart(attacker: &TenantDb, victim: &TenantDb, tables: &CanaryTabl
 
 /// Requests of the victim are given up at any moment; what comes next on their connections is the attacker's, who asks on as
 /// many as it may have so that theirs is among them.
-async fn survives_cancels(attacker: &TenantDb, victim: &TenantDb, tables: &CanaryTables, secret: &str) -> Result<bool> {
-    let slow = format!("SELECT secret FROM {}, pg_sleep(0.05)", tables.parent);
-    let look = Attack::new(format!("SELECT secret FROM {}", tables.parent));
+async fn survives_cancels(attacker: &TenantDb, victim: &TenantDb, trials: &Trials) -> Result<bool> {
+    let look = Attack::new(&trials.look);
     for turn in 0..TURNS {
         let wait = Duration::from_micros(u64::try_from(turn).unwrap_or(0) * 500);
-        let query = sqlx::query(AssertSqlSafe(slow.as_str())).fetch_all(victim.postgres()?);
-        drop(tokio::time::timeout(wait, query).await);
+        drop(tokio::time::timeout(wait, victim.texts(&trials.slow, None)).await);
         tokio::time::sleep(SETTLED).await;
-        for seen in join_all((0..AT_ONCE).map(|_| shows(attacker, &look, secret))).await {
+        for seen in join_all((0..AT_ONCE).map(|_| shows(attacker, &look, &trials.secret))).await {
             match seen {
                 Seen::Secret => return Ok(false),
                 Seen::Nothing => {}

@@ -1,6 +1,50 @@
 //! [`Attack`]: what a canary tenant tries against another, and how a wall answers it.
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    ident::Ident,
+};
+
+/// Tables of the canaries: `parent (id, secret)` and `child (id, parent_id)`, whose rows go with their parent.
+#[derive(Clone, Debug)]
+pub(crate) struct CanaryTables {
+    pub(crate) parent: Ident,
+    pub(crate) child: Ident,
+}
+
+/// What one canary tenant tries against another.
+pub(crate) struct Attacks {
+    /// Texts that must all be refused.
+    pub(crate) refused: Vec<Attack>,
+    /// What is tried on the victim's rows, where there are tables for it.
+    pub(crate) trials: Option<Trials>,
+    /// A query that tells whose connection it runs on: the tenant's id.
+    pub(crate) whose: &'static str,
+}
+
+/// Texts, in the engine's SQL, by which it is tried whether the victim's rows show or change.
+pub(crate) struct Trials {
+    /// What no row of the attacker's holds.
+    pub(crate) secret: String,
+    /// The victim puts down the secret.
+    pub(crate) plant: Vec<String>,
+    /// All of a tenant's rows, each as one text.
+    pub(crate) rows: String,
+    /// The attacker's: they may be refused or not, and the victim's rows must neither show nor change.
+    pub(crate) tried: Vec<Attack>,
+    /// The secrets that a tenant sees.
+    pub(crate) look: String,
+    /// The one by its key, [`Trials::KEY`], which is bound.
+    pub(crate) look_by_key: String,
+    /// A query for the secrets that takes a while.
+    pub(crate) slow: String,
+    /// The victim takes its rows away.
+    pub(crate) clear: Vec<String>,
+}
+
+impl Trials {
+    pub(crate) const KEY: i64 = 7;
+}
 
 /// A statement that a wall has to stop. It counts as refused only if it fails as a wall refuses: a misspelled one, or
 /// one that got no connection, has tried nothing.

@@ -1,64 +1,94 @@
-//! [`Connection`]: a physical connection of one of the engines, and what every engine can do with one.
+//! [`Connection`] and [`Link`]: what every engine can do with a physical connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use super::{postgres, sqlite};
+use super::{
+    postgres,
+    registry::{Connection, Stopper, with_link, with_stopper},
+};
 use crate::id::TenantId;
 
-/// A physical connection of one of the engines.
-pub(crate) enum Connection {
-    Sqlite(Box<sqlite::SqliteLink>),
-    Postgres(Box<postgres::PgLink>),
+type Done = Result<(), sqlx::Error>;
+
+/// A connection of one engine. A third one has to say each of these: none has a default that means "fine".
+pub(crate) trait Link: Sized + Send {
+    /// A check at each checkout that costs no round trip: is the connection still what it was bound to?
+    fn still_bound(&mut self) -> bool;
+
+    /// Whether a clean connection is of no use any more: one that has seen too many tenants is not worth keeping.
+    fn is_worn(&self) -> bool;
+
+    /// Statements from now on may run until `limit` has passed, where the server does not know the limit itself.
+    fn limit(&self, limit: Duration);
+
+    /// When it has last served that tenant, where that makes it faster for it: the larger, the later.
+    fn last_served(&self, tenant: TenantId) -> Option<u64>;
+
+    /// Whether the scope could not be entered because the server's side of this connection has not heard of the tenant:
+    /// another connection has.
+    fn is_out_of_date(&self, error: &sqlx::Error) -> bool;
+
+    /// What an error says that came where a scope was to be entered.
+    fn not_entered(&self, error: sqlx::Error) -> sqlx::Error;
+
+    fn begin(&mut self, scope: &Scope, begin: Begin) -> impl Future<Output = Done> + Send;
+
+    /// Commits a transaction in which all went well.
+    fn commit_checked(&mut self) -> impl Future<Output = Done> + Send;
+
+    /// Commits a one-shot statement that went well.
+    fn commit(&mut self) -> impl Future<Output = Done> + Send;
+
+    fn rollback(&mut self) -> impl Future<Output = Done> + Send;
+
+    /// Savepoints are named by their depth: one that was set for a caller who went away is never taken for another.
+    fn savepoint(&mut self, depth: usize) -> impl Future<Output = Done> + Send;
+
+    fn savepoint_release(&mut self, depth: usize) -> impl Future<Output = Done> + Send;
+
+    fn savepoint_rollback(&mut self, depth: usize) -> impl Future<Output = Done> + Send;
+
+    /// Whether the transaction is still there after a statement in it failed: some errors end it whole.
+    fn transaction_survives(&mut self) -> impl Future<Output = bool> + Send;
+
+    /// Ends the transaction of a statement that only read and was answered already. `false`: it has to be settled.
+    fn finish(&mut self) -> impl Future<Output = bool> + Send;
+
+    /// Brings a connection back to where nothing of its last user is left. `false`: it cannot be proven, close it.
+    fn settle(&mut self) -> impl Future<Output = bool> + Send;
+
+    /// Ends the connection and waits for it.
+    fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// Whether an error with this SQLSTATE is the last that a server says on a connection: a broken one, a server that goes or
-/// does not come up, a transaction that was idle or open for too long.
-pub(crate) fn ends_the_connection(code: &str) -> bool {
-    code.starts_with("08") || code.starts_with("57P") || matches!(code, "25P03" | "25P04")
-}
+/// How what runs on a connection is stopped from outside of it.
+pub(crate) trait Interrupt {
+    /// At once, where that takes no round trip; a server is asked to stop while the connection is settled.
+    fn stop_at_once(&self);
 
-/// Whether a statement failed because it was stopped, or because it was about to wait for another and was told not to: nothing of
-/// it is stored. SQLSTATE query_canceled; SQLITE_INTERRUPT, and SQLITE_BUSY with its extended codes.
-pub(crate) fn was_stopped(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    matches!(code.as_deref(), Some("57014" | "9" | "5" | "261" | "517"))
-}
+    /// Stops what runs now, and waits until it was asked to. `false`: it cannot be known whether it was.
+    fn ask(&self) -> impl Future<Output = bool> + Send;
 
-/// Stops what a connection is doing, from outside of it.
-#[derive(Clone, Debug)]
-pub(crate) enum Stopper {
-    Sqlite(sqlite::Stop),
-    Postgres(Arc<postgres::Process>),
+    /// Ends the connection's other side, where what runs there does not let itself be stopped.
+    fn end(&self) -> impl Future<Output = ()> + Send;
 }
 
 impl Stopper {
-    /// At once, where that takes no round trip; a server is asked to stop while the connection is settled.
+    /// See [`Interrupt::stop_at_once`].
     pub(crate) fn stop(&self) {
-        match self {
-            Self::Sqlite(stop) => stop.stop(),
-            Self::Postgres(_) => {}
-        }
+        with_stopper!(self, stop => stop.stop_at_once());
     }
 
-    /// Ends the connection's other side, where what runs there does not let itself be stopped.
+    /// See [`Interrupt::end`].
     pub(crate) async fn end(&self) {
-        match self {
-            Self::Sqlite(stop) => stop.stop(),
-            Self::Postgres(process) => process.end().await,
-        }
+        with_stopper!(self, stop => stop.end().await);
     }
 
     /// Stops what runs now, and waits until it was asked to. What comes after it may be hit too, until the connection is settled.
     pub(crate) async fn halt(&self) {
-        match self {
-            Self::Sqlite(stop) => stop.stop(),
-            Self::Postgres(process) => {
-                // If it cannot be asked, whoever waits for the statement goes on waiting: it is asked again.
-                let asked = process.stop().await;
-                if !asked {
-                    tracing::warn!("a statement of a tenant that is not served any more cannot be stopped");
-                }
-            }
+        // If it cannot be asked, whoever waits for the statement goes on waiting: it is asked again.
+        if !with_stopper!(self, stop => stop.ask().await) {
+            tracing::warn!("a statement of a tenant that is not served any more cannot be stopped");
         }
     }
 }
@@ -94,106 +124,73 @@ impl Begin {
     pub(crate) const SNAPSHOT: Self = Self { read_only: true, level: Some(Level::RepeatableRead) };
 }
 
-type Done = Result<(), sqlx::Error>;
-
+/// See [`Link`] for each of them.
 impl Connection {
-    pub(crate) fn stopper(&self) -> Stopper {
-        match self {
-            Self::Sqlite(link) => Stopper::Sqlite(link.stopper()),
-            Self::Postgres(link) => Stopper::Postgres(link.stopper()),
-        }
+    pub(crate) fn still_bound(&mut self) -> bool {
+        with_link!(self, link => link.still_bound())
     }
 
-    /// Statements from now on may run until `limit` has passed.
+    pub(crate) fn is_worn(&self) -> bool {
+        with_link!(self, link => link.is_worn())
+    }
+
     pub(crate) fn limit(&self, limit: Duration) {
-        match self {
-            Self::Sqlite(link) => link.limit(limit),
-            // The server knows the limit: it came with the connection or comes with the scope.
-            Self::Postgres(_) => {}
-        }
+        with_link!(self, link => link.limit(limit));
     }
 
-    /// When it has last served that tenant, where that makes it faster for it: the larger, the later.
     pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
-        match self {
-            Self::Sqlite(_) => None,
-            Self::Postgres(link) => link.last_served(tenant),
-        }
+        with_link!(self, link => link.last_served(tenant))
     }
 
-    /// Whether the scope could not be entered because the server's side of this connection has not heard of the tenant:
-    /// another connection has.
     pub(crate) fn is_out_of_date(&self, error: &sqlx::Error) -> bool {
-        match self {
-            Self::Sqlite(_) => false,
-            Self::Postgres(link) => link.is_out_of_date(error),
-        }
+        with_link!(self, link => link.is_out_of_date(error))
     }
 
-    /// What an error says that came where a scope was to be entered.
     pub(crate) fn not_entered(&self, error: sqlx::Error) -> sqlx::Error {
-        match self {
-            Self::Sqlite(_) => error,
-            Self::Postgres(_) => postgres::not_entered(error),
-        }
+        with_link!(self, link => link.not_entered(error))
     }
 
     pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {
-        match self {
-            Self::Sqlite(link) => link.begin(begin).await,
-            Self::Postgres(link) => link.begin(scope, begin).await,
-        }
+        with_link!(self, link => link.begin(scope, begin).await)
     }
 
-    /// Commits a transaction in which all went well.
+    pub(crate) async fn commit_checked(&mut self) -> Done {
+        with_link!(self, link => link.commit_checked().await)
+    }
+
     pub(crate) async fn commit(&mut self) -> Done {
-        match self {
-            Self::Sqlite(link) => link.commit().await,
-            Self::Postgres(link) => link.commit_checked().await,
-        }
-    }
-
-    /// Commits a one-shot statement that went well.
-    pub(crate) async fn commit_statement(&mut self) -> Done {
-        match self {
-            Self::Sqlite(link) => link.commit().await,
-            Self::Postgres(link) => link.commit().await,
-        }
+        with_link!(self, link => link.commit().await)
     }
 
     pub(crate) async fn rollback(&mut self) -> Done {
-        match self {
-            Self::Sqlite(link) => link.rollback().await,
-            Self::Postgres(link) => link.rollback().await,
-        }
+        with_link!(self, link => link.rollback().await)
     }
 
     pub(crate) async fn savepoint(&mut self, depth: usize) -> Done {
-        match self {
-            Self::Sqlite(link) => link.savepoint(depth).await,
-            Self::Postgres(link) => link.savepoint(depth).await,
-        }
+        with_link!(self, link => link.savepoint(depth).await)
     }
 
     pub(crate) async fn savepoint_release(&mut self, depth: usize) -> Done {
-        match self {
-            Self::Sqlite(link) => link.savepoint_release(depth).await,
-            Self::Postgres(link) => link.savepoint_release(depth).await,
-        }
+        with_link!(self, link => link.savepoint_release(depth).await)
     }
 
     pub(crate) async fn savepoint_rollback(&mut self, depth: usize) -> Done {
-        match self {
-            Self::Sqlite(link) => link.savepoint_rollback(depth).await,
-            Self::Postgres(link) => link.savepoint_rollback(depth).await,
-        }
+        with_link!(self, link => link.savepoint_rollback(depth).await)
     }
 
-    /// Whether the transaction is still there after a statement in it failed: some errors end it whole.
     pub(crate) async fn transaction_survives(&mut self) -> bool {
-        match self {
-            Self::Sqlite(link) => matches!(link.in_transaction().await, Ok(true)),
-            Self::Postgres(link) => link.quiet().await,
-        }
+        with_link!(self, link => link.transaction_survives().await)
+    }
+
+    pub(crate) async fn finish(&mut self) -> bool {
+        with_link!(self, link => link.finish().await)
+    }
+
+    pub(crate) async fn settle(&mut self) -> bool {
+        with_link!(self, link => link.settle().await)
+    }
+
+    pub(crate) async fn close(self) {
+        with_link!(self, link => link.close().await);
     }
 }

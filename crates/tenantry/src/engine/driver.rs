@@ -6,7 +6,7 @@ use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{Database, Either, SqlStr};
 use sqlx_core::describe::Describe;
 
-use super::{Connection, Scope, SqlText};
+use super::{Listed, Scope, SqlText};
 use crate::error::Result;
 
 pub(crate) type SqlxResult<T> = Result<T, sqlx::Error>;
@@ -68,14 +68,8 @@ pub(crate) enum On {
 }
 
 /// The statements of sqlx on one engine. The link is what a lease of that engine holds.
-pub(crate) trait Driver: Sized + Send + Sync + 'static {
+pub(crate) trait Driver: Listed + Sized + Send + Sync + 'static {
     type Database: Database;
-    type Link: Send;
-
-    /// The engine's name, and that of the typed view on [`Db`](crate::Db).
-    const ENGINE: &'static str;
-
-    fn link(connection: &mut Connection) -> Option<&mut Self::Link>;
 
     /// What the text is; an error refuses it.
     fn read(statement: &Statement<Self::Database>, scope: &Scope) -> Result<SqlText>;

@@ -8,12 +8,9 @@ use sqlx::{
 };
 
 use crate::{
-    engine::{Script, ScriptKind},
+    engine::{EngineKind, Script, ScriptKind},
     error::{Error, ErrorKind, Result},
 };
-
-/// The engines that a file may be written for.
-const ENGINES: &[&str] = &["sqlite", "postgres", "mysql"];
 
 /// All migration files of an app: those of tenants and those of the shared tables.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +22,8 @@ pub struct Migrations {
 #[derive(Clone, Debug)]
 struct File {
     script: Script,
-    engine: Option<String>,
+    /// The only one that it is for.
+    engine: Option<EngineKind>,
 }
 
 impl Migrations {
@@ -71,27 +69,27 @@ impl Migrations {
     }
 
     /// The files of tenants that apply on an engine, by version.
-    pub(crate) fn tenant(&self, engine: &str) -> Vec<Arc<Script>> {
+    pub(crate) fn tenant(&self, engine: EngineKind) -> Vec<Arc<Script>> {
         for_engine(&self.tenant, engine)
     }
 
     /// The files of the shared tables that apply on an engine, by version.
-    pub(crate) fn shared(&self, engine: &str) -> Vec<Arc<Script>> {
+    pub(crate) fn shared(&self, engine: EngineKind) -> Vec<Arc<Script>> {
         for_engine(&self.shared, engine)
     }
 
     /// The version that a tenant on that engine has to have to be served by this program; 0 for any.
-    pub(crate) fn newest(&self, engine: &str) -> i64 {
+    pub(crate) fn newest(&self, engine: EngineKind) -> i64 {
         // Sorted by version: asked for at every request, it is found at the end.
-        let applies = |f: &&File| f.engine.as_deref().is_none_or(|e| e == engine);
+        let applies = |f: &&File| f.engine.is_none_or(|e| e == engine);
         self.tenant.iter().rev().find(applies).map_or(0, |f| f.script.version)
     }
 }
 
-fn for_engine(files: &[File], engine: &str) -> Vec<Arc<Script>> {
+fn for_engine(files: &[File], engine: EngineKind) -> Vec<Arc<Script>> {
     let mut chosen: BTreeMap<i64, &File> = BTreeMap::new();
     for file in files {
-        let own = file.engine.as_deref() == Some(engine);
+        let own = file.engine == Some(engine);
         if own || (file.engine.is_none() && !chosen.contains_key(&file.script.version)) {
             chosen.insert(file.script.version, file);
         }
@@ -101,7 +99,7 @@ fn for_engine(files: &[File], engine: &str) -> Vec<Arc<Script>> {
 
 /// By version; two files of one version and engine are a mistake that would hide one of them.
 fn sorted(mut files: Vec<File>) -> Result<Arc<[File]>> {
-    files.sort_by(|a, b| (a.script.version, &a.engine).cmp(&(b.script.version, &b.engine)));
+    files.sort_by_key(|file| (file.script.version, file.engine));
     for (first, second) in files.iter().zip(files.iter().skip(1)) {
         if first.script.version == second.script.version && first.engine == second.engine {
             let (version, a, b) = (first.script.version, &first.script.file, &second.script.file);
@@ -131,8 +129,10 @@ impl File {
             match word {
                 "data" => kind = ScriptKind::Data,
                 "down" | "up" => return Err(bad("a migration goes one way only; write the next one to undo it")),
-                known if ENGINES.contains(&known) => engine = Some(known.to_owned()),
-                other => return Err(bad(&format!("`.{other}` is neither an engine nor `data`"))),
+                other => match EngineKind::named(other) {
+                    Some(known) => engine = Some(known),
+                    None => return Err(bad(&format!("`.{other}` is neither `.data` nor an engine of this version"))),
+                },
             }
         }
         // sqlx's own reading: its checksum, and its mark for a file that must not run in a transaction.
@@ -165,15 +165,23 @@ mod tests {
         let files = tenant_files(&[("0001_a.sql", "general"), ("0001_a.sqlite.sql", "own"), ("0002_b.data.sql", "")])
             .expect("reads");
         let texts = |engine| files.tenant(engine).iter().map(|s| s.sql.as_str().to_owned()).collect::<Vec<_>>();
-        assert_eq!(texts("sqlite"), ["own", ""]);
-        assert_eq!(texts("postgres"), ["general", ""]);
-        assert_eq!(files.tenant("sqlite").last().map(|s| s.kind), Some(ScriptKind::Data));
-        assert_eq!(files.newest("sqlite"), 2);
+        assert_eq!(texts(EngineKind::Sqlite), ["own", ""]);
+        assert_eq!(texts(EngineKind::Postgres), ["general", ""]);
+        assert_eq!(files.tenant(EngineKind::Sqlite).last().map(|s| s.kind), Some(ScriptKind::Data));
+        assert_eq!(files.newest(EngineKind::Sqlite), 2);
     }
 
     #[test]
     fn a_name_that_is_no_migration_is_refused_and_not_passed_over() {
-        for name in ["users.sql", "x_users.sql", "0_a.sql", "+1_a.sql", "0001_a.oracle.sql", "0001_a.down.sql"] {
+        for name in [
+            "users.sql",
+            "x_users.sql",
+            "0_a.sql",
+            "+1_a.sql",
+            "0001_a.oracle.sql",
+            "0001_a.mysql.sql",
+            "0001_a.down.sql",
+        ] {
             let error = tenant_files(&[(name, "")]).expect_err(name);
             assert!(error.is_migration() && error.help_text().is_some(), "{name}");
         }

@@ -93,7 +93,7 @@ impl Fleet {
 
     pub(super) async fn shared_job(&self) -> Result<Job> {
         let home = self.servers.home().await?;
-        let scripts = self.migrations.shared(home.engine.capabilities().engine);
+        let scripts = self.migrations.shared(home.engine.kind());
         self.job("shared".into(), &home, Target::Shared, &scripts).await
     }
 
@@ -114,7 +114,7 @@ impl Fleet {
             if is_part && chosen == 0 {
                 continue;
             }
-            let scripts = self.migrations.tenant(capabilities.engine);
+            let scripts = self.migrations.tenant(handle.engine.kind());
             let name = format!("rows of {}", server.name);
             let job = self.job(name, &handle, Target::Rows, &scripts).await?;
             if job.version == 0 && rows.is_empty() {
@@ -136,7 +136,7 @@ impl Fleet {
     /// `None`: the tenant was purged in the meantime.
     pub(super) async fn tenant_job(&self, tenant: Tenant) -> Result<Option<Job>> {
         let server = self.servers.get(&tenant.server).await?;
-        let scripts = self.migrations.tenant(server.engine.capabilities().engine);
+        let scripts = self.migrations.tenant(server.engine.kind());
         let target = Target::Tenant(tenant.placement());
         match self.job(tenant.key.to_string(), &server, target, &scripts).await {
             Ok(job) => Ok(Some(Job { tenant: Some(tenant), ..job })),

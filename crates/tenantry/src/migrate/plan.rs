@@ -55,10 +55,11 @@ fn refused(target: &str, what: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::EngineKind;
     use crate::migrate::Migrations;
 
     fn scripts(files: &[(&str, &str)]) -> Vec<Arc<Script>> {
-        Migrations::embedded(files.iter().copied(), []).expect("reads").tenant("sqlite")
+        Migrations::embedded(files.iter().copied(), []).expect("reads").tenant(EngineKind::Sqlite)
     }
 
     fn applied(scripts: &[Arc<Script>]) -> Vec<Applied> {

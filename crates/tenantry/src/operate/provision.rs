@@ -10,7 +10,7 @@ use crate::{
     ident::Ident,
     identify::canonical_domain,
     key::TenantKey,
-    scope::{ServerHandle, tenant_password_new},
+    scope::ServerHandle,
     tenant::{Isolation, Tenant, TenantState},
 };
 
@@ -126,7 +126,7 @@ impl Operator {
             server: server.name.clone(),
             physical: Ident::of_tenant(id).to_string(),
             tenants_per_login: (isolation == Isolation::Schema).then_some(capabilities.tenants_per_login),
-            password: tenant_password_new(&self.catalog, &*server.engine, isolation)?,
+            password: server.engine.kind().tenant_password_new(isolation, self.catalog.key())?,
             domains: new.domains.clone(),
         })
     }

@@ -51,7 +51,7 @@ impl Operator {
         }
         let ended = match kind {
             OperationKind::Provision => {
-                let version = self.migrations.newest(server.engine.capabilities().engine);
+                let version = self.migrations.newest(server.engine.kind());
                 Some(self.catalog.tenant_activate(&operation, version).await?)
             }
             OperationKind::Purge => {
@@ -67,7 +67,7 @@ impl Operator {
     async fn step_do(&self, step: Step, tenant: &Tenant, server: &Arc<ServerHandle>) -> Result<()> {
         match step {
             Step::Place => {
-                let scripts = self.migrations.tenant(server.engine.capabilities().engine);
+                let scripts = self.migrations.tenant(server.engine.kind());
                 server.engine.tenant_place_create(&tenant.placement(), &scripts).await
             }
             Step::Drain => server.pool.fence(&place_of(server, tenant), tenant.id, DRAIN).await,

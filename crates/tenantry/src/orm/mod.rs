@@ -12,7 +12,7 @@ use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Either, IntoArguments, SqlSafeStr};
 
 use crate::{
-    engine::{Begin, Done, Driver, Item, Level, Row, Statement as Text, postgres::PgDriver, sqlite::SqliteDriver},
+    engine::{Begin, Done, Driver, Item, Level, Row, Statement as Text, with_engine},
     error::Error,
     scope::{Db, Subject, Tx},
 };
@@ -55,10 +55,6 @@ const fn begin_of(options: &TransactionOptions) -> Begin {
     Begin { read_only: matches!(options.access_mode, Some(AccessMode::ReadOnly)), level }
 }
 
-fn backend_of(engine: &str) -> DbBackend {
-    if engine == PgDriver::ENGINE { DbBackend::Postgres } else { DbBackend::Sqlite }
-}
-
 fn rows<'a, D: Driver>(items: BoxStream<'a, Item<D>>) -> BoxStream<'a, OrmResult<QueryResult>>
 where
     Row<D>: Into<QueryResult> + Send,
@@ -76,10 +72,7 @@ where
 /// One statement on the engine that has the data, and its answer as SeaORM's.
 macro_rules! on_engine {
     ($self:ident, $call:ident($statement:expr), $failed:path) => {
-        match $self.backend() {
-            DbBackend::Postgres => $self.$call::<PgDriver>($statement).await.map(IntoOrm::into_orm).map_err($failed),
-            _ => $self.$call::<SqliteDriver>($statement).await.map(IntoOrm::into_orm).map_err($failed),
-        }
+        with_engine!($self.kind(), D => $self.$call::<D>($statement).await.map(IntoOrm::into_orm).map_err($failed))
     };
 }
 
@@ -100,13 +93,7 @@ impl<R: Into<QueryResult>> IntoOrm<Vec<QueryResult>> for Vec<R> {
     }
 }
 
-impl IntoOrm<ExecResult> for sqlx::sqlite::SqliteQueryResult {
-    fn into_orm(self) -> ExecResult {
-        self.into()
-    }
-}
-
-impl IntoOrm<ExecResult> for sqlx::postgres::PgQueryResult {
+impl<R: Into<ExecResult>> IntoOrm<ExecResult> for R {
     fn into_orm(self) -> ExecResult {
         self.into()
     }
@@ -148,10 +135,7 @@ macro_rules! connection {
                 &'a self,
                 statement: Statement,
             ) -> Pin<Box<dyn Future<Output = OrmResult<Self::Stream<'a>>> + 'a + Send>> {
-                let rows = match self.backend() {
-                    DbBackend::Postgres => rows::<PgDriver>(self.stream::<PgDriver>(text_of(statement))),
-                    _ => rows::<SqliteDriver>(self.stream::<SqliteDriver>(text_of(statement))),
-                };
+                let rows = with_engine!(self.kind(), D => rows::<D>(self.stream::<D>(text_of(statement))));
                 Box::pin(std::future::ready(Ok(rows)))
             }
         }
@@ -208,7 +192,7 @@ connection!(Tx);
 
 impl<S: Subject> Db<S> {
     fn backend(&self) -> DbBackend {
-        backend_of(self.engine())
+        self.kind().backend()
     }
 
     async fn begin_orm(&self, begin: Begin) -> crate::error::Result<Tx<S>> {
@@ -218,7 +202,7 @@ impl<S: Subject> Db<S> {
 
 impl<S: Subject> Tx<S> {
     fn backend(&self) -> DbBackend {
-        backend_of(self.engine())
+        self.kind().backend()
     }
 
     /// Inside of a transaction there is only the savepoint.

@@ -34,7 +34,7 @@ impl Lease {
 
     /// The last step before an app gets it. `None`: the connection is not bound to its place any more; it is closed.
     pub(super) fn checked_out(mut self) -> Option<Self> {
-        let bound = self.connection.as_mut().is_some_and(|c| self.shared.engine.still_bound(c));
+        let bound = self.connection.as_mut().is_some_and(Connection::still_bound);
         if bound {
             self.state = Cleanliness::Tainted;
             let stopper = self.connection.as_ref().map(Connection::stopper);
@@ -121,7 +121,7 @@ async fn rest_and_settle(
 
 async fn finish_or_settle(shared: Arc<Shared>, party: Party, mut connection: Connection, generation: u64) {
     let share = Share::held(&shared, &party);
-    let finished = tokio::time::timeout(SETTLE_TIMEOUT, shared.engine.finish(&mut connection)).await;
+    let finished = tokio::time::timeout(SETTLE_TIMEOUT, connection.finish()).await;
     share.keep();
     if matches!(finished, Ok(true)) {
         shared.put_back(&party, connection, generation);
@@ -132,7 +132,7 @@ async fn finish_or_settle(shared: Arc<Shared>, party: Party, mut connection: Con
 
 async fn settle_or_close(shared: Arc<Shared>, party: Party, mut connection: Connection, generation: u64) {
     let share = Share::held(&shared, &party);
-    let proven = tokio::time::timeout(SETTLE_TIMEOUT, shared.engine.settle(&mut connection)).await;
+    let proven = tokio::time::timeout(SETTLE_TIMEOUT, connection.settle()).await;
     if matches!(proven, Ok(true)) {
         shared.counters.settled();
         share.keep();
@@ -141,6 +141,6 @@ async fn settle_or_close(shared: Arc<Shared>, party: Party, mut connection: Conn
     }
     shared.counters.closed_unproven();
     tracing::warn!(place = %party.place, "a connection could not be proven clean and was closed");
-    shared.engine.close(connection).await;
+    connection.close().await;
     drop(share);
 }

@@ -255,7 +255,7 @@ impl Shared {
 
     /// Gives a clean connection back to whoever is next.
     fn put_back(&self, party: &Party, connection: Connection, generation: u64) {
-        if self.engine.is_worn(&connection) {
+        if connection.is_worn() {
             self.counters.worn();
             return self.close_held(party.clone(), connection);
         }
@@ -323,7 +323,7 @@ impl Shared {
         let share = Share::held(&self, &party);
         if let Some(victim) = instead_of {
             self.counters.evicted();
-            self.engine.close(victim).await;
+            victim.close().await;
         }
         let opened = tokio::time::timeout(SETTLE_TIMEOUT, self.engine.connect(&party.place)).await;
         let answer = match opened {
@@ -357,7 +357,7 @@ impl Shared {
 
     fn close_with(&self, share: Share, connection: Connection) {
         self.runtime.spawn(async move {
-            share.shared.engine.close(connection).await;
+            connection.close().await;
             drop(share);
         });
     }

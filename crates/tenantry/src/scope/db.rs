@@ -3,23 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    PostgresDb, ServerHandle, SqliteDb,
+    ServerHandle,
     statements::{ENTRIES, nothing_done},
     subject::{Gate, SharedScope, Subject, TenantScope},
     tx::Tx,
 };
 use crate::{
     catalog::Catalog,
-    engine::{
-        Begin, Connection, Driver, Place, Scope,
-        postgres::{self, PgDriver},
-        sqlite::SqliteDriver,
-        was_stopped,
-    },
+    engine::{Begin, Connection, Driver, EngineKind, Place, Scope, is_of_place, was_stopped},
     error::{Error, ErrorKind, Result},
     id::TenantId,
     pool::Lease,
-    tenant::{Isolation, Tenant},
+    tenant::Tenant,
 };
 
 /// One tenant's data: every statement on it reads and writes this tenant only.
@@ -91,7 +86,7 @@ impl Db<TenantScope> {
     /// # Errors
     /// With what to send instead.
     pub fn guard(&self, sql: &str) -> Result<()> {
-        if self.tenant().isolation == Isolation::Row { postgres::require_plain(sql) } else { Ok(()) }
+        self.kind().guard(self.tenant().isolation, sql)
     }
 }
 
@@ -138,35 +133,21 @@ impl<S: Subject> Db<S> {
         }
     }
 
-    /// The typed view for sqlx on SQLite.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn sqlite(&self) -> Result<SqliteDb<'_, S>> {
-        self.require::<SqliteDriver>()?;
-        Ok(SqliteDb::new(self))
-    }
-
-    /// The typed view for sqlx on PostgreSQL.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn postgres(&self) -> Result<PostgresDb<'_, S>> {
-        self.require::<PgDriver>()?;
-        Ok(PostgresDb::new(self))
-    }
-
     /// The engine on which the data lies, as in its URLs: `sqlite` or `postgres`.
     #[must_use]
     pub fn engine(&self) -> &'static str {
-        self.inner.server.engine.capabilities().engine
+        self.kind().name()
     }
 
-    fn require<D: Driver>(&self) -> Result<()> {
-        let engine = self.engine();
-        if engine == D::ENGINE {
+    pub(crate) fn kind(&self) -> EngineKind {
+        self.inner.server.engine.kind()
+    }
+
+    pub(super) fn require<D: Driver>(&self) -> Result<()> {
+        if self.kind() == D::KIND {
             return Ok(());
         }
+        let engine = self.engine();
         Err(Error::new(ErrorKind::Unsupported, format!("the data of {} lies on {engine}", self.inner.place))
             .help(format!("call `db.{engine}()`")))
     }
@@ -248,18 +229,5 @@ async fn decided(gate: Gate<'_>) -> Result<()> {
     match gate {
         Gate::Decided(decision) => decision,
         Gate::Ask(asking) => asking.await,
-    }
-}
-
-/// Whether an error says that the place is not there, or that nothing may be written at it.
-fn is_of_place(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::AnyDriverError(ours) => {
-            ours.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::Isolation)
-        }
-        other => {
-            let code = other.as_database_error().and_then(|e| e.code());
-            matches!(code.as_deref(), Some("42501" | "3F000" | "3D000"))
-        }
     }
 }

@@ -2,22 +2,15 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, RwLock},
-    time::Duration,
 };
 
 use crate::{
     catalog::{Catalog, Server},
-    engine::{
-        Engine, EngineSpec, HomeSpec, StatelessExtension,
-        postgres::{self, PostgresEngine},
-        sqlite::SqliteEngine,
-    },
+    engine::{self, Engine, EngineSpec, HomeSpec, StatelessExtension},
     error::{Error, ErrorKind, Result},
     pool::{Pool, PoolLimits, PoolStats},
     secret::Secret,
-    tenant::Isolation,
 };
 
 /// A server with its engine and its pool.
@@ -40,9 +33,6 @@ pub(crate) struct Servers {
     /// The server of the shared tables, once it is known: it does not change while it holds tenants.
     home: RwLock<Option<Arc<ServerHandle>>>,
 }
-
-/// How long a purge waits for other processes to let go of a file: they hear of it within 2 s.
-const DRAIN: Duration = Duration::from_secs(10);
 
 impl Servers {
     pub(crate) fn new(
@@ -91,7 +81,7 @@ impl Servers {
     /// The engine of a server, which need not be in the catalog yet. Without a home it is that itself.
     pub(crate) fn engine_of(&self, server: &Server, home: Option<&Server>) -> Result<Arc<dyn Engine>> {
         let home = home.unwrap_or(server);
-        engine_of(&EngineSpec {
+        engine::open(&EngineSpec {
             installation: self.catalog.installation(),
             server: &server.name,
             admin_url: server.admin_url.expose(),
@@ -140,65 +130,4 @@ impl Servers {
 
 pub(crate) fn no_server() -> Error {
     Error::new(ErrorKind::NotFound, "there is no server yet").help("tenantry server add NAME ADMIN_URL")
-}
-
-/// Whether two URLs lead to one place: `data`, `data/.` and a link to it do, and so does another user of a database. Both
-/// have been prepared.
-pub(crate) fn is_same_place(url: &str, other: &str) -> bool {
-    let directory = |url: &str| url.strip_prefix("sqlite://").and_then(|path| std::fs::canonicalize(path).ok());
-    url == other
-        || directory(url).is_some_and(|found| directory(other) == Some(found))
-        || (is_postgres(url) && is_postgres(other) && postgres::is_same_database(url, other))
-}
-
-/// Whether two URLs name servers of one kind, of which an installation may have several.
-pub(crate) fn is_same_engine(url: &str, other: &str) -> bool {
-    is_postgres(url) == is_postgres(other)
-}
-
-fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
-}
-
-/// The engine that a server's URL names.
-fn engine_of(spec: &EngineSpec<'_>) -> Result<Arc<dyn Engine>> {
-    let directory = |url: &str| url.strip_prefix("sqlite://").map(PathBuf::from);
-    let home = spec.home.as_ref().map_or(spec.admin_url, |home| home.admin_url);
-    match (directory(spec.admin_url), directory(home)) {
-        (Some(root), Some(home)) => return Ok(Arc::new(SqliteEngine::new(&root, &home, DRAIN)?)),
-        (None, None) if is_postgres(spec.admin_url) && is_postgres(home) => {
-            return Ok(Arc::new(PostgresEngine::new(spec)?));
-        }
-        (None, Some(_)) | (Some(_), None) if is_postgres(spec.admin_url) || is_postgres(home) => {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the shared tables live on the first server, and an engine of another kind cannot read them there",
-            )
-            .help("make an installation of its own for this server: tenantry init in another directory"));
-        }
-        _ => {}
-    }
-    let scheme = spec.admin_url.split_once("://").map_or("", |(scheme, _)| scheme);
-    Err(Error::new(ErrorKind::Unsupported, format!("no engine speaks `{scheme}://`"))
-        .help("write `sqlite://DIRECTORY` or `postgres://USER:PASSWORD@HOST/DATABASE`"))
-}
-
-/// What has to be decided before a server is added: the way in for apps, if the operator gives none.
-pub(crate) fn app_url_new(catalog: &Catalog, name: &str, admin_url: &str) -> Result<Option<Secret>> {
-    if !is_postgres(admin_url) {
-        return Ok(None);
-    }
-    postgres::app_url_new(catalog.installation(), name, admin_url, catalog.key()).map(|url| Some(Secret::new(url)))
-}
-
-/// The sealed password of a tenant that gets a login of its own.
-pub(crate) fn tenant_password_new(
-    catalog: &Catalog,
-    engine: &dyn Engine,
-    isolation: Isolation,
-) -> Result<Option<String>> {
-    if engine.capabilities().engine != "postgres" || isolation != Isolation::Database {
-        return Ok(None);
-    }
-    catalog.key().seal(postgres::PASSWORD_PURPOSE, &postgres::new_password()?).map(Some)
 }

@@ -41,10 +41,8 @@ pub(super) fn nothing_done(error: sqlx::Error) -> sqlx::Error {
 /// Whether the connection is at rest after this error: the database ended the statement itself.
 fn at_rest(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => {
-            // It has ended the connection with it.
-            !error.code().is_some_and(|code| ends_the_connection(&code))
-        }
+        // Or it has ended the connection with it.
+        sqlx::Error::Database(error) => !ends_the_connection(&**error),
         _ => false,
     }
 }
@@ -113,7 +111,7 @@ impl<S: Subject> Db<S> {
             }
             Leave::Commit | Leave::CommitLater => {
                 self.require_served(&lease).await?;
-                if let Err(error) = connection_of(&mut lease)?.commit_statement().await {
+                if let Err(error) = connection_of(&mut lease)?.commit().await {
                     return Err(self.told(&lease, error).await);
                 }
             }

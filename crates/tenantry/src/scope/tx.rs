@@ -11,11 +11,11 @@ use std::{
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    Db, PostgresTx, SqliteTx,
+    Db,
     subject::{SharedScope, Subject, TenantScope},
 };
 use crate::{
-    engine::{Connection, Scope, SqlText},
+    engine::{Connection, EngineKind, Scope, SqlText},
     error::{Error, ErrorKind, Result},
     pool::Lease,
 };
@@ -217,8 +217,11 @@ impl<S: Subject> Tx<S> {
             .help("handle the statement's error, or put it behind a savepoint: `tx.begin()`"));
         }
         let connection = turn.speak()?;
-        let done =
-            if self.depth == 0 { connection.commit().await } else { connection.savepoint_release(self.depth).await };
+        let done = if self.depth == 0 {
+            connection.commit_checked().await
+        } else {
+            connection.savepoint_release(self.depth).await
+        };
         match done {
             Ok(()) => {
                 self.finish(turn);
@@ -271,30 +274,16 @@ impl<S: Subject> Tx<S> {
         self.core.db.engine()
     }
 
+    pub(crate) fn kind(&self) -> EngineKind {
+        self.core.db.kind()
+    }
+
     pub(super) fn db(&self) -> &Db<S> {
         &self.core.db
     }
 
     pub(super) fn scope(&self) -> &Scope {
         self.core.db.scope()
-    }
-
-    /// The typed view for sqlx on PostgreSQL, for one statement.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn postgres(&mut self) -> Result<PostgresTx<'_, S>> {
-        self.core.db.postgres()?;
-        Ok(PostgresTx::new(self))
-    }
-
-    /// The typed view for sqlx on SQLite, for one statement.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn sqlite(&mut self) -> Result<SqliteTx<'_, S>> {
-        self.core.db.sqlite()?;
-        Ok(SqliteTx::new(self))
     }
 }
 

@@ -83,7 +83,7 @@ impl Tenantry {
     pub(crate) async fn tenant_db(&self, tenant: Arc<Tenant>) -> Result<TenantDb> {
         tenant.check_served()?;
         let server = self.0.servers.get(&tenant.server).await?;
-        let needed = self.0.operator.migrations.newest(server.engine.capabilities().engine);
+        let needed = self.0.operator.migrations.newest(server.engine.kind());
         if self.0.config.tenants.require_migrated && tenant.version < needed {
             let (key, has) = (&tenant.key, tenant.version);
             return Err(Error::new(

@@ -3,10 +3,9 @@
 use super::Tenantry;
 use crate::{
     catalog::{NewServer, Server, ServerEntry},
-    engine::{Capabilities, Wall},
+    engine::{self, Capabilities, EngineKind, Wall},
     error::{Error, ErrorKind, Result},
     ident::Ident,
-    scope,
     secret::Secret,
 };
 
@@ -20,7 +19,7 @@ impl Tenantry {
         let name = Ident::new(new.name.as_str()).map_err(|e| e.help("use a-z, 0-9 and `_`, a letter first"))?;
         let here = std::env::current_dir()
             .map_err(|e| Error::new(ErrorKind::Io, "the current directory is gone").caused_by(e))?;
-        let url = crate::config::absolute_url(new.admin_url.expose(), &here);
+        let url = engine::absolute_url(new.admin_url.expose(), &here);
         let known = self.0.catalog.server_list().await?;
         if known.iter().any(|server| server.name == new.name) {
             return Err(Error::new(ErrorKind::Taken, format!("there is a server `{name}` already"))
@@ -29,7 +28,12 @@ impl Tenantry {
         let given = new.app_url.is_some() || new.pooler;
         let app_url = match new.app_url {
             Some(url) => Some(url),
-            None => scope::app_url_new(&self.0.catalog, &new.name, &url)?,
+            None => {
+                let catalog = &self.0.catalog;
+                let made =
+                    EngineKind::of_url(&url)?.app_url_new(catalog.installation(), &new.name, &url, catalog.key())?;
+                made.map(Secret::new)
+            }
         };
         let server = Server::to_add(&new.name, Secret::new(url), app_url, new.pooler);
         let url = server.admin_url.expose();
@@ -42,7 +46,7 @@ impl Tenantry {
         }
         let connections = engine.prepare().await?;
         // Each of two servers of one place would take the other's tenants for orphans.
-        if let Some(same) = known.iter().find(|server| scope::is_same_place(url, server.admin_url.expose())) {
+        if let Some(same) = known.iter().find(|server| EngineKind::is_same_place(url, server.admin_url.expose())) {
             return Err(Error::new(ErrorKind::Taken, format!("server `{}` is this place already", same.name))
                 .help("tenantry server list"));
         }
@@ -65,7 +69,7 @@ impl Tenantry {
     /// The only server, if it is of another engine than a URL and holds nothing.
     async fn unused_of_another_engine(&self, known: &[Server], url: &str) -> Result<Option<String>> {
         match known {
-            [only] if !scope::is_same_engine(url, only.admin_url.expose()) && only.shared_version == 0 => {
+            [only] if EngineKind::of_url(url)?.name() != only.engine && only.shared_version == 0 => {
                 let is_unused = self.0.catalog.tenant_count(&only.name).await? == 0;
                 Ok(is_unused.then(|| only.name.clone()))
             }

@@ -11,6 +11,7 @@ use std::{
 
 use imports::{imports, used};
 
+mod dialects;
 mod imports;
 mod tokens;
 
@@ -39,9 +40,12 @@ fn every_import_of_the_library_goes_down() {
 }
 
 fn library() -> io::Result<Vec<Source>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+fn sources_of(root: &Path) -> io::Result<Vec<Source>> {
     let mut sources = Vec::new();
-    read_sources(&root, &root, &mut sources)?;
+    read_sources(root, root, &mut sources)?;
     sources.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(sources)
 }

@@ -14,22 +14,37 @@ impl Token {
 
 /// Names, `::` and single signs, without comments, strings and character literals.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
+    pieces(text, |piece, is_skipped| {
+        let is_kept = !is_skipped && !piece.starts_with(char::is_whitespace);
+        is_kept.then(|| piece.trim_start_matches("r#").into())
+    })
+}
+
+/// What stands in strings and character literals.
+pub(crate) fn literals(text: &str) -> Vec<Token> {
+    pieces(text, |piece, is_skipped| {
+        let is_comment = piece.starts_with("//") || piece.starts_with("/*");
+        (is_skipped && !is_comment).then(|| {
+            let body = piece.trim_start_matches(['b', 'c', 'r']).trim_matches('#');
+            body.trim_matches(['"', '\'']).into()
+        })
+    })
+}
+
+/// Goes through a text by tokens, and by the comments and literals that are skipped for tokens.
+fn pieces(text: &str, take: impl Fn(&str, bool) -> Option<String>) -> Vec<Token> {
     let mut rest = text;
     let mut line = 1;
-    let mut tokens = Vec::new();
-    while let Some(first) = rest.chars().next() {
-        let (length, kept) = match skipped(rest) {
-            Some(length) => (length, false),
-            None => (token_length(rest), !first.is_whitespace()),
-        };
-        let (token, after) = rest.split_at(length.min(rest.len()));
-        if kept {
-            tokens.push(Token { line, text: token.trim_start_matches("r#").into() });
-        }
-        line += token.matches('\n').count();
+    let mut taken = Vec::new();
+    while !rest.is_empty() {
+        let skipped = skipped(rest);
+        let length = skipped.unwrap_or_else(|| token_length(rest));
+        let (piece, after) = rest.split_at(length.min(rest.len()));
+        taken.extend(take(piece, skipped.is_some()).map(|text| Token { line, text }));
+        line += piece.matches('\n').count();
         rest = after;
     }
-    tokens
+    taken
 }
 
 fn token_length(rest: &str) -> usize {

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Column, Either, Executor, Row};
-use tenantry::{Error, TenantDb};
+use tenantry::{AnyDb, Error, TenantDb};
 
 use super::value::Value;
 use crate::failure::{Failure, Result};
@@ -34,12 +34,15 @@ pub(super) async fn statements(db: &TenantDb, text: &str) -> Result<Answer> {
     // The operator's own text is what this command is for. Sent as it is, it may hold several statements, and on
     // PostgreSQL every value comes in the server's own words.
     let text = sqlx::raw_sql(AssertSqlSafe(text));
-    if db.engine() == "postgres" {
-        let items = db.postgres()?.fetch_many(text).map_ok(|item| item.map_left(|done| done.rows_affected()));
-        collect(items.boxed(), Value::of_postgres).await
-    } else {
-        let items = db.sqlite()?.fetch_many(text).map_ok(|item| item.map_left(|done| done.rows_affected()));
-        collect(items.boxed(), Value::of_sqlite).await
+    match db.any() {
+        AnyDb::Postgres(view) => {
+            let items = view.fetch_many(text).map_ok(|item| item.map_left(|done| done.rows_affected()));
+            collect(items.boxed(), Value::of_postgres).await
+        }
+        AnyDb::Sqlite(view) => {
+            let items = view.fetch_many(text).map_ok(|item| item.map_left(|done| done.rows_affected()));
+            collect(items.boxed(), Value::of_sqlite).await
+        }
     }
 }
 

@@ -7,10 +7,15 @@ use std::{
     sync::{Mutex, OnceLock},
 };
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
 
 use super::{Catalog, Change, unavailable};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    engine::EngineKind,
+    error::{Error, ErrorKind, Result},
+};
 
 mod postgres;
 mod sqlite;
@@ -50,19 +55,37 @@ impl CatalogTx {
 /// The work of a transaction, on a borrow of it.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 
+/// Where the catalog is if the settings do not say: a file beside them.
+pub(crate) const DEFAULT_URL: &str = "sqlite://catalog.db";
+
+/// The file that a URL names; `None` where the catalog is on a server.
+pub(crate) fn file_of(url: &str) -> Option<&Path> {
+    match EngineKind::of_url(url) {
+        Ok(EngineKind::Sqlite) => url.split_once("://").map(|(_, path)| Path::new(path)),
+        Ok(EngineKind::Postgres) | Err(_) => None,
+    }
+}
+
+/// The query that tells the time of the catalog's database.
+pub(super) fn clock(backend: DbBackend) -> Result<&'static str> {
+    match backend {
+        DbBackend::Sqlite => Ok(sqlite::CLOCK),
+        DbBackend::Postgres => Ok(postgres::CLOCK),
+        other => Err(Error::new(ErrorKind::Internal, format!("no catalog is kept on {other:?}"))),
+    }
+}
+
 impl Store {
     pub(super) async fn connect(url: &str) -> Result<Self> {
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            return sqlite::connect(Path::new(path)).await;
+        match EngineKind::of_url(url) {
+            Ok(EngineKind::Sqlite) => sqlite::connect(url).await,
+            Ok(EngineKind::Postgres) => postgres::connect(url).await,
+            Err(cause) => {
+                Err(Error::new(ErrorKind::Unsupported, "the catalog's URL is of no engine that can keep a catalog")
+                    .caused_by(cause)
+                    .help("write `url = \"sqlite://catalog.db\"` under [catalog] in tenantry.toml"))
+            }
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return postgres::connect(url).await;
-        }
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "the catalog's URL starts neither with `sqlite://` nor with `postgres://`",
-        )
-        .help("write `url = \"sqlite://catalog.db\"` under [catalog] in tenantry.toml"))
     }
 
     pub(super) fn read(&self) -> &DatabaseConnection {

@@ -14,6 +14,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
+/// Milliseconds since 1970.
+pub(super) const CLOCK: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint) AS now";
+
 /// The schema that holds the catalog's tables.
 const SCHEMA: &str = "tenantry_catalog";
 

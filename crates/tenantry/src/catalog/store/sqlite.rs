@@ -12,8 +12,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::Store;
+use super::{Store, file_of};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Milliseconds since 1970.
+pub(super) const CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now";
 
 pub(super) struct CatalogFile {
     path: PathBuf,
@@ -30,7 +33,8 @@ impl CatalogFile {
     }
 }
 
-pub(super) async fn connect(path: &Path) -> Result<Store> {
+pub(super) async fn connect(url: &str) -> Result<Store> {
+    let path = file_of(url).unwrap_or(Path::new(url));
     let path = std::path::absolute(path).map_err(|e| cannot_open(path, e))?;
     let file = |synchronous| {
         SqliteConnectOptions::new()

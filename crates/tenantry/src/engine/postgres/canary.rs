@@ -10,7 +10,7 @@ use super::{
     site::Site,
 };
 use crate::{
-    engine::{Attack, Attacks, CanaryTables, Placement},
+    engine::{Attack, Attacks, CanaryTables, Placement, Trials},
     error::Result,
     ident::Ident,
     tenant::Isolation,
@@ -120,7 +120,6 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
         refused.push(Attack::new(format!("LOCK TABLE {parent} IN ACCESS EXCLUSIVE MODE")));
     }
     refused.push(Attack::new(format!("SET LOCAL tenantry.tenant = {id}")));
-    let mut tried = Vec::new();
     if let Some(CanaryTables { parent, child }) = tables {
         let changing = [
             format!("TRUNCATE {parent}, {child}"),
@@ -131,28 +130,53 @@ pub(super) fn attacks(names: &Names, victim: &Placement, tables: Option<&CanaryT
         // The victim has it; to the attacker it must be as one that is nowhere.
         let insert = format!("INSERT INTO {child} (id, parent_id) VALUES (70, 7)");
         refused.push(Attack::new(insert).or_codes(&["23503"]));
-        tried = [
-            format!("SELECT secret FROM {parent} WHERE tenant_id = {id}"),
-            format!("SELECT secret FROM {schema}.{parent}"),
-            format!("SELECT secret::int FROM {parent} WHERE tenant_id = {id}"),
-            format!("SELECT p.secret FROM {parent} p RIGHT JOIN {child} c ON p.id = c.parent_id"),
-            format!("INSERT INTO {parent} (tenant_id, id, secret) VALUES ({id}, 8, 'planted')"),
-            format!("UPDATE {parent} SET tenant_id = {id}, id = id + 1000"),
-            format!("UPDATE {schema}.{parent} SET secret = 'changed' WHERE id = 7"),
-            format!("DELETE FROM {schema}.{parent} WHERE id = 7"),
-            format!("DELETE FROM {parent}"),
-            format!(
-                "INSERT INTO {parent} (tenant_id, id, secret) VALUES ({id}, 7, 'changed')
-                 ON CONFLICT (tenant_id, id) DO UPDATE SET secret = 'changed' RETURNING secret"
-            ),
-            format!(
-                "MERGE INTO {parent} p USING (VALUES ({id}::uuid, 7)) v (t, i) ON p.tenant_id = v.t AND p.id = v.i
-                 WHEN MATCHED THEN DELETE"
-            ),
-            format!("WITH d AS (DELETE FROM {parent} WHERE tenant_id = {id} RETURNING secret) SELECT secret FROM d"),
-        ]
-        .map(Attack::new)
-        .into();
     }
-    Attacks { refused, tried, whose: "SELECT tenantry.tenant()::text" }
+    let trials = tables.map(|tables| trials(tables, victim, &schema));
+    Attacks { refused, trials, whose: "SELECT tenantry.tenant()::text" }
+}
+
+fn trials(tables: &CanaryTables, victim: &Placement, schema: &str) -> Trials {
+    let (CanaryTables { parent, child }, key) = (tables, Trials::KEY);
+    let secret = format!("secret of {}", victim.id);
+    Trials {
+        plant: vec![
+            format!("INSERT INTO {parent} (id, secret) VALUES ({key}, {})", literal(&secret)),
+            format!("INSERT INTO {child} (id, parent_id) VALUES (1, {key})"),
+        ],
+        secret,
+        rows: format!(
+            "SELECT p::text || coalesce(c::text, '') FROM {parent} p LEFT JOIN {child} c ON c.parent_id = p.id"
+        ),
+        tried: tried(tables, victim, schema),
+        look: format!("SELECT secret FROM {parent}"),
+        look_by_key: format!("SELECT secret FROM {parent} WHERE id = $1"),
+        slow: format!("SELECT secret FROM {parent}, pg_sleep(0.05)"),
+        clear: vec![format!("DELETE FROM {child}"), format!("DELETE FROM {parent}")],
+    }
+}
+
+fn tried(tables: &CanaryTables, victim: &Placement, schema: &str) -> Vec<Attack> {
+    let (CanaryTables { parent, child }, id) = (tables, literal(&victim.id.to_string()));
+    [
+        format!("SELECT secret FROM {parent} WHERE tenant_id = {id}"),
+        format!("SELECT secret FROM {schema}.{parent}"),
+        format!("SELECT secret::int FROM {parent} WHERE tenant_id = {id}"),
+        format!("SELECT p.secret FROM {parent} p RIGHT JOIN {child} c ON p.id = c.parent_id"),
+        format!("INSERT INTO {parent} (tenant_id, id, secret) VALUES ({id}, 8, 'planted')"),
+        format!("UPDATE {parent} SET tenant_id = {id}, id = id + 1000"),
+        format!("UPDATE {schema}.{parent} SET secret = 'changed' WHERE id = 7"),
+        format!("DELETE FROM {schema}.{parent} WHERE id = 7"),
+        format!("DELETE FROM {parent}"),
+        format!(
+            "INSERT INTO {parent} (tenant_id, id, secret) VALUES ({id}, 7, 'changed')
+             ON CONFLICT (tenant_id, id) DO UPDATE SET secret = 'changed' RETURNING secret"
+        ),
+        format!(
+            "MERGE INTO {parent} p USING (VALUES ({id}::uuid, 7)) v (t, i) ON p.tenant_id = v.t AND p.id = v.i
+             WHEN MATCHED THEN DELETE"
+        ),
+        format!("WITH d AS (DELETE FROM {parent} WHERE tenant_id = {id} RETURNING secret) SELECT secret FROM d"),
+    ]
+    .map(Attack::new)
+    .into()
 }

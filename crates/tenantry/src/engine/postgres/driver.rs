@@ -12,8 +12,7 @@ use sqlx_core::describe::Describe;
 use super::{link::PgLink, outcome, text};
 use crate::{
     engine::{
-        Again, Begin, Connection, Done, Driver, Item, Leave, On, Row, Scope, SqlText, SqlxResult, Statement,
-        postgres::PgScope,
+        Again, Begin, Done, Driver, Item, Leave, On, Row, Scope, SqlText, SqlxResult, Statement, postgres::PgScope,
     },
     error::{Error, ErrorKind, Result},
     tenant::Isolation,
@@ -57,24 +56,14 @@ fn query(statement: Statement<Postgres>, text: SqlText) -> Text {
 }
 
 fn scope_of(scope: &Scope) -> Result<&Arc<PgScope>> {
-    match scope {
-        Scope::Postgres(scope) => Ok(scope),
-        Scope::None => Err(Error::new(ErrorKind::Internal, "a handle on PostgreSQL without a scope")),
-    }
+    let Scope::Postgres(scope) = scope else {
+        return Err(Error::new(ErrorKind::Internal, "a handle on PostgreSQL without a scope"));
+    };
+    Ok(scope)
 }
 
 impl Driver for PgDriver {
     type Database = Postgres;
-    type Link = PgLink;
-
-    const ENGINE: &'static str = "postgres";
-
-    fn link(connection: &mut Connection) -> Option<&mut PgLink> {
-        match connection {
-            Connection::Postgres(link) => Some(link),
-            Connection::Sqlite(_) => None,
-        }
-    }
 
     fn read(statement: &Statement<Postgres>, scope: &Scope) -> Result<SqlText> {
         let scope = scope_of(scope)?;

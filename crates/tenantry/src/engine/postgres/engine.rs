@@ -1,12 +1,12 @@
-//! PostgreSQL behind the trait of all engines.
+//! PostgreSQL behind the traits of all engines.
 
 use std::sync::Arc;
 
-use super::{PgScope, PostgresEngine, audit, canary, escapes, mend, wall};
+use super::{PgDriver, PgScope, PostgresEngine, audit, canary, escapes, mend, wall};
 use crate::{
     engine::{
-        Attacks, BoxFuture, CanaryTables, Capabilities, Connection, Engine, Finding, Ledger, Outcome, Patience, Place,
-        Placement, Scope, Script, Target, Wall, sealed,
+        Attacks, BoxFuture, CanaryTables, Connection, Connections, Engine, EngineKind, Examination, Finding, Ledger,
+        Listed, Migration, Outcome, Patience, Place, Placement, Places, Scope, Script, Target, Wall, sealed,
     },
     error::Result,
     tenant::Isolation,
@@ -15,14 +15,16 @@ use crate::{
 impl sealed::Sealed for PostgresEngine {}
 
 impl Engine for PostgresEngine {
-    fn capabilities(&self) -> &'static Capabilities {
-        &super::CAPABILITIES
+    fn kind(&self) -> EngineKind {
+        PgDriver::KIND
     }
 
     fn prepare(&self) -> BoxFuture<'_, Result<Option<u32>>> {
         Box::pin(self.prepare_server())
     }
+}
 
+impl Connections for PostgresEngine {
     fn place(&self, placement: &Placement) -> Place {
         match placement.isolation {
             Isolation::Row => Place::Rows,
@@ -51,48 +53,12 @@ impl Engine for PostgresEngine {
             if !matches!(place, Place::Tenant(_)) {
                 self.require_closed().await?;
             }
-            Ok(Connection::Postgres(Box::new(self.door.connect(place).await?)))
+            Ok(PgDriver::connection(self.door.connect(place).await?))
         })
     }
+}
 
-    fn still_bound(&self, connection: &mut Connection) -> bool {
-        match connection {
-            // The server itself ends a connection whose database is dropped; a wire can look.
-            Connection::Postgres(link) => !link.is_lost(),
-            Connection::Sqlite(_) => false,
-        }
-    }
-
-    fn finish<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            match connection {
-                Connection::Postgres(link) => link.commit().await.is_ok(),
-                Connection::Sqlite(_) => false,
-            }
-        })
-    }
-
-    fn is_worn(&self, connection: &Connection) -> bool {
-        matches!(connection, Connection::Postgres(link) if link.is_worn())
-    }
-
-    fn settle<'a>(&'a self, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            match connection {
-                Connection::Postgres(link) => link.settle().await,
-                Connection::Sqlite(_) => false,
-            }
-        })
-    }
-
-    fn close(&self, connection: Connection) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if let Connection::Postgres(link) = connection {
-                link.close().await;
-            }
-        })
-    }
-
+impl Places for PostgresEngine {
     fn tenant_place_create<'a>(
         &'a self,
         placement: &'a Placement,
@@ -116,7 +82,9 @@ impl Engine for PostgresEngine {
     fn tenant_places(&self) -> BoxFuture<'_, Result<Vec<String>>> {
         Box::pin(audit::tenant_places(&self.door))
     }
+}
 
+impl Migration for PostgresEngine {
     fn ledger<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Ledger>> {
         Box::pin(self.ledger_of(target))
     }
@@ -132,7 +100,9 @@ impl Engine for PostgresEngine {
     fn stamp<'a>(&'a self, target: &'a Target, script: &'a Script) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.stamp_on(target, script))
     }
+}
 
+impl Examination for PostgresEngine {
     fn audit_server(&self) -> BoxFuture<'_, Result<Vec<Finding>>> {
         Box::pin(async {
             let mut admin = self.control.admin().await?;

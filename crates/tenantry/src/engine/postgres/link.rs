@@ -1,5 +1,6 @@
 //! [`PgLink`]: a connection to PostgreSQL, and the words by which transactions are begun, ended and undone on it.
 
+mod every;
 mod idle;
 mod line;
 mod settle;
@@ -14,21 +15,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
+use sqlx::{AssertSqlSafe, Executor, Row, SqlSafeStr, SqlStr, postgres::PgConnection};
 
 pub(crate) use line::Line;
 
 use idle::Idle;
 
-use super::{
-    control::Control,
-    outcome::{is_lost, schema_is_gone},
-    process::Process,
-    scope::PgScope,
-    wire::{Wire, drive},
-};
+use super::{control::Control, outcome::schema_is_gone, process::Process, scope::PgScope, wire::Wire};
 use crate::{
-    engine::{Begin, Scope, SqlText},
+    engine::{Begin, SqlText},
     error::{Error, ErrorKind},
     id::TenantId,
 };
@@ -136,12 +131,6 @@ impl PgLink {
         scope.without_role().filter(|_| self.roleless.is_some()).unwrap_or(scope)
     }
 
-    /// When, as [`now`] tells it.
-    pub(crate) fn last_served(&self, tenant: TenantId) -> Option<u64> {
-        let met = self.met.filter(|(met, _)| *met == tenant && self.has_entered());
-        self.tenants.get(&tenant).copied().or_else(|| met.map(|(_, when)| when))
-    }
-
     fn has_entered(&self) -> bool {
         self.wire.as_ref().is_some_and(|wire| wire.orders().has_entered())
     }
@@ -150,14 +139,6 @@ impl PgLink {
     /// would not let the tenant's role be taken on. Another connection may have heard of it: see [`Self::is_out_of_date`].
     pub(super) fn has_not_heard(&self) -> bool {
         self.met.is_some() && self.wire.as_ref().is_some_and(|wire| wire.orders().was_refused())
-    }
-
-    /// A role that was granted while the server read this login's memberships is missing in what it keeps of them, until
-    /// the next grant: PostgreSQL does not notice that its list was out of date before it was whole.
-    pub(crate) fn is_out_of_date(&self, error: &sqlx::Error) -> bool {
-        // Nothing was begun on a connection that is lost, as after a restart of the server.
-        let code = error.as_database_error().and_then(|e| e.code());
-        is_lost(error) || self.tenant.is_some() && matches!(code.as_deref(), Some("42501" | "22023"))
     }
 
     /// What is prepared by name stays on the pooler's connection, where another client has other statements by that name.
@@ -170,23 +151,10 @@ impl PgLink {
         Err(refused.into())
     }
 
-    /// Whether the server is known to have gone.
-    pub(super) fn is_lost(&mut self) -> bool {
-        self.wire.as_mut().is_some_and(Wire::is_lost)
-    }
-
     /// Whether a last user may have left what no reset takes back. What an extension keeps is not known of any but those that
     /// are known to keep nothing.
     fn is_spoiled(&self) -> bool {
         !self.pooled && (self.spoiled || self.called && self.control.extensions.keep_state())
-    }
-
-    /// One that is still busy although nobody uses it any more is not handed on either.
-    pub(super) fn is_worn(&self) -> bool {
-        self.busy
-            || self.is_spoiled()
-            || self.tenants.len() >= MOST_SCHEMAS
-            || self.roleless.is_some_and(|since| since.elapsed() > LONGEST_ROLELESS)
     }
 
     /// For a statement of an app that is run.
@@ -243,13 +211,6 @@ impl PgLink {
     pub(super) async fn speak(&mut self, words: impl SqlSafeStr) -> Done {
         // A transaction begins with its first words, and may have failed to.
         self.own_line().say(|connection| connection.execute(sqlx::raw_sql(words))).await.map(drop)
-    }
-
-    pub(crate) async fn begin(&mut self, scope: &Scope, begin: Begin) -> Done {
-        match scope {
-            Scope::Postgres(scope) => self.enter(scope, begin).await,
-            Scope::None => Err(sqlx::Error::Configuration("no scope for this connection".into())),
-        }
     }
 
     /// Begins a transaction in that scope. Over a wire nothing is sent yet: it goes along with the first statement.
@@ -364,21 +325,6 @@ impl PgLink {
         self.tenants.extend(tenant.map(|tenant| (tenant, now())));
     }
 
-    /// Commits a one-shot statement that went well.
-    pub(crate) async fn commit(&mut self) -> Done {
-        self.end("COMMIT").await
-    }
-
-    /// Commits a transaction of several statements. COMMIT itself says nothing of one that has failed: the server calls
-    /// it a success and stores nothing. So it is asked a question before, which it answers only if all went well.
-    pub(crate) async fn commit_checked(&mut self) -> Done {
-        self.end("SELECT 1; COMMIT").await
-    }
-
-    pub(crate) async fn rollback(&mut self) -> Done {
-        self.end("ROLLBACK").await
-    }
-
     async fn end(&mut self, words: &'static str) -> Done {
         // Words of a busy link may wait in the driver to be sent: what was ordered for them still holds.
         if !self.busy && self.wire.as_mut().is_some_and(|wire| wire.orders_mut().end()) {
@@ -396,19 +342,6 @@ impl PgLink {
             wire.orders_mut().end();
         }
         ended
-    }
-
-    /// Savepoints are named by their depth: one that was set for a caller who went away is never taken for another.
-    pub(crate) async fn savepoint(&mut self, depth: usize) -> Done {
-        self.speak(AssertSqlSafe(format!("SAVEPOINT tenantry_{depth}"))).await
-    }
-
-    pub(crate) async fn savepoint_release(&mut self, depth: usize) -> Done {
-        self.speak(AssertSqlSafe(format!("RELEASE tenantry_{depth}"))).await
-    }
-
-    pub(crate) async fn savepoint_rollback(&mut self, depth: usize) -> Done {
-        self.speak(AssertSqlSafe(format!("ROLLBACK TO tenantry_{depth}; RELEASE tenantry_{depth}"))).await
     }
 
     /// Whether the driver will look no type up for this text.
@@ -432,20 +365,6 @@ impl PgLink {
         }
         self.types_of.insert(hash(sql));
         self.speak("RELEASE tenantry_try").await
-    }
-
-    pub(super) async fn close(self) {
-        if self.busy {
-            // The server would go on with it for as long as it takes.
-            self.process.stop().await;
-        }
-        let Self { connection, mut wire, .. } = self;
-        if let Err(error) = drive(wire.as_mut(), connection.close()).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
-        }
-        if let Some(wire) = wire {
-            wire.say_last_words().await;
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Capabilities, EngineSpec, Place, Target};
+use super::{Capabilities, EngineSpec, Link, Place, Target};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
@@ -15,11 +15,13 @@ mod canary;
 mod connect;
 mod control;
 mod databases;
+mod dialect;
 mod driver;
 mod engine;
 mod escapes;
 mod extend;
 mod extensions;
+mod failure;
 mod layout;
 mod ledger;
 pub(crate) mod lex;
@@ -52,25 +54,13 @@ mod wall;
 mod wire;
 mod writers;
 
-pub(crate) use connect::{PASSWORD_PURPOSE, in_time};
+pub(crate) use connect::in_time;
 pub(crate) use driver::PgDriver;
 pub(crate) use extensions::known_to_keep;
 pub(crate) use link::PgLink;
-pub(crate) use outcome::not_entered;
 pub(crate) use process::Process;
 pub(crate) use scope::PgScope;
-pub(crate) use scram::new_password;
 pub(crate) use text::{CopyDirection, copy_direction, copy_is_plain};
-pub(crate) use url::{app_url_new, is_same_database};
-
-/// Refuses all but one plain statement: nothing else may run by hand where the scope is a mere setting of the session.
-pub(crate) fn require_plain(sql: &str) -> Result<()> {
-    if text::cached(sql)?.plain {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Refused, "in row isolation only one plain statement at a time runs here")
-        .help("send one SELECT, INSERT, UPDATE, DELETE or MERGE at a time"))
-}
 
 use connect::Door;
 use control::Control;

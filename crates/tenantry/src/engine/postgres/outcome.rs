@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::wire::Wire;
-use crate::{
-    engine::ends_the_connection,
-    error::{Error, ErrorKind, IDLE_IN_TRANSACTION},
+use super::{
+    failure::{IDLE_IN_TRANSACTION, ends_the_connection},
+    wire::Wire,
 };
+use crate::error::{Error, ErrorKind};
 
 /// How the statement that enters a scope fails if its schema does not come first.
 const DIVISION_BY_ZERO: &str = "22012";

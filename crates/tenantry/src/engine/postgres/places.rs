@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    PASSWORD_PURPOSE, PostgresEngine, databases, rows, schemas, scram,
+    PostgresEngine,
+    connect::PASSWORD_PURPOSE,
+    databases, rows, schemas, scram,
     tries::{Tries, waits_for_lock},
 };
 use crate::{

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::Mutex;
 
 use super::control::Control;
+use crate::engine::Interrupt;
 
 /// Which process of the server serves a connection, or, behind a pooler, its transaction. It is held while it is asked to stop:
 /// behind a pooler it serves somebody else as soon as it is let go.
@@ -29,18 +30,28 @@ impl Process {
         *self.pid.lock().await = pid;
     }
 
-    /// Ends it, where it does not stop: code of the app's may catch a cancel.
-    pub(crate) async fn end(&self) {
-        if let Some(pid) = *self.pid.lock().await {
-            self.control.terminate(pid).await;
-        }
-    }
-
     /// Stops what it does, and waits until it was asked. `false`: it cannot be known whether it was.
-    pub(crate) async fn stop(&self) -> bool {
+    pub(super) async fn stop(&self) -> bool {
         match *self.pid.lock().await {
             Some(pid) => self.control.cancel(pid).await,
             None => true,
+        }
+    }
+}
+
+impl Interrupt for Process {
+    fn stop_at_once(&self) {
+        // That takes a round trip.
+    }
+
+    async fn ask(&self) -> bool {
+        self.stop().await
+    }
+
+    /// Code of the app's may catch a cancel.
+    async fn end(&self) {
+        if let Some(pid) = *self.pid.lock().await {
+            self.control.terminate(pid).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use sqlx_core::describe::Describe;
 use super::link::SqliteLink;
 use crate::{
     engine::{
-        Again, Connection, Driver, Leave, Scope, SqlText, Statement,
+        Again, Driver, Leave, Scope, SqlText, Statement,
         driver::{Done, Item, Row, SqlxResult},
     },
     error::Result,
@@ -18,16 +18,6 @@ pub(crate) struct SqliteDriver;
 
 impl Driver for SqliteDriver {
     type Database = Sqlite;
-    type Link = SqliteLink;
-
-    const ENGINE: &'static str = "sqlite";
-
-    fn link(connection: &mut Connection) -> Option<&mut SqliteLink> {
-        match connection {
-            Connection::Sqlite(link) => Some(link),
-            Connection::Postgres(_) => None,
-        }
-    }
 
     fn read(statement: &Statement<Sqlite>, _: &Scope) -> Result<SqlText> {
         SqlText::read(statement.sql.as_str())

@@ -21,8 +21,9 @@ use super::{
     open::BUSY_TIMEOUT,
 };
 use crate::{
-    engine::{Begin, SqlText},
+    engine::{Begin, Interrupt, Link, Scope, SqlText},
     error::{Error, Result},
+    id::TenantId,
 };
 
 /// A guarded connection. Its methods are what the scope floor runs statements with.
@@ -32,6 +33,8 @@ pub(crate) struct SqliteLink {
     stop: Stop,
     file: Option<FileIdentity>,
 }
+
+type Done = Result<(), sqlx::Error>;
 
 type SqliteStatementText = crate::engine::Statement<Sqlite>;
 
@@ -54,17 +57,6 @@ impl SqliteLink {
         self.stop.clone()
     }
 
-    /// Statements from now on may run until `limit` has passed.
-    pub(crate) fn limit(&self, limit: Duration) {
-        self.stop.limit(limit);
-    }
-
-    /// Whether the path still leads to the file that this connection has open: a handle to an unlinked file would go on
-    /// acknowledging writes.
-    pub(super) fn file_is_there(&self) -> bool {
-        self.file.as_ref().is_none_or(FileIdentity::holds)
-    }
-
     /// The engine's own words: transactions, the ledger. Never text of an app.
     ///
     /// Dropped half way, the right to speak ends at once: a word that still waits in the queue is refused.
@@ -77,18 +69,13 @@ impl SqliteLink {
         &self.guard
     }
 
-    pub(crate) async fn begin(&mut self, begin: Begin) -> Result<(), sqlx::Error> {
-        // One level is all that SQLite has, and it is the strictest.
-        self.speak(if begin.read_only { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" }).await
-    }
-
     /// Begins, if the text needs a transaction around it, and sees to it that the schema is the newest one.
     ///
     /// SQLite notices a schema that another process changed only when a statement runs, and then prepares that statement
     /// again behind the driver's back: its rows would come under the names of the old columns.
     pub(crate) async fn enter(&mut self, text: SqlText) -> Result<(), sqlx::Error> {
         if text.needs_transaction() {
-            self.begin(if text.reads_only { Begin::SNAPSHOT } else { Begin::WRITE }).await?;
+            self.begin(&Scope::None, if text.reads_only { Begin::SNAPSHOT } else { Begin::WRITE }).await?;
         }
         self.newest_shape(text).await
     }
@@ -99,27 +86,6 @@ impl SqliteLink {
             self.speak("SELECT 1 FROM main.sqlite_master, shared.sqlite_master LIMIT 1").await?;
         }
         Ok(())
-    }
-
-    pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.speak("COMMIT").await
-    }
-
-    pub(crate) async fn rollback(&mut self) -> Result<(), sqlx::Error> {
-        self.speak("ROLLBACK").await
-    }
-
-    /// Savepoints are named by their depth: one that was set for a caller who went away is never taken for another.
-    pub(crate) async fn savepoint(&mut self, depth: usize) -> Result<(), sqlx::Error> {
-        self.speak(AssertSqlSafe(format!("SAVEPOINT tenantry_{depth}"))).await
-    }
-
-    pub(crate) async fn savepoint_release(&mut self, depth: usize) -> Result<(), sqlx::Error> {
-        self.speak(AssertSqlSafe(format!("RELEASE tenantry_{depth}"))).await
-    }
-
-    pub(crate) async fn savepoint_rollback(&mut self, depth: usize) -> Result<(), sqlx::Error> {
-        self.speak(AssertSqlSafe(format!("ROLLBACK TO tenantry_{depth}; RELEASE tenantry_{depth}"))).await
     }
 
     pub(crate) async fn in_transaction(&mut self) -> Result<bool> {
@@ -171,9 +137,76 @@ impl SqliteLink {
     pub(crate) async fn describe(&mut self, sql: SqlStr) -> Result<sqlx_core::describe::Describe<Sqlite>, sqlx::Error> {
         self.connection.describe(sql).await
     }
+}
+
+impl Link for SqliteLink {
+    /// Whether the path still leads to the file that this connection has open: a handle to an unlinked file would go on
+    /// acknowledging writes.
+    fn still_bound(&mut self) -> bool {
+        self.file.as_ref().is_none_or(FileIdentity::holds)
+    }
+
+    fn is_worn(&self) -> bool {
+        false
+    }
+
+    fn limit(&self, limit: Duration) {
+        self.stop.limit(limit);
+    }
+
+    fn last_served(&self, _: TenantId) -> Option<u64> {
+        None
+    }
+
+    fn is_out_of_date(&self, _: &sqlx::Error) -> bool {
+        false
+    }
+
+    fn not_entered(&self, error: sqlx::Error) -> sqlx::Error {
+        error
+    }
+
+    async fn begin(&mut self, _: &Scope, begin: Begin) -> Done {
+        // One level is all that SQLite has, and it is the strictest.
+        self.speak(if begin.read_only { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" }).await
+    }
+
+    async fn commit(&mut self) -> Done {
+        self.speak("COMMIT").await
+    }
+
+    async fn rollback(&mut self) -> Done {
+        self.speak("ROLLBACK").await
+    }
+
+    async fn commit_checked(&mut self) -> Done {
+        // What has failed in it the handle knows: SQLite itself would commit the rest.
+        self.commit().await
+    }
+
+    async fn savepoint(&mut self, depth: usize) -> Done {
+        self.speak(AssertSqlSafe(format!("SAVEPOINT tenantry_{depth}"))).await
+    }
+
+    async fn savepoint_release(&mut self, depth: usize) -> Done {
+        self.speak(AssertSqlSafe(format!("RELEASE tenantry_{depth}"))).await
+    }
+
+    async fn savepoint_rollback(&mut self, depth: usize) -> Done {
+        self.speak(AssertSqlSafe(format!("ROLLBACK TO tenantry_{depth}; RELEASE tenantry_{depth}"))).await
+    }
+
+    async fn transaction_survives(&mut self) -> bool {
+        matches!(self.in_transaction().await, Ok(true))
+    }
+
+    async fn finish(&mut self) -> bool {
+        // No statement is answered before its end here.
+        false
+    }
 
     /// Whether nothing of a last user can be left: no statement that runs on, no transaction.
-    pub(super) async fn settle(&mut self) -> bool {
+    async fn settle(&mut self) -> bool {
         // The answer comes when the worker has done all that was asked of it: nothing runs on behind it.
         if self.connection.ping().await.is_err() {
             return false;
@@ -187,7 +220,7 @@ impl SqliteLink {
         }
     }
 
-    pub(super) async fn close(self) {
+    async fn close(self) {
         self.stop.stop();
         if let Err(error) = self.connection.close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a connection did not close cleanly");
@@ -260,6 +293,21 @@ impl Stop {
         let deadline = self.0.deadline.load(Ordering::Acquire);
         self.0.stopped.load(Ordering::Acquire)
             || (deadline != 0 && self.0.started.elapsed().as_millis() > u128::from(deadline))
+    }
+}
+
+impl Interrupt for Stop {
+    fn stop_at_once(&self) {
+        self.stop();
+    }
+
+    async fn ask(&self) -> bool {
+        self.stop();
+        true
+    }
+
+    async fn end(&self) {
+        self.stop();
     }
 }
 

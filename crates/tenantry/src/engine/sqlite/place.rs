@@ -9,7 +9,7 @@ use std::{
 use aws_lc_rs::digest;
 use sqlx::{Connection as _, Executor, sqlite::SqliteConnection};
 
-use super::{files, open, scripts};
+use super::{failure, files, open, scripts};
 use crate::{
     engine::{Placement, Script, ScriptKind},
     error::{Error, ErrorKind, Result},
@@ -196,7 +196,7 @@ async fn fence(connection: &mut SqliteConnection, id: TenantId, drain: Duration)
         match sqlx::query_scalar::<_, String>("PRAGMA journal_mode = DELETE").fetch_one(&mut *connection).await {
             Ok(mode) if mode == "delete" => break,
             Ok(_) => {}
-            Err(e) if Error::from_sqlite_is_busy(&e) => {}
+            Err(e) if failure::is_busy(&e) => {}
             Err(e) => return Err(e.into()),
         }
         if started.elapsed() >= drain {

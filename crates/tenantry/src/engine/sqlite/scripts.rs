@@ -6,7 +6,7 @@ use sqlx::{Connection as _, Executor, Row, sqlite::SqliteConnection};
 
 use super::{link::SqliteLink, open};
 use crate::{
-    engine::{Applied, Begin, Script},
+    engine::{Applied, Begin, Link, Scope, Script},
     error::{Error, ErrorKind, Result},
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn apply(file: &Path, shared: &Path, script: &Script) -> Result
 }
 
 async fn apply_in_tx(link: &mut SqliteLink, script: &Script) -> Result<()> {
-    link.begin(Begin::WRITE).await?;
+    link.begin(&Scope::None, Begin::WRITE).await?;
     // Only now, under the write lock: another runner may have been here.
     if is_applied(&mut link.connection, script).await? {
         link.rollback().await?;

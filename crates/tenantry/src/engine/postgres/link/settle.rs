@@ -15,7 +15,7 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 
 impl PgLink {
     /// Stops a statement that nobody waits for and reads to its end. `false`: the connection is lost.
-    pub(crate) async fn quiet(&mut self) -> bool {
+    pub(super) async fn quiet(&mut self) -> bool {
         if !self.busy {
             return true;
         }
@@ -58,7 +58,7 @@ impl PgLink {
     }
 
     /// Whether nothing of a last user can be left: no statement that runs on, no transaction, no state of the session.
-    pub(in crate::engine::postgres) async fn settle(&mut self) -> bool {
+    pub(super) async fn come_to_rest(&mut self) -> bool {
         if !self.quiet().await {
             return false;
         }

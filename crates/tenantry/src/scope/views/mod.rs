@@ -10,7 +10,12 @@ use sqlx::{
 };
 
 use super::{Db, Tx, subject::Subject};
-use crate::engine::{SqlxResult, Statement, postgres::PgDriver, sqlite::SqliteDriver};
+use crate::{
+    engine::{EngineKind, SqlxResult, Statement, postgres::PgDriver, sqlite::SqliteDriver},
+    error::Result,
+};
+
+mod copy;
 
 fn text_of<'q, D: sqlx::Database>(mut query: impl Execute<'q, D>) -> SqlxResult<Statement<D>> {
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
@@ -22,7 +27,7 @@ macro_rules! view {
     ($(#[$doc:meta])* $view:ident, $life:lifetime, $inner:ident: $of:ident) => {
         $(#[$doc])*
         pub struct $view<$life, S: Subject> {
-            pub(super) $inner: &$life $of<S>,
+            $inner: &$life $of<S>,
         }
 
         impl<S: Subject> fmt::Debug for $view<'_, S> {
@@ -32,7 +37,7 @@ macro_rules! view {
         }
 
         impl<$life, S: Subject> $view<$life, S> {
-            pub(super) const fn new($inner: &$life $of<S>) -> Self {
+            const fn new($inner: &$life $of<S>) -> Self {
                 Self { $inner }
             }
         }
@@ -133,3 +138,64 @@ executor!(SqliteDb, 'c, db, SqliteDriver, Sqlite: SqliteRow, SqliteQueryResult, 
 executor!(SqliteTx, 't, tx, SqliteDriver, Sqlite: SqliteRow, SqliteQueryResult, SqliteStatement, SqliteTypeInfo);
 executor!(PostgresDb, 'c, db, PgDriver, Postgres: PgRow, PgQueryResult, PgStatement, PgTypeInfo);
 executor!(PostgresTx, 't, tx, PgDriver, Postgres: PgRow, PgQueryResult, PgStatement, PgTypeInfo);
+
+/// The typed view of whichever engine has the data: [`Db::any`].
+///
+/// A program that serves every engine matches on it. A new engine is a new variant, so that the compiler names each place
+/// that does not serve it yet.
+#[derive(Debug)]
+pub enum AnyDb<'c, S: Subject> {
+    /// See [`Db::sqlite`].
+    Sqlite(SqliteDb<'c, S>),
+    /// See [`Db::postgres`].
+    Postgres(PostgresDb<'c, S>),
+}
+
+impl<S: Subject> Db<S> {
+    /// The typed view for sqlx on SQLite.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn sqlite(&self) -> Result<SqliteDb<'_, S>> {
+        self.require::<SqliteDriver>()?;
+        Ok(SqliteDb::new(self))
+    }
+
+    /// The typed view for sqlx on PostgreSQL.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn postgres(&self) -> Result<PostgresDb<'_, S>> {
+        self.require::<PgDriver>()?;
+        Ok(PostgresDb::new(self))
+    }
+
+    /// The typed view of the engine on which the data lies.
+    #[must_use]
+    pub fn any(&self) -> AnyDb<'_, S> {
+        match self.kind() {
+            EngineKind::Sqlite => AnyDb::Sqlite(SqliteDb::new(self)),
+            EngineKind::Postgres => AnyDb::Postgres(PostgresDb::new(self)),
+        }
+    }
+}
+
+impl<S: Subject> Tx<S> {
+    /// The typed view for sqlx on SQLite, for one statement.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn sqlite(&mut self) -> Result<SqliteTx<'_, S>> {
+        self.db().require::<SqliteDriver>()?;
+        Ok(SqliteTx::new(self))
+    }
+
+    /// The typed view for sqlx on PostgreSQL, for one statement.
+    ///
+    /// # Errors
+    /// If the data lies on another engine.
+    pub fn postgres(&mut self) -> Result<PostgresTx<'_, S>> {
+        self.db().require::<PgDriver>()?;
+        Ok(PostgresTx::new(self))
+    }
+}

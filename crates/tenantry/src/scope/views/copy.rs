@@ -4,19 +4,15 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
 use tokio::io::AsyncRead;
 
-use super::{
-    Db, Tx,
-    statements::link_of,
-    subject::Subject,
-    views::{PostgresDb, PostgresTx},
-};
+use super::{PostgresDb, PostgresTx};
 use crate::{
     engine::{
-        Begin, Scope, SqlText, SqlxResult,
+        Begin, Link, Scope, SqlText, SqlxResult,
         postgres::{CopyDirection, PgDriver, PgLink, copy_direction, copy_is_plain},
     },
     error::{Error, ErrorKind, Result},
     pool::Lease,
+    scope::{Db, Tx, statements::link_of, subject::Subject},
     tenant::Isolation,
 };
 
@@ -79,10 +75,8 @@ fn copy_out<'l>(link: &'l mut PgLink, statement: &'l str) -> BoxStream<'l, SqlxR
 
 impl<S: Subject> Db<S> {
     fn postgres_isolation(&self) -> Option<Isolation> {
-        match self.scope() {
-            Scope::Postgres(scope) => scope.isolation(),
-            Scope::None => None,
-        }
+        let Scope::Postgres(scope) = self.scope() else { return None };
+        scope.isolation()
     }
 
     /// Behind a pooler nothing could take back what the query of a COPY leaves.
