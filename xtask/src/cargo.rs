@@ -79,13 +79,22 @@ pub(crate) fn soak(postgres: Option<&Path>, names: &[String]) -> Result<ExitCode
 
 /// Builds a program in release form and answers where cargo put it, wherever its target folder is.
 pub(crate) fn build_release(package: &str) -> Result<PathBuf> {
-    let args = ["build", "--release", "-p", package, "--message-format", "json-render-diagnostics"];
-    let output = cargo(args).stdout(Stdio::piped()).spawn()?.wait_with_output()?;
+    build(&["--release", "-p", package], package)
+}
+
+/// Builds a program as the tests are built: of the whole workspace with all features. Behind them nothing is left to build.
+pub(crate) fn build_as_tests(program: &str) -> Result<PathBuf> {
+    build(&["--workspace", "--all-features", "--bin", program], program)
+}
+
+fn build(args: &[&str], name: &str) -> Result<PathBuf> {
+    let mut command = cargo(["build", "--message-format", "json-render-diagnostics"]);
+    let output = command.args(args).stdout(Stdio::piped()).spawn()?.wait_with_output()?;
     if !output.status.success() {
-        return Err(format!("`{package}` does not build").into());
+        return Err(format!("`{name}` does not build").into());
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    messages.lines().find_map(|m| executable(m, package)).ok_or(format!("cargo built no program `{package}`").into())
+    messages.lines().find_map(|m| executable(m, name)).ok_or(format!("cargo built no program `{name}`").into())
 }
 
 fn executable(message: &str, name: &str) -> Option<PathBuf> {

@@ -25,6 +25,9 @@ enum Chore {
     },
     /// Builds the shop, starts it in an empty folder and asks it over HTTP.
     Smoke {
+        /// Build it optimised, and not as the tests are built.
+        #[arg(long, conflicts_with = "program")]
+        release: bool,
         /// Check this program instead of building the shop.
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
@@ -55,7 +58,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Test { allow_missing } => test::run(allow_missing),
-        Chore::Smoke { program } => smoke::run(program),
+        Chore::Smoke { release, program } => smoke::run(release, program),
         Chore::Bench { args } => cargo::bench(&args),
         Chore::Compare { args } => compare::run(&args),
         Chore::Soak { postgres, names } => cargo::soak(postgres.as_deref(), &names),

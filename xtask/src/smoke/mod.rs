@@ -11,10 +11,11 @@ use checks::Check;
 use server::Shop;
 
 /// Runs the shop twice on one folder: what the first run acknowledged, the second must still know.
-pub(crate) fn run(program: Option<PathBuf>) -> Result<ExitCode> {
+pub(crate) fn run(release: bool, program: Option<PathBuf>) -> Result<ExitCode> {
     let program = match program {
         Some(program) => fs::canonicalize(&program).map_err(|e| format!("`{}`: {e}", program.display()))?,
-        None => cargo::build_release("shop")?,
+        None if release => cargo::build_release("shop")?,
+        None => cargo::build_as_tests("shop")?,
     };
     let folder = tempfile::tempdir()?;
     let mut failed = 0;
