@@ -118,6 +118,26 @@ async fn doctor_finds_a_wall_that_was_opened_and_names_what_closes_it() {
     }
 }
 
+/// A file may call its own policies whatever it likes, where the engine has none.
+#[tokio::test]
+async fn postgres_row_the_wall_is_closed_again_past_a_policy_that_only_bears_the_engines_name() {
+    let place = Installation::on(Kind::PostgresRow).await;
+    let acme = place.tenant("acme").await;
+    let owner = format!("{}shared_owner", place.mark().trim());
+    place.sql_at(
+        &acme,
+        &format!(
+            "SET ROLE {owner}; CREATE TABLE shared.mine (a int); CREATE POLICY \"!tenantry\" ON shared.mine USING (true); RESET ROLE"
+        ),
+    );
+    // As a dump leaves it that is restored.
+    place.sql_at(&acme, "DROP FUNCTION tenantry_wall.mine CASCADE");
+    let report = place.tenancy.doctor(DoctorOptions::new().repair(true)).await.unwrap();
+    assert!(place.tenancy.server_wall("local").await.unwrap().is_closed(), "{report:?}");
+    let policies = "SELECT count(*) FROM pg_policy WHERE polname = '!tenantry_first'";
+    assert_eq!(texts(&acme, &format!("SELECT ({policies})::text")).await.unwrap(), ["4"]);
+}
+
 /// Where the administrator is no superuser the wall is open until one has closed it, and everything works before and after.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_superuser_closes_the_wall_by_what_is_told() {

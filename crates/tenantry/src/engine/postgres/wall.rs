@@ -54,8 +54,13 @@ fn hide_first(names: &Names) -> String {
 }
 
 /// For the tables that are there already and lack the policy, where a superuser closes the wall or doctor repairs it.
-const HIDE_FIRST_IN_TABLES: &str = "SELECT tenantry.hide_first(p.polrelid) FROM pg_policy p WHERE p.polname = '!tenantry' \
-     AND NOT EXISTS (SELECT FROM pg_policy f WHERE f.polrelid = p.polrelid AND f.polname = '!tenantry_first')";
+/// Only in the tables that tenants have in common: elsewhere a file may have given its own policies these names.
+const HIDE_FIRST_IN_TABLES: &str = "SELECT tenantry.hide_first(c.oid) FROM pg_class c \
+       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped \
+                          AND a.atttypid = 'uuid'::regtype \
+      WHERE c.relnamespace = to_regnamespace('tenant') AND c.relkind IN ('r', 'p') \
+        AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = '!tenantry') \
+        AND NOT EXISTS (SELECT FROM pg_policy f WHERE f.polrelid = c.oid AND f.polname = '!tenantry_first')";
 
 /// Who speaks for the session has to be a member of the table's owner, as a slot is while its file runs.
 fn hide_first_body() -> String {

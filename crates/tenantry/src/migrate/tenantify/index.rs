@@ -28,11 +28,12 @@ impl Work<'_, '_> {
         if !self.is_tenants_own(&table, &[]) {
             return;
         }
-        if method.is_some_and(|method| method.is("hash")) {
-            self.draft.note(list.open.start, "a hash index has one column: write `USING btree (tenant_id, ...)`");
-        }
+        let partial = at.rest().iter().any(|token| token.is("where") && token.depth == 0);
         // Other access methods take no `uuid`, or one column only; none of them can be unique.
-        if method.is_some_and(|method| !method.is_any(&["brin", "btree"])) {
+        if let Some(method) = method.filter(|method| !method.is("btree")) {
+            if let Some(note) = advice(method, partial, lead(&list)) {
+                self.draft.note(list.open.start, note);
+            }
             return self.remember_index(&table.name, name.map(|name| name.name), &list, false);
         }
         match lead(&list) {
@@ -41,7 +42,6 @@ impl Work<'_, '_> {
             Lead::Behind => return self.draft.note(list.open.start, "put `tenant_id` in front of the other columns"),
             Lead::Missing => self.draft.insert(list.open.end(), "tenant_id, "),
         }
-        let partial = at.rest().iter().any(|token| token.is("where") && token.depth == 0);
         let leads = !partial && lead(&list) != Lead::Behind;
         let name = name.map(|name| name.name).or_else(|| self.name_index(&table.name, on, &list, at));
         self.remember_index(&table.name, name, &list, leads);
@@ -76,5 +76,22 @@ impl Work<'_, '_> {
         let name = name.unwrap_or_else(|| format!("\0{}", list.open.start));
         let columns = list.inside.iter().filter_map(|token| token.name().map(Cow::into_owned)).collect();
         self.tables.take_name(name, Holder { table: table.to_owned(), columns, leads });
+    }
+}
+
+/// What to write instead of an index by an access method to which `tenant_id` cannot simply be given.
+fn advice(method: Token<'_>, partial: bool, lead: Lead) -> Option<&'static str> {
+    let name = method.name()?;
+    match &*name {
+        "hash" => Some("a hash index has one column: write `USING btree (tenant_id, ...)`"),
+        "brin" => Some("a brin index keeps a summary of all tenants' values: write `USING btree (tenant_id, ...)`"),
+        "spgist" => Some("an spgist index has one column, and without `tenant_id` it is refused: leave it out"),
+        "gist" if lead == Lead::Missing => {
+            Some("put `tenant_id` in front: it needs `CREATE EXTENSION btree_gist` in a file of migrations/shared")
+        }
+        "gin" if partial && lead == Lead::Missing => Some(
+            "put `tenant_id` in front, by `CREATE EXTENSION btree_gin` in a file of migrations/shared, or leave WHERE out",
+        ),
+        _ => None,
     }
 }

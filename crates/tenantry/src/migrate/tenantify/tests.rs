@@ -155,8 +155,8 @@ fn the_authors_lines_and_comments_stay() {
              UNIQUE (tenant_id, id))",
         ),
         (
-            "CREATE INDEX users_b ON users USING brin (created_at)",
-            "CREATE INDEX users_b ON users USING brin (tenant_id, created_at)",
+            "CREATE INDEX users_b ON users USING btree (created_at)",
+            "CREATE INDEX users_b ON users USING btree (tenant_id, created_at)",
         ),
         (
             "CREATE TABLE a ()",
@@ -180,6 +180,25 @@ fn what_is_no_tenants_table_stays_as_it_is() {
         "-- nothing",
     ] {
         assert_eq!(converted(text), text);
+    }
+}
+
+#[test]
+fn an_index_to_which_the_tenant_cannot_simply_be_given_gets_a_note() {
+    for (index, note) in [
+        ("USING brin (created_at)", "a brin index keeps a summary"),
+        ("USING hash (username)", "a hash index has one column"),
+        ("USING spgist (during)", "leave it out"),
+        ("USING gist (during)", "btree_gist"),
+        ("USING gin (doc) WHERE doc IS NOT NULL", "btree_gin"),
+    ] {
+        let text = format!("CREATE INDEX users_b ON users {index}");
+        assert_eq!(converted(&text), text);
+        let notes = notes("0004_a.sql", &text);
+        assert!(notes.lines().count() == 1 && notes.contains(note), "{index}: {notes}");
+    }
+    for index in ["USING gin (doc)", "USING gist (tenant_id, during)", "USING gin (tenant_id, doc) WHERE true"] {
+        assert_eq!(notes("0004_a.sql", &format!("CREATE INDEX users_b ON users {index}")), "", "{index}");
     }
 }
 

@@ -67,13 +67,14 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "index_computes",
-        "the index computes with the values of all tenants, and one that no number holds would stop everybody's writes; make it of \
-         something that is only compared (in an exclusion: `uuid`, `bigint`, `text`, a range of times)",
+        "the index computes with the values of all tenants, or keeps a summary of them: one value beyond what a number or a page holds \
+         would stop everybody's writes, and a statement can notice what is there; make it a btree led by tenant_id, or of something of \
+         a fixed size that is only compared (in an exclusion: `uuid`, `bigint`, a range of times)",
     ),
     (
         "index_without_tenant",
-        "the index is searched over the rows of all tenants, which a statement can notice; it needs the column tenant_id \
-         (in gin and gist by the extensions btree_gin and btree_gist)",
+        "the index is searched over the rows of all tenants, which a statement can notice; it needs the column tenant_id (in gin and \
+         gist by the extensions btree_gin and btree_gist; a gin index that is not partial needs it only where it compares by `=`)",
     ),
     (
         "inheritance",

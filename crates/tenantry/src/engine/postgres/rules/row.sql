@@ -94,43 +94,58 @@ SELECT code, object, detail, correction FROM (
                           '\(', CASE WHEN indisexclusion THEN '(tenant_id WITH =, ' ELSE '(tenant_id, ' END)) END
     FROM key WHERE NOT led
   UNION ALL
-  -- The planner gives a leakproof condition to an index that it fits, which is searched over the rows of all tenants then.
+  -- The planner gives a leakproof condition to an index that it fits, which is searched over the rows of all tenants then. Whether that
+  -- finds anything decides whether the next index is searched at all (BitmapAnd), before any row is looked at.
   SELECT 'index_without_tenant', format('%I.%I', t.relname, ic.relname), NULL,
-         replace(regexp_replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), '( USING \w+ )\(', '\1(tenant_id, '),
-                 ' USING hash (', ' USING btree (')
-    FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid
+         CASE WHEN am.amname IN ('btree', 'hash', 'gin', 'gist')
+              THEN replace(regexp_replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), '( USING \w+ )\(', '\1(tenant_id, '),
+                           ' USING hash (', ' USING btree (')
+              ELSE format('DROP INDEX %I', ic.relname) END
+    FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
    WHERE NOT i.indisunique AND NOT i.indisexclusion AND NOT ic.relispartition AND t.tenant IS NOT NULL
      AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n WHERE i.indkey[n] = t.tenant)
-     -- What compares in an index of words or of places is not leakproof, and is not used before the rows are hidden. Of expressions
-     -- nobody is asked what they call: an index that has no tenant_id would be of no use to a tenant.
-     AND (ic.relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
+     -- gin and hash take no condition but those of their operators, and one that is not leakproof is not used before the rows are hidden;
+     -- gist, spgist and brin search for NULL too, and a partial index is searched without any condition.
+     AND (am.amname NOT IN ('gin', 'hash') OR i.indpred IS NOT NULL
           OR EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n JOIN pg_opclass c ON c.oid = i.indclass[n]
                        JOIN pg_amop m ON m.amopfamily = c.opcfamily
                        JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
                       WHERE p.proleakproof))
   UNION ALL
-  -- To put a key into its place, such an index computes with the keys of all tenants, and fails where one of them has stored a value
-  -- beyond what a number holds: others could write no more, and by when it fails tell what is there. These only compare.
+  -- To put a key into its place, such an index computes with the keys of all tenants. It fails where one of them has stored a value
+  -- beyond what a number or a page holds, or that cannot be compared: others could write no more, and by when it fails tell what is
+  -- there. brin keeps a summary of all tenants' values, and finds by that. These only compare, and keep what has a size of its own.
   SELECT DISTINCT 'index_computes', format('%I.%I', t.relname, ic.relname), c.opcname::text,
-         CASE WHEN am.amname = 'brin' THEN replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), '_minmax_multi_ops', '_minmax_ops')
-              WHEN k.conname IS NOT NULL THEN format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname)
+         CASE WHEN k.conname IS NOT NULL THEN format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname)
+              WHEN am.amname = 'brin' THEN
+                regexp_replace(regexp_replace(replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), ' USING brin (', ' USING btree ('),
+                                              ' \w+_(minmax|minmax_multi|inclusion|bloom)_ops( \([^)]*\))?', '', 'g'),
+                               '\) WITH \([^)]*\)', ')')
               ELSE format('DROP INDEX %I', ic.relname) END
     FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
     LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'x'
    CROSS JOIN generate_series(0, i.indnkeyatts - 1) n
     JOIN pg_opclass c ON c.oid = i.indclass[n]
     JOIN pg_attribute a ON a.attrelid = i.indexrelid AND a.attnum = n + 1
-   WHERE NOT ic.relispartition
+   WHERE NOT ic.relispartition AND i.indkey[n] IS DISTINCT FROM t.tenant
      AND CASE am.amname
-           WHEN 'btree' THEN false WHEN 'hash' THEN false WHEN 'gin' THEN false WHEN 'bloom' THEN false
-           WHEN 'brin' THEN c.opcname LIKE '%minmax\_multi\_ops'
-           ELSE NOT CASE
+           WHEN 'hash' THEN false WHEN 'gin' THEN false
+           -- Behind the tenant only rows of one tenant are compared.
+           WHEN 'btree' THEN i.indkey[0] IS DISTINCT FROM t.tenant AND EXISTS (
+             WITH RECURSIVE within (oid) AS (
+               SELECT a.atttypid UNION
+               SELECT part.oid FROM within w JOIN pg_type wt ON wt.oid = w.oid
+                 LEFT JOIN pg_range r ON w.oid IN (r.rngtypid, r.rngmultitypid)
+                CROSS JOIN LATERAL (VALUES (wt.typbasetype), (wt.typelem), (r.rngsubtype)) part (oid) WHERE part.oid <> 0)
+             SELECT FROM within JOIN pg_type wt ON wt.oid = within.oid WHERE wt.typtype = 'c' OR wt.oid = 'record'::regtype)
+           WHEN 'gist' THEN NOT CASE
              WHEN c.opcname IN ('range_ops', 'multirange_ops')
              THEN a.atttypid < 16384 AND a.atttypid NOT IN ('numrange'::regtype, 'nummultirange'::regtype)
-             ELSE c.opcname = ANY ('{inet_ops,text_ops,tsquery_ops,tsvector_ops,gist_bit_ops,gist_bool_ops,gist_bpchar_ops,gist_bytea_ops,
+             ELSE c.opcname = ANY ('{inet_ops,tsquery_ops,tsvector_ops,gist_bit_ops,gist_bool_ops,gist_bytea_ops,
                                    gist_enum_ops,gist_inet_ops,gist_int2_ops,gist_int4_ops,gist_int8_ops,gist_macaddr8_ops,gist_macaddr_ops,
-                                   gist_oid_ops,gist_text_ops,gist_uuid_ops,gist_vbit_ops,gist__intbig_ops,gist__ltree_ops,gist_hstore_ops,
-                                   gist_ltree_ops,gist_trgm_ops,gist_geography_ops,gist_geometry_ops_2d,gist_geometry_ops_nd}') END
+                                   gist_oid_ops,gist_uuid_ops,gist_vbit_ops,gist__intbig_ops,gist__ltree_ops,gist_hstore_ops,
+                                   gist_trgm_ops,gist_geography_ops,gist_geometry_ops_2d,gist_geometry_ops_nd}') END
+           ELSE true
          END
   UNION ALL
   -- Where any statement is planned, the check of a reference too: as the owner, and past row security.

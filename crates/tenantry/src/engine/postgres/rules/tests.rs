@@ -39,6 +39,11 @@ impl Place {
         let installation = crate::id::TenantId::new();
         let names = crate::engine::postgres::names::Names::new(installation, "main", None).expect("names");
         crate::engine::postgres::server::prepare(&mut connection, &names, installation, None).await.expect("prepared");
+        // As a file of migrations/shared makes it, for indexes that are led by the tenant.
+        connection
+            .execute("CREATE EXTENSION btree_gist SCHEMA shared; CREATE EXTENSION btree_gin SCHEMA shared")
+            .await
+            .expect("the extensions of indexes");
         let ident = |name: String| Ident::new(name).expect("an identifier");
         let (owner, login) = (ident(names.rows_owner()), ident(names.rows_role()));
         let shared_owner = ident(names.shared_owner());

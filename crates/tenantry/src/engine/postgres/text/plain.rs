@@ -121,14 +121,48 @@ fn with(rest: &[Token<'_>]) -> Option<PgText> {
     }
 }
 
-/// The place behind `SEARCH DEPTH FIRST BY ... SET name` and `CYCLE ... SET name USING name`, if they stand there.
+/// The place behind a SEARCH and a CYCLE clause, if they stand there, read by their grammar: every word of it is a name
+/// too, so that none may be looked for. `None` if they are not in that form.
 fn behind_clauses(rest: &[Token<'_>], mut at: usize) -> Option<usize> {
-    for (clause, last) in [("search", "set"), ("cycle", "using")] {
-        if rest.get(at)?.is(clause) {
-            at += rest[at..].iter().position(|token| token.is(last))? + 2;
+    if rest.get(at)?.is("search") {
+        let [order, first, by] = rest.get(at + 1..at + 4)? else { return None };
+        if !order.is_any(&["depth", "breadth"]) || !first.is("first") || !by.is("by") {
+            return None;
         }
+        at = behind_name(rest, behind_names(rest, at + 4)?, "set")?;
+    }
+    if rest.get(at)?.is("cycle") {
+        at = behind_name(rest, behind_names(rest, at + 1)?, "set")?;
+        if rest.get(at)?.is("to") {
+            // A constant each: one that has a type in front of it is not read.
+            if !rest.get(at + 2)?.is("default") {
+                return None;
+            }
+            at += 4;
+        }
+        at = behind_name(rest, at, "using")?;
     }
     Some(at)
+}
+
+/// The place behind a list of names.
+fn behind_names(rest: &[Token<'_>], mut at: usize) -> Option<usize> {
+    loop {
+        rest.get(at)?.name()?;
+        if !rest.get(at + 1)?.is_mark(",") {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// The place behind a word and a name.
+fn behind_name(rest: &[Token<'_>], at: usize, word: &str) -> Option<usize> {
+    if !rest.get(at)?.is(word) {
+        return None;
+    }
+    rest.get(at + 1)?.name()?;
+    Some(at + 2)
 }
 
 /// The place behind the parenthesis that closes the one at `open`.

@@ -82,8 +82,18 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
          CREATE INDEX ON users USING gin (doc); CREATE INDEX ON users USING gin (words);
          CREATE INDEX ON items USING hash (price);
          ALTER TABLE users ADD COLUMN during tstzrange;
-         CREATE INDEX ON users USING gist (during); CREATE INDEX ON users USING gist (words);
-         CREATE INDEX ON items USING brin (tenant_id, price)",
+         CREATE INDEX ON users USING gist (tenant_id, during) WHERE username <> '';
+         CREATE INDEX ON users USING gist (words, tenant_id); CREATE INDEX ON users USING gin (tenant_id, doc) WHERE doc IS NOT NULL;
+         ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, id WITH =, during WITH &&);
+         CREATE INDEX ON items USING brin (tenant_id)",
+    ),
+    (
+        "keys that are compared field by field behind the tenant, and keys of one value anywhere",
+        "CREATE TYPE contact AS (email text, meta text); CREATE DOMAIN age AS int; CREATE TYPE mood AS ENUM ('a');
+         ALTER TABLE users ADD COLUMN contact contact, ADD COLUMN age age, ADD COLUMN mood mood, ADD COLUMN ages int[],
+                           ADD COLUMN span int4range, ADD COLUMN spans int4multirange;
+         CREATE INDEX ON users (tenant_id, contact);
+         CREATE INDEX ON users (age, mood, ages, span, spans, tenant_id)",
     ),
     (
         "a deferrable key and an exclusion constraint",

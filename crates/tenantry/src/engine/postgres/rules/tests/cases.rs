@@ -92,6 +92,46 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
          CREATE INDEX ON at USING brin (tenant_id, price numeric_minmax_multi_ops)",
         "index_computes",
     ),
+    ("an index by blocks of texts", "CREATE INDEX ON users USING brin (tenant_id, username)", "index_computes"),
+    ("an index by blocks that hashes", "CREATE INDEX ON users USING brin (tenant_id, username text_bloom_ops)", "index_computes"),
+    ("an index of texts by gist", "CREATE INDEX ON users USING gist (tenant_id, username)", "index_computes"),
+    (
+        "an exclusion of texts",
+        "ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, username WITH =)",
+        "index_computes",
+    ),
+    (
+        "an index of what cannot be compared",
+        "CREATE TYPE contact AS (email text, meta json); ALTER TABLE users ADD COLUMN contact contact;
+         CREATE INDEX ON users (contact, tenant_id)",
+        "index_computes",
+    ),
+    (
+        "an index of what cannot be compared, in an array of a domain",
+        "CREATE TYPE contact AS (email text, meta json); CREATE DOMAIN reached AS contact;
+         ALTER TABLE users ADD COLUMN contacts reached[]; CREATE INDEX ON users (contacts, tenant_id)",
+        "index_computes",
+    ),
+    (
+        "a part of an index without the tenant",
+        "ALTER TABLE users ADD COLUMN flagged boolean, ADD COLUMN doc jsonb; CREATE INDEX ON users USING gin (doc) WHERE flagged",
+        "index_without_tenant",
+    ),
+    (
+        "a part of an index by hash without the tenant",
+        "CREATE INDEX ON items USING hash (price) WHERE owner_id IS NULL",
+        "index_without_tenant",
+    ),
+    (
+        "an index without the tenant that finds what is null",
+        "ALTER TABLE users ADD COLUMN words tsvector; CREATE INDEX ON users USING gist (words)",
+        "index_without_tenant",
+    ),
+    (
+        "an index without the tenant that no tenant can be put into",
+        "ALTER TABLE users ADD COLUMN during tstzrange; CREATE INDEX ON users USING spgist (during)",
+        "index_without_tenant",
+    ),
     ("an index on an expression", "CREATE INDEX ON users (lower(username))", "index_without_tenant"),
     ("an index on what a leakproof function gives", "CREATE INDEX ON users (md5(username))", "index_without_tenant"),
     (
