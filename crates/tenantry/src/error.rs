@@ -106,6 +106,8 @@ kinds! {
     Quarantined, 409, "quarantined", "this name was given up a moment ago; try again soon", true;
     /// The state does not allow this.
     WrongState, 409, "wrong_state", "the tenant's state does not allow this", false;
+    /// The operation was given up because somebody asked for that.
+    Cancelled, 409, "cancelled", "this was cancelled", false;
     /// Another process works on this tenant.
     OperationRunning, 409, "operation_running", "another operation works on this tenant", true;
     /// No server, domain or other thing of that name.
@@ -276,6 +278,12 @@ impl Error {
     #[must_use]
     pub fn is_wrong_state(&self) -> bool {
         self.0.kind == ErrorKind::WrongState
+    }
+
+    /// The operation was given up because somebody asked for that: [`Tenantry::operation_cancel`](crate::Tenantry::operation_cancel).
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.kind == ErrorKind::Cancelled
     }
 
     /// Another process works on the same tenant.

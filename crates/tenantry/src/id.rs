@@ -28,6 +28,9 @@ impl TenantId {
         Self(Uuid::now_v7())
     }
 
+    /// No tenant has it.
+    pub(crate) const NONE: Self = Self(Uuid::nil());
+
     /// The id as a plain UUID, to bind in a query of your own.
     #[must_use]
     pub const fn as_uuid(&self) -> Uuid {

@@ -53,7 +53,8 @@ impl TenantKey {
     }
 }
 
-const CANARY_PREFIX: &str = "!canary-";
+/// How the key of every canary begins, and no other.
+pub(crate) const CANARY_PREFIX: &str = "!canary-";
 
 /// First path segments and host labels that a web app needs for itself.
 const RESERVED_BY_WEB: &[&str] = &[

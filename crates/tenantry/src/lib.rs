@@ -21,7 +21,7 @@ mod tenant;
 mod tenantry;
 mod web;
 
-pub use catalog::{AuditEntry, Domain, NewServer, Server, TenantFilter};
+pub use catalog::{AuditEntry, Domain, NewServer, OperationFilter, OperationStatus, Server, TenantFilter};
 pub use config::{CatalogConfig, Config, MigrationsConfig, TenantsConfig};
 pub use doctor::{DoctorOptions, DoctorReport};
 pub use engine::{Capabilities, Finding, StatelessExtension, Wall};

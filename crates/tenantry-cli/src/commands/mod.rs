@@ -9,6 +9,7 @@ mod doctor;
 mod domain;
 mod init;
 mod migrate;
+mod operation;
 mod server;
 mod sql;
 mod tenant;
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     /// Write migrations, and apply them to every tenant
     #[command(subcommand)]
     Migrate(migrate::Migrate),
+    /// List, show and cancel what creates, purges or migrates tenants
+    #[command(subcommand, visible_alias = "operations")]
+    Operation(operation::Operation),
     /// Run SQL as one tenant
     Sql(sql::Sql),
     /// Audit the isolation, and try to break it with two canary tenants
@@ -45,6 +49,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Tenant(tenant) => tenant.run(context).await,
         Command::Domain(domain) => domain.run(context).await,
         Command::Migrate(migrate) => migrate.run(context).await,
+        Command::Operation(operation) => operation.run(context).await,
         Command::Sql(sql) => sql.run(context).await,
         Command::Doctor(doctor) => doctor.run(context).await,
         Command::Completions(completions) => completions.run(),

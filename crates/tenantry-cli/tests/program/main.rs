@@ -17,6 +17,8 @@ mod doctor;
 mod init;
 mod migrate;
 mod names;
+#[cfg(feature = "failpoints")]
+mod operation;
 mod postgres;
 mod sql;
 mod tenant;

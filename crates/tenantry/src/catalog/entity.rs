@@ -111,6 +111,18 @@ pub(super) mod operation {
         /// The last step that is done. None, or a program wrote the row that only knows `step`.
         #[sea_orm(column_type = "Text", nullable)]
         pub step_name: Option<String>,
+        /// What it was given, what its steps leave for each other, how far it is, and what came of it: see
+        /// [`Record`](super::super::journal::Record). None of a program before version 4.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub input: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub kept: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub progress: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub result: Option<String>,
+        /// When somebody asked that it be cancelled.
+        pub cancel_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

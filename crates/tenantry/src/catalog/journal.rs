@@ -1,12 +1,12 @@
 //! The journal: which operation is at which step, and whose it is.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, UpdateMany, sea_query::Expr};
 
 use super::{
     Catalog, clock,
-    entity::operation,
+    entity::operation::{self, Model},
     store::{CatalogTx, Durability},
     unavailable,
 };
@@ -15,9 +15,16 @@ use crate::{
     id::TenantId,
 };
 
+mod list;
+mod record;
 mod step;
 
+pub use list::{OperationFilter, OperationStatus};
+pub(crate) use record::{Nothing, Record};
 pub(crate) use step::Step;
+
+/// The state of an operation that has not ended.
+const RUNNING: &str = "running";
 
 /// How long an operation belongs to a process that says nothing.
 const LEASE: Duration = Duration::from_secs(10);
@@ -25,25 +32,38 @@ const LEASE: Duration = Duration::from_secs(10);
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperationKind {
+    /// Makes a tenant.
     Provision,
+    /// Destroys a deleted tenant.
     Purge,
+    /// Brings a fleet to the newest version.
+    Migrate,
 }
 
 impl OperationKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Provision, Self::Purge, Self::Migrate];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Provision => "provision",
             Self::Purge => "purge",
+            Self::Migrate => "migrate",
+        }
+    }
+
+    /// Whether it can be given up half way: what a purge has destroyed nothing brings back.
+    const fn can_be_cancelled(self) -> bool {
+        match self {
+            Self::Provision | Self::Migrate => true,
+            Self::Purge => false,
         }
     }
 
     fn parse(text: &str) -> Result<Self> {
-        match text {
-            "provision" => Ok(Self::Provision),
-            "purge" => Ok(Self::Purge),
-            other => Err(Error::new(ErrorKind::Internal, format!("the journal holds an unknown operation `{other}`"))
-                .help("a newer program wrote it: use that one")),
-        }
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("the journal holds an unknown operation `{text}`"))
+                .help("a newer program wrote it: use that one")
+        })
     }
 }
 
@@ -52,23 +72,86 @@ impl OperationKind {
 pub(crate) struct Operation {
     pub(crate) id: String,
     pub(crate) kind: OperationKind,
-    pub(crate) tenant: TenantId,
+    /// On what it works.
+    pub(crate) on: Subject,
     /// The last step that is done.
     done: Option<Step>,
+    kept: Option<String>,
+    /// Somebody has asked that it be cancelled.
+    pub(crate) is_cancelled: bool,
     /// Whose it is: made anew at each beginning and each take-over, so that not even this process has it twice.
     owner: String,
 }
 
+/// What an operation works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Tenant(TenantId),
+    /// All tenants, or some of them.
+    Fleet,
+}
+
+impl Subject {
+    /// As a row holds it: the column is older than operations on a fleet, and may not be empty.
+    fn to_column(self) -> String {
+        match self {
+            Self::Tenant(id) => id.to_string(),
+            Self::Fleet => TenantId::NONE.to_string(),
+        }
+    }
+
+    fn from_column(text: &str) -> Result<Self> {
+        let id: TenantId = text.parse()?;
+        Ok(if id == TenantId::NONE { Self::Fleet } else { Self::Tenant(id) })
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(id) => write!(f, "tenant {id}"),
+            Self::Fleet => f.write_str("the fleet"),
+        }
+    }
+}
+
+/// An operation whose owner has not been heard of for the time of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Abandoned {
+    pub(crate) on: Subject,
+    running_on: String,
+}
+
 impl Operation {
+    /// The tenant on which it works.
+    ///
+    /// # Errors
+    /// If it works on a fleet.
+    pub(crate) fn tenant(&self) -> Result<TenantId> {
+        match self.on {
+            Subject::Tenant(id) => Ok(id),
+            Subject::Fleet => {
+                Err(Error::new(ErrorKind::Internal, format!("a {} works on no tenant", self.kind.as_str())))
+            }
+        }
+    }
+
+    /// What its steps have left for those that come.
+    pub(crate) fn kept<R: Record>(&self) -> Result<Option<R>> {
+        self.kept.as_deref().map(record::read).transpose()
+    }
+
     /// What an operation that has just been taken over still has to do.
     pub(crate) fn steps_left(&self) -> &'static [Step] {
         self.kind.steps_after(self.done)
     }
 
-    fn from_row(row: operation::Model) -> Result<Self> {
-        let (kind, tenant) = (OperationKind::parse(&row.kind)?, row.tenant_id.parse()?);
-        let done = step::last_done(kind, tenant, row.step, row.step_name.as_deref())?;
-        Ok(Self { id: row.id, kind, tenant, done, owner: row.owner })
+    fn from_row(row: Model) -> Result<Self> {
+        let (kind, on) = (OperationKind::parse(&row.kind)?, Subject::from_column(&row.tenant_id)?);
+        let done = step::last_done(kind, on, row.step, row.step_name.as_deref())?;
+        let is_cancelled = row.cancel_at.is_some();
+        let Model { id, owner, kept, .. } = row;
+        Ok(Self { id, kind, on, done, kept, is_cancelled, owner })
     }
 }
 
@@ -80,14 +163,29 @@ fn lease_from(now: i64) -> i64 {
     now.saturating_add(i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX))
 }
 
-pub(super) async fn begin(tx: &CatalogTx, kind: OperationKind, tenant: TenantId, now: i64) -> Result<Operation> {
+/// Begins an operation. On a tenant there is one at a time; those on a fleet keep out of each other's way themselves.
+pub(super) async fn begin<R: Record>(
+    tx: &CatalogTx,
+    kind: OperationKind,
+    on: Subject,
+    input: &R,
+    now: i64,
+) -> Result<Operation> {
+    begin_with(tx, kind, on, record::write(input)?, now).await
+}
+
+async fn begin_with(tx: &CatalogTx, kind: OperationKind, on: Subject, input: String, now: i64) -> Result<Operation> {
     let (id, owner) = (TenantId::new().to_string(), new_owner());
+    let running_on = match on {
+        Subject::Tenant(tenant) => tenant.to_string(),
+        Subject::Fleet => id.clone(),
+    };
     let row = operation::ActiveModel {
         id: Set(id.clone()),
         kind: Set(kind.as_str().into()),
-        tenant_id: Set(tenant.to_string()),
-        running_on: Set(Some(tenant.to_string())),
-        state: Set("running".into()),
+        tenant_id: Set(on.to_column()),
+        running_on: Set(Some(running_on)),
+        state: Set(RUNNING.into()),
         step: Set(0),
         owner: Set(owner.clone()),
         lease_until: Set(lease_from(now)),
@@ -95,13 +193,18 @@ pub(super) async fn begin(tx: &CatalogTx, kind: OperationKind, tenant: TenantId,
         created_at: Set(now),
         updated_at: Set(now),
         step_name: Set(None),
+        input: Set(Some(input)),
+        kept: Set(None),
+        progress: Set(None),
+        result: Set(None),
+        cancel_at: Set(None),
     };
     operation::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(|e| {
-        Error::new(ErrorKind::OperationRunning, format!("another operation works on tenant {tenant}"))
+        Error::new(ErrorKind::OperationRunning, format!("another operation works on {on}"))
             .caused_by(e)
             .help("wait for it; what a crash left is taken over after 10 s, or by `tenantry doctor --repair`")
     })?;
-    Ok(Operation { id, kind, tenant, done: None, owner })
+    Ok(Operation { id, kind, on, done: None, kept: None, is_cancelled: false, owner })
 }
 
 /// A change of the operation's row that only its owner can make, and only while its lease runs.
@@ -110,7 +213,7 @@ fn owned(operation: &Operation, now: i64) -> UpdateMany<operation::Entity> {
         .col_expr(operation::Column::UpdatedAt, Expr::value(now))
         .filter(operation::Column::Id.eq(&operation.id))
         .filter(operation::Column::Owner.eq(&operation.owner))
-        .filter(operation::Column::State.eq("running"))
+        .filter(operation::Column::State.eq(RUNNING))
         .filter(operation::Column::LeaseUntil.gt(now))
 }
 
@@ -120,7 +223,7 @@ async fn made(tx: &CatalogTx, operation: &Operation, change: UpdateMany<operatio
     }
     Err(Error::new(
         ErrorKind::OperationRunning,
-        format!("the {} of tenant {} was taken over by another process", operation.kind.as_str(), operation.tenant),
+        format!("the {} of {} was taken over by another process", operation.kind.as_str(), operation.on),
     )
     .help("tenantry tenant list"))
 }
@@ -132,45 +235,151 @@ pub(super) async fn require_lease(tx: &CatalogTx, operation: &Operation) -> Resu
     made(tx, operation, renewed).await
 }
 
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Done,
+    /// It stopped before its end, and what it has done stays.
+    Cancelled,
+    Failed,
+    Undone,
+}
+
+impl End {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::Undone => "undone",
+        }
+    }
+}
+
 /// Ends the operation, if it is still this process's.
-pub(super) async fn end(tx: &CatalogTx, operation: &Operation, state: &str, error: Option<String>) -> Result<()> {
-    let ended = owned(operation, clock::now(tx).await?)
-        .col_expr(operation::Column::State, Expr::value(state))
+pub(super) async fn end(
+    tx: &CatalogTx,
+    operation: &Operation,
+    end: End,
+    result: Option<String>,
+    error: Option<String>,
+) -> Result<()> {
+    let mut ended = owned(operation, clock::now(tx).await?)
+        .col_expr(operation::Column::State, Expr::value(end.as_str()))
         .col_expr(operation::Column::RunningOn, Expr::value(Option::<String>::None))
+        .col_expr(operation::Column::Result, Expr::value(result))
         .col_expr(operation::Column::Error, Expr::value(error));
-    made(tx, operation, ended).await
+    if end == End::Done {
+        ended = ended.filter(operation::Column::CancelAt.is_null());
+    }
+    match made(tx, operation, ended).await {
+        Err(_) if end == End::Done && is_cancelled(tx, operation).await? => Err(cancelled(operation)),
+        ended => ended,
+    }
+}
+
+/// Nothing more is done of what somebody has asked to be cancelled.
+pub(crate) fn cancelled(operation: &Operation) -> Error {
+    let what = format!("the {} of {} was cancelled", operation.kind.as_str(), operation.on);
+    Error::new(ErrorKind::Cancelled, what).help("run the same command again")
+}
+
+/// Whether somebody has asked that it be cancelled.
+async fn is_cancelled(tx: &CatalogTx, operation: &Operation) -> Result<bool> {
+    let asked = operation::Entity::find_by_id(&operation.id).filter(operation::Column::CancelAt.is_not_null());
+    Ok(asked.count(&tx.tx).await.map_err(unavailable)? > 0)
 }
 
 impl Catalog {
-    /// Writes down that a step is done and renews the lease.
+    /// Begins an operation on a fleet.
+    pub(crate) async fn operation_begin<R: Record>(&self, kind: OperationKind, input: &R) -> Result<Operation> {
+        let input = record::write(input)?;
+        self.write(Durability::Progress, move |tx| {
+            Box::pin(async move {
+                let now = clock::now(tx).await?;
+                begin_with(tx, kind, Subject::Fleet, input, now).await
+            })
+        })
+        .await
+    }
+
+    /// Writes down that a step is done and what it leaves for the others, and renews the lease.
     ///
     /// # Errors
     /// `OperationRunning` if the lease was lost: the operation must not go on.
-    pub(crate) async fn operation_step(&self, operation: &mut Operation, done: Step) -> Result<()> {
-        let now_at = operation.clone();
+    pub(crate) async fn operation_step<R: Record>(
+        &self,
+        operation: &mut Operation,
+        done: Step,
+        kept: &R,
+    ) -> Result<()> {
+        let (now_at, kept) = (operation.clone(), record::write(kept)?);
+        let written = kept.clone();
+        operation.is_cancelled = self
+            .write(Durability::Progress, move |tx| {
+                Box::pin(async move {
+                    require_lease(tx, &now_at).await?;
+                    operation::Entity::update_many()
+                        .col_expr(operation::Column::StepName, Expr::value(done.name()))
+                        .col_expr(operation::Column::Step, Expr::value(step::number_of(now_at.kind, done)))
+                        .col_expr(operation::Column::Kept, Expr::value(written))
+                        .filter(operation::Column::Id.eq(&now_at.id))
+                        .exec(&tx.tx)
+                        .await
+                        .map_err(unavailable)?;
+                    is_cancelled(tx, &now_at).await
+                })
+            })
+            .await?;
+        (operation.done, operation.kept) = (Some(done), Some(kept));
+        Ok(())
+    }
+
+    /// Says that this process is still at it, and how far it is. `true`: somebody has asked that it be cancelled.
+    pub(crate) async fn operation_progress<R: Record>(&self, operation: &Operation, progress: &R) -> Result<bool> {
+        let (operation, progress) = (operation.clone(), record::write(progress)?);
         self.write(Durability::Progress, move |tx| {
             Box::pin(async move {
-                require_lease(tx, &now_at).await?;
-                operation::Entity::update_many()
-                    .col_expr(operation::Column::StepName, Expr::value(done.name()))
-                    .col_expr(operation::Column::Step, Expr::value(step::number_of(now_at.kind, done)))
-                    .filter(operation::Column::Id.eq(&now_at.id))
-                    .exec(&tx.tx)
-                    .await
-                    .map_err(unavailable)?;
-                Ok(())
+                let now = clock::now(tx).await?;
+                let renewed = owned(&operation, now)
+                    .col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)))
+                    .col_expr(operation::Column::Progress, Expr::value(progress));
+                made(tx, &operation, renewed).await?;
+                is_cancelled(tx, &operation).await
             })
         })
-        .await?;
-        operation.done = Some(done);
-        Ok(())
+        .await
+    }
+
+    /// Ends an operation on a fleet.
+    pub(crate) async fn operation_end<R: Record>(
+        &self,
+        operation: &Operation,
+        how: End,
+        result: &R,
+        error: Option<String>,
+    ) -> Result<()> {
+        let (operation, result) = (operation.clone(), record::write(result)?);
+        self.write(Durability::Progress, move |tx| {
+            Box::pin(async move { end(tx, &operation, how, Some(result), error).await })
+        })
+        .await
+    }
+
+    /// Asks whoever runs an operation to give it up: it stops before its next step.
+    ///
+    /// # Errors
+    /// If there is none of that id, it has ended, or it is of a kind that cannot be given up.
+    pub(crate) async fn operation_cancel(&self, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        self.write(Durability::Acknowledged, move |tx| Box::pin(async move { cancel(tx, &id).await })).await
     }
 
     /// Gives an operation up; what it had marked stays marked until it is begun again.
     pub(crate) async fn operation_fail(&self, operation: &Operation, why: &Error) -> Result<()> {
         let (operation, why) = (operation.clone(), why.to_string());
         self.write(Durability::Progress, move |tx| {
-            Box::pin(async move { end(tx, &operation, "failed", Some(why)).await })
+            Box::pin(async move { end(tx, &operation, End::Failed, None, Some(why)).await })
         })
         .await
     }
@@ -202,7 +411,7 @@ impl Catalog {
     async fn has_ended(&self, operation: &Operation) -> Result<bool> {
         let ended = operation::Entity::find_by_id(&operation.id)
             .filter(operation::Column::Owner.eq(&operation.owner))
-            .filter(operation::Column::State.ne("running"));
+            .filter(operation::Column::State.ne(RUNNING));
         Ok(ended.count(self.0.store.read()).await.map_err(unavailable)? > 0)
     }
 
@@ -211,6 +420,15 @@ impl Catalog {
     /// # Errors
     /// If a newer program wrote what it is or where it is: then it stays as it is, free for that program.
     pub(crate) async fn operation_take_over(&self, tenant: TenantId) -> Result<Option<Operation>> {
+        self.take_over(tenant.to_string()).await
+    }
+
+    /// As [`Catalog::operation_take_over`], of one that was found abandoned.
+    pub(crate) async fn operation_take_over_abandoned(&self, abandoned: Abandoned) -> Result<Option<Operation>> {
+        self.take_over(abandoned.running_on).await
+    }
+
+    async fn take_over(&self, running_on: String) -> Result<Option<Operation>> {
         let owner = new_owner();
         self.write(Durability::Progress, move |tx| {
             Box::pin(async move {
@@ -218,7 +436,7 @@ impl Catalog {
                 let taken = operation::Entity::update_many()
                     .col_expr(operation::Column::Owner, Expr::value(owner.as_str()))
                     .col_expr(operation::Column::LeaseUntil, Expr::value(lease_from(now)))
-                    .filter(operation::Column::RunningOn.eq(tenant.to_string()))
+                    .filter(operation::Column::RunningOn.eq(&running_on))
                     .filter(operation::Column::LeaseUntil.lte(now))
                     .exec(&tx.tx)
                     .await
@@ -227,7 +445,7 @@ impl Catalog {
                     return Ok(None);
                 }
                 let row = operation::Entity::find()
-                    .filter(operation::Column::RunningOn.eq(tenant.to_string()))
+                    .filter(operation::Column::RunningOn.eq(&running_on))
                     .one(&tx.tx)
                     .await
                     .map_err(unavailable)?;
@@ -237,17 +455,44 @@ impl Catalog {
         .await
     }
 
-    /// The tenants on which an operation was left behind.
-    pub(crate) async fn operation_list_abandoned(&self) -> Result<Vec<TenantId>> {
+    /// What processes that are gone have left.
+    pub(crate) async fn operation_list_abandoned(&self) -> Result<Vec<Abandoned>> {
         let now = clock::read(self.0.store.read()).await?;
         let rows = operation::Entity::find()
-            .filter(operation::Column::State.eq("running"))
+            .filter(operation::Column::State.eq(RUNNING))
             .filter(operation::Column::LeaseUntil.lte(now))
             .all(self.0.store.read())
             .await
             .map_err(unavailable)?;
-        rows.into_iter().map(|r| r.tenant_id.parse()).collect()
+        let abandoned = |row: Model| {
+            let on = Subject::from_column(&row.tenant_id)?;
+            Ok(Abandoned { on, running_on: row.running_on.unwrap_or(row.tenant_id) })
+        };
+        rows.into_iter().map(abandoned).collect()
     }
+}
+
+async fn cancel(tx: &CatalogTx, id: &str) -> Result<()> {
+    let row = operation::Entity::find_by_id(id).one(&tx.tx).await.map_err(unavailable)?;
+    let row = row.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("there is no operation `{id}`")).help("tenantry operation list --all")
+    })?;
+    if row.state != RUNNING {
+        let (kind, state) = (&row.kind, &row.state);
+        return Err(Error::new(ErrorKind::WrongState, format!("this {kind} has ended: it is {state}"))
+            .help(format!("tenantry operation show {id}")));
+    }
+    if !OperationKind::parse(&row.kind)?.can_be_cancelled() {
+        let what = format!("a {} cannot be cancelled: what it has destroyed nothing brings back", row.kind);
+        return Err(Error::new(ErrorKind::WrongState, what).help(format!("tenantry operation show {id}")));
+    }
+    operation::Entity::update_many()
+        .col_expr(operation::Column::CancelAt, Expr::value(clock::now(tx).await?))
+        .filter(operation::Column::Id.eq(id))
+        .exec(&tx.tx)
+        .await
+        .map_err(unavailable)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use sea_orm::{
     QueryOrder, QuerySelect,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Catalog, Name, NewTenant, QUARANTINE, audit, clock,
     entity::{domain, operation, quarantine, server, tenant},
@@ -19,6 +21,40 @@ use crate::{
     key::TenantKey,
     tenant::{Tenant, TenantState, Transition},
 };
+
+/// What a creation was given, for whoever looks at the journal: the tenant's own row says what is to be made.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProvisionInput {
+    pub(crate) key: String,
+    pub(crate) isolation: String,
+    pub(crate) server: String,
+    pub(crate) domains: Vec<String>,
+}
+
+impl journal::Record for ProvisionInput {
+    const FORM: u32 = 1;
+}
+
+impl ProvisionInput {
+    fn of(new: &NewTenant) -> Self {
+        Self {
+            key: new.key.to_string(),
+            isolation: new.isolation.as_str().into(),
+            server: new.server.clone(),
+            domains: new.domains.iter().map(|host| host.to_string()).collect(),
+        }
+    }
+}
+
+/// Whom a purge destroys: afterwards nothing else tells the key.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PurgeInput {
+    pub(crate) key: String,
+}
+
+impl journal::Record for PurgeInput {
+    const FORM: u32 = 1;
+}
 
 /// What came of asking for a key.
 pub(crate) enum Reserved {
@@ -169,6 +205,7 @@ impl Catalog {
         for host in &new.domains {
             super::domains::insert(tx, new.id, host, now).await?;
         }
+        let input = ProvisionInput::of(&new);
         let login = match new.tenants_per_login {
             Some(most) => Some(login_with_room(tx, &new.server, most).await?),
             None => None,
@@ -190,7 +227,8 @@ impl Catalog {
         };
         tenant::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
         // No audit yet: nobody sees a reservation, and the creation has one entry, when it has ended.
-        let operation = journal::begin(tx, journal::OperationKind::Provision, new.id, now).await?;
+        let on = journal::Subject::Tenant(new.id);
+        let operation = journal::begin(tx, journal::OperationKind::Provision, on, &input, now).await?;
         Ok(Reserved::New(operation))
     }
 
@@ -199,8 +237,8 @@ impl Catalog {
         let (me, operation) = (self.clone(), operation.clone());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::end(tx, &operation, "done", None).await?;
-                let id = operation.tenant;
+                journal::end(tx, &operation, journal::End::Done, None, None).await?;
+                let id = operation.tenant()?;
                 let mut row = tenant_row(tx, id).await?.into_active_model();
                 row.version = Set(version);
                 me.transition_in_tx(tx, row, Transition::Activate, audit::CREATE).await
@@ -215,7 +253,7 @@ impl Catalog {
         self.write(Durability::Progress, move |tx| {
             Box::pin(async move {
                 journal::require_lease(tx, &operation).await?;
-                let row = tenant_row(tx, operation.tenant).await?.into_active_model();
+                let row = tenant_row(tx, operation.tenant()?).await?.into_active_model();
                 me.transition_in_tx(tx, row, Transition::Purge, "tenant.give_up").await?;
                 Ok(())
             })
@@ -228,8 +266,8 @@ impl Catalog {
         let (me, operation, why) = (self.clone(), operation.clone(), why.to_string());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::end(tx, &operation, "undone", Some(why.clone())).await?;
-                me.remove_in_tx(tx, operation.tenant, audit::CREATE, "failed", why, false).await
+                journal::end(tx, &operation, journal::End::Undone, None, Some(why.clone())).await?;
+                me.remove_in_tx(tx, operation.tenant()?, audit::CREATE, "failed", why, false).await
             })
         })
         .await
@@ -240,8 +278,8 @@ impl Catalog {
         let (me, operation) = (self.clone(), operation.clone());
         self.write(Durability::Acknowledged, move |tx| {
             Box::pin(async move {
-                journal::end(tx, &operation, "done", None).await?;
-                me.remove_in_tx(tx, operation.tenant, "tenant.purge", "ok", String::new(), true).await
+                journal::end(tx, &operation, journal::End::Done, None, None).await?;
+                me.remove_in_tx(tx, operation.tenant()?, "tenant.purge", "ok", String::new(), true).await
             })
         })
         .await
@@ -276,6 +314,12 @@ impl Catalog {
         Ok(())
     }
 
+    /// As if names that were given up had been closed for long enough.
+    #[cfg(test)]
+    pub(crate) async fn quarantine_end(&self) -> Result<()> {
+        quarantine::Entity::delete_many().exec(self.0.store.read()).await.map(drop).map_err(unavailable)
+    }
+
     /// Changes the state of a tenant at once.
     pub(crate) async fn tenant_transition(&self, id: TenantId, transition: Transition) -> Result<Tenant> {
         let me = self.clone();
@@ -300,9 +344,11 @@ impl Catalog {
                 if deleted_at.is_some() && row.deleted_at != deleted_at {
                     return Err(Error::new(ErrorKind::WrongState, "the tenant was brought back in between"));
                 }
+                let key = row.key.clone();
                 me.transition_in_tx(tx, row.into_active_model(), Transition::Purge, "tenant.purge_begin").await?;
                 let now = clock::now(tx).await?;
-                journal::begin(tx, journal::OperationKind::Purge, id, now).await
+                let (on, input) = (journal::Subject::Tenant(id), PurgeInput { key });
+                journal::begin(tx, journal::OperationKind::Purge, on, &input, now).await
             })
         })
         .await

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The version that this program writes. Raise it together with a new arm in [`step`].
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 
 const KEY_CHECK: &str = "key check";
 
@@ -102,6 +102,14 @@ async fn step(tx: &sea_orm::DatabaseTransaction, version: i32) -> Result<()> {
         }
         // Steps of operations by their name.
         3 => add_column(tx, operation::Entity, ColumnDef::new(operation::Column::StepName).text().null()).await,
+        // Operations with arguments.
+        4 => {
+            use operation::Column;
+            for column in [Column::Input, Column::Kept, Column::Progress, Column::Result] {
+                add_column(tx, operation::Entity, ColumnDef::new(column).text().null()).await?;
+            }
+            add_column(tx, operation::Entity, ColumnDef::new(Column::CancelAt).big_integer().null()).await
+        }
         other => Err(Error::new(ErrorKind::Internal, format!("no step leads to catalog version {other}"))),
     }
 }

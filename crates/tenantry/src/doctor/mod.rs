@@ -121,10 +121,10 @@ async fn repair(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
 }
 
 async fn operations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
-    for tenant in tenantry.catalog().operation_list_abandoned().await? {
+    for abandoned in tenantry.catalog().operation_list_abandoned().await? {
         report.findings.push(Finding {
             code: "operation_abandoned",
-            what: format!("an operation on tenant {tenant} was left by a process that is gone"),
+            what: format!("an operation on {} was left by a process that is gone", abandoned.on),
             repair: "tenantry doctor --repair".into(),
         });
     }

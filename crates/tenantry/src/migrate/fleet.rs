@@ -1,13 +1,14 @@
 //! A fleet of targets: the shared tables first, then tenants in waves, several at once.
 
 use std::{
+    future::ready,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream};
 
-use super::{FleetReport, MigrateEvent, MigrateOptions, Migrations, TargetPlan, TargetReport, jobs::Job};
+use super::{FleetReport, MigrateEvent, MigrateOptions, Migrations, TargetPlan, TargetReport, jobs::Job, run::Run};
 use crate::{
     catalog::{Catalog, Name},
     engine::{Patience, Script, ScriptKind, Target},
@@ -85,24 +86,49 @@ impl Fleet {
             }
         }
         on(MigrateEvent::Planned(todo.len()));
+        if todo.is_empty() {
+            self.refresh_shared().await?;
+            return Ok(report);
+        }
+        let run = Run::begin(&self.catalog, options, todo.len()).await?;
+        self.up_with(&run, todo, options, &mut report, &mut on).await?;
+        report.cancelled = run.is_cancelled();
+        run.end(&report).await?;
+        Ok(report)
+    }
+
+    async fn up_with(
+        &self,
+        run: &Run,
+        mut todo: Vec<Job>,
+        options: &MigrateOptions,
+        report: &mut FleetReport,
+        on: &mut impl FnMut(MigrateEvent),
+    ) -> Result<()> {
         if todo.first().is_some_and(|job| job.target == Target::Shared) {
             // Tenants' files may speak of shared tables: these come first, or nothing does.
             let shared = todo.remove(0);
-            self.wave(vec![shared], options, 0, &mut report, &mut on).await?;
+            self.wave(run, vec![shared], options, 0, report, on).await?;
             if report.failed > 0 {
                 report.not_tried = todo.len();
-                return Ok(report);
+                return Ok(());
             }
         }
+        self.refresh_shared().await?;
+        self.waves(run, todo, options, report, on).await
+    }
+
+    /// What each server shows of the shared tables in its common database.
+    async fn refresh_shared(&self) -> Result<()> {
         for server in self.catalog.server_list().await? {
             self.servers.get(&server.name).await?.engine.shared_refresh(None).await?;
         }
-        self.waves(todo, options, &mut report, &mut on).await?;
-        Ok(report)
+        Ok(())
     }
 
     async fn waves(
         &self,
+        run: &Run,
         mut todo: Vec<Job>,
         options: &MigrateOptions,
         report: &mut FleetReport,
@@ -113,8 +139,8 @@ impl Fleet {
             let rest = todo.split_off((end - begun).min(todo.len()));
             let wave = std::mem::replace(&mut todo, rest);
             begun = end;
-            self.wave(wave, options, number + 1, report, on).await?;
-            if report.failed > 0 && !todo.is_empty() {
+            self.wave(run, wave, options, number + 1, report, on).await?;
+            if (report.failed > 0 || run.is_cancelled()) && !todo.is_empty() {
                 break;
             }
         }
@@ -124,6 +150,7 @@ impl Fleet {
 
     async fn wave(
         &self,
+        run: &Run,
         wave: Vec<Job>,
         options: &MigrateOptions,
         number: usize,
@@ -134,21 +161,24 @@ impl Fleet {
             on(MigrateEvent::Wave { number, targets: wave.len() });
         }
         let mut left = wave.len();
-        let mut running = stream::iter(wave).map(|job| self.run(job)).buffer_unordered(options.parallel);
+        // What runs already is let run to its end.
+        let wanted = stream::iter(wave).take_while(|_| ready(!run.is_cancelled()));
+        let mut running = wanted.map(|job| self.run(job)).buffer_unordered(options.parallel);
         while let Some(done) = running.next().await {
             left -= 1;
             let Ended { tried, gone } = done?;
             report.gone.extend(gone);
+            run.note(tried.first().is_some_and(|done| done.error.is_some()));
             for done in tried {
                 report.failed += usize::from(done.error.is_some());
                 on(MigrateEvent::Done(done.clone()));
                 report.targets.push(done);
             }
             if options.stop_after.is_some_and(|most| report.failed >= most) {
-                report.not_tried += left;
                 break;
             }
         }
+        report.not_tried += left;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod jobs;
 mod options;
 mod plan;
 mod report;
+mod run;
 mod tenantify;
 
 pub use files::Migrations;

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct MigrateOptions {
     pub(super) only: Option<GlobMatcher>,
     pub(super) parallel: usize,
-    waves: Vec<f64>,
+    pub(super) waves: Vec<f64>,
     pub(super) stop_after: Option<usize>,
     pub(super) retry_failed: bool,
 }

@@ -42,6 +42,8 @@ pub struct FleetReport {
     pub not_tried: usize,
     /// Tenants that were purged before anything could be applied to them: nothing of them is left to migrate.
     pub gone: Vec<String>,
+    /// Somebody asked that it stop: what was not tried is migrated when it is run again.
+    pub cancelled: bool,
 }
 
 /// Something that happened while a fleet is migrated.

@@ -13,7 +13,7 @@ use crate::{
 mod provision;
 mod purge;
 mod recover;
-mod steps;
+mod runner;
 
 pub use provision::NewTenant;
 pub use recover::Recovered;
@@ -39,3 +39,6 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + S
         Error::new(ErrorKind::Internal, "an operation was cut off; it is taken over in 10 s").caused_by(e)
     })?
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,16 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{LOOK_AGAIN, Operator, PATIENCE, to_the_end};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    LOOK_AGAIN, Operator, PATIENCE,
+    runner::{Work, not_a_step},
+    to_the_end,
+};
 use crate::{
-    catalog::{self, Name, Operation, Reserved},
+    catalog::{self, Name, Operation, OperationKind, Record, Reserved, Step},
+    engine::Target,
     error::{Error, ErrorKind, Result},
     id::TenantId,
     ident::Ident,
@@ -68,6 +75,80 @@ impl NewTenant {
     }
 }
 
+/// The creation of a tenant: its place is made, and with its end it is served.
+pub(super) struct Provision {
+    operator: Operator,
+    tenant: Tenant,
+    server: Arc<ServerHandle>,
+}
+
+/// What the steps of a creation leave.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Made {
+    /// The version at which the place was made.
+    version: Option<i64>,
+}
+
+impl Record for Made {
+    const FORM: u32 = 1;
+}
+
+impl Work for Provision {
+    const KIND: OperationKind = OperationKind::Provision;
+
+    type Kept = Made;
+    type Output = Tenant;
+
+    async fn load(operator: &Operator, operation: &Operation) -> Result<Self> {
+        let tenant = operator.catalog.tenant_get(&Name::Id(operation.tenant()?)).await?;
+        let server = operator.servers.get(&tenant.server).await?;
+        Ok(Self { operator: operator.clone(), tenant, server })
+    }
+
+    async fn step_do(&self, step: Step, kept: &mut Made) -> Result<()> {
+        match step {
+            Step::Place => {
+                let scripts = self.operator.migrations.tenant(self.server.engine.kind());
+                self.server.engine.tenant_place_create(&self.tenant.placement(), &scripts).await?;
+                kept.version = Some(scripts.last().map_or(0, |script| script.version));
+                Ok(())
+            }
+            Step::Drain | Step::Destroy | Step::Targets => Err(not_a_step(Self::KIND, step)),
+        }
+    }
+
+    async fn step_undo(&self, step: Step) -> Result<()> {
+        match step {
+            Step::Place => self.server.engine.tenant_place_drop(&self.tenant.placement()).await,
+            Step::Drain | Step::Destroy | Step::Targets => Err(not_a_step(Self::KIND, step)),
+        }
+    }
+
+    async fn end(&self, operation: &Operation, kept: &Made) -> Result<Tenant> {
+        let version = match kept.version {
+            Some(version) => version,
+            // A program that wrote down no version has made the place, and perhaps with other files than this one's.
+            None => self.version_of_place().await?,
+        };
+        self.operator.catalog.tenant_activate(operation, version).await
+    }
+
+    async fn end_undone(&self, operation: &Operation, why: &Error) -> Result<()> {
+        self.operator.catalog.tenant_forget(operation, why).await
+    }
+}
+
+impl Provision {
+    async fn version_of_place(&self) -> Result<i64> {
+        let target = match self.tenant.isolation {
+            Isolation::Row => Target::Rows,
+            Isolation::Schema | Isolation::Database => Target::Tenant(self.tenant.placement()),
+        };
+        let ledger = self.server.engine.ledger(&target).await?;
+        Ok(ledger.applied.last().map_or(0, |applied| applied.version))
+    }
+}
+
 impl Operator {
     /// Creates a tenant; it is served when this returns. Runs to its end even if the caller goes away.
     ///
@@ -110,7 +191,7 @@ impl Operator {
             .help("tenantry tenant list"))
     }
 
-    async fn placed(&self, new: &NewTenant) -> Result<catalog::NewTenant> {
+    pub(super) async fn placed(&self, new: &NewTenant) -> Result<catalog::NewTenant> {
         let server = match &new.server {
             Some(name) => self.servers.get(name).await?,
             None => self.server_with_room().await?,
@@ -148,10 +229,10 @@ impl Operator {
 
     /// Goes on where somebody else was: forward, or backward if that one had given up. `None`: it is undone.
     pub(super) async fn finish_or_undo(&self, operation: Operation) -> Result<Option<Tenant>> {
-        let tenant = self.catalog.tenant_get(&Name::Id(operation.tenant)).await?;
+        let tenant = self.catalog.tenant_get(&Name::Id(operation.tenant()?)).await?;
         if tenant.is_given_up() {
             let why = Error::new(ErrorKind::Internal, "the process that created it gave up");
-            self.undo(&operation, &why).await?;
+            self.undo::<Provision>(&operation, &why).await?;
             return Ok(None);
         }
         self.finish(operation).await.map(Some)
@@ -159,10 +240,9 @@ impl Operator {
 
     /// Runs the steps; what fails is undone, so that the key is free again.
     pub(super) async fn finish(&self, operation: Operation) -> Result<Tenant> {
-        let id = operation.tenant;
-        match self.run(operation.clone()).await {
-            Ok(Some(tenant)) => Ok(tenant),
-            Ok(None) => Err(Error::new(ErrorKind::Internal, "provisioning ended without a tenant")),
+        let id = operation.tenant()?;
+        match self.run::<Provision>(operation.clone()).await {
+            Ok(tenant) => Ok(tenant),
             Err(error) => {
                 let found = self.catalog.tenant_find(&Name::Id(id)).await?;
                 match found {
@@ -172,7 +252,7 @@ impl Operator {
                         // First of all, so that whoever takes over goes backward too.
                         self.catalog.tenant_give_up(&operation).await?;
                         self.failpoints.hit("provision.given_up").await?;
-                        self.undo(&operation, &error).await?;
+                        self.undo::<Provision>(&operation, &error).await?;
                         Err(error)
                     }
                 }

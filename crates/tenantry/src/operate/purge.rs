@@ -1,14 +1,87 @@
 //! Destroying what a deleted tenant left.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{LOOK_AGAIN, Operator, PATIENCE, to_the_end};
+use super::{
+    LOOK_AGAIN, Operator, PATIENCE,
+    runner::{Work, not_a_step},
+    to_the_end,
+};
 use crate::{
-    catalog::{Name, Operation},
-    error::{ErrorKind, Result},
+    catalog::{Name, Nothing, Operation, OperationKind, Step},
+    engine::Place,
+    error::{Error, ErrorKind, Result},
     id::TenantId,
+    scope::ServerHandle,
     tenant::{Tenant, TenantState},
 };
+
+/// How long a purge waits for the requests of this process.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The end of a deleted tenant: nobody is let in, its place is destroyed, and nothing names it any more.
+pub(super) struct Purge {
+    operator: Operator,
+    tenant: Tenant,
+    server: Arc<ServerHandle>,
+    place: Place,
+}
+
+impl Purge {
+    async fn drain(&self) -> Result<()> {
+        self.server.pool.fence(&self.place, self.tenant.id, DRAIN).await
+    }
+}
+
+impl Work for Purge {
+    const KIND: OperationKind = OperationKind::Purge;
+
+    type Kept = Nothing;
+    type Output = ();
+
+    async fn load(operator: &Operator, operation: &Operation) -> Result<Self> {
+        let tenant = operator.catalog.tenant_get(&Name::Id(operation.tenant()?)).await?;
+        let server = operator.servers.get(&tenant.server).await?;
+        let place = server.engine.place(&tenant.placement());
+        Ok(Self { operator: operator.clone(), tenant, server, place })
+    }
+
+    async fn step_do(&self, step: Step, _: &mut Nothing) -> Result<()> {
+        match step {
+            Step::Drain => self.drain().await,
+            Step::Destroy => {
+                // A resumed purge starts here, in a process that may have had leases since.
+                self.drain().await?;
+                self.server.engine.tenant_place_drop(&self.tenant.placement()).await
+            }
+            Step::Place | Step::Targets => Err(not_a_step(Self::KIND, step)),
+        }
+    }
+
+    async fn step_undo(&self, step: Step) -> Result<()> {
+        match step {
+            // Nothing of a purge is taken back: what failed goes on when it is called again.
+            Step::Drain | Step::Destroy => Ok(()),
+            Step::Place | Step::Targets => Err(not_a_step(Self::KIND, step)),
+        }
+    }
+
+    async fn end(&self, operation: &Operation, _: &Nothing) -> Result<()> {
+        self.operator.catalog.tenant_remove(operation).await?;
+        self.server.pool.unfence(&self.place, self.tenant.id);
+        Ok(())
+    }
+
+    /// The tenant stays marked, and nobody is let in; the next call goes on.
+    async fn end_undone(&self, operation: &Operation, why: &Error) -> Result<()> {
+        self.operator.catalog.operation_fail(operation, why).await?;
+        self.server.pool.unfence(&self.place, self.tenant.id);
+        Ok(())
+    }
+}
 
 impl Operator {
     /// Destroys a deleted tenant for good; its key and domains are free after a short quarantine. Runs to its end even
@@ -51,21 +124,13 @@ impl Operator {
 
     pub(super) async fn purge_with(&self, operation: Operation) -> Result<()> {
         self.failpoints.hit("purge.marked").await?;
-        let result = self.run(operation.clone()).await;
-        if let Err(error) = &result {
-            // The tenant stays marked, and nobody is let in; the next call goes on.
-            self.catalog.operation_fail(&operation, error).await?;
-            if let Some(tenant) = self.catalog.tenant_find(&Name::Id(operation.tenant)).await? {
-                self.unfence(&tenant).await?;
+        match self.run::<Purge>(operation.clone()).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.undo::<Purge>(&operation, &error).await?;
+                Err(error)
             }
         }
-        result.map(drop)
-    }
-
-    async fn unfence(&self, tenant: &Tenant) -> Result<()> {
-        let server = self.servers.get(&tenant.server).await?;
-        server.pool.unfence(&server.engine.place(&tenant.placement()), tenant.id);
-        Ok(())
     }
 
     pub(super) async fn purge_list(&self) -> Result<Vec<Tenant>> {

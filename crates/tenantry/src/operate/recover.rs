@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Operator;
 use crate::{
     catalog::{Operation, OperationKind},
-    error::Result,
+    error::{Error, ErrorKind, Result},
 };
 
 /// What was found and brought to an end.
@@ -25,8 +25,8 @@ impl Operator {
     /// Takes over operations whose lease has run out, and purges tenants whose grace time is over.
     pub(crate) async fn recover(&self, grace: Duration) -> Result<Recovered> {
         let mut recovered = Recovered::default();
-        for tenant in self.catalog.operation_list_abandoned().await? {
-            match self.catalog.operation_take_over(tenant).await {
+        for abandoned in self.catalog.operation_list_abandoned().await? {
+            match self.catalog.operation_take_over_abandoned(abandoned).await {
                 Ok(Some(operation)) => recovered.note(self.end(operation).await, |r| &mut r.finished),
                 // Another process was faster.
                 Ok(None) => {}
@@ -48,9 +48,21 @@ impl Operator {
 
     async fn end(&self, operation: Operation) -> Result<()> {
         match operation.kind {
-            OperationKind::Provision => self.finish_or_undo(operation).await.map(drop),
+            OperationKind::Provision => match self.finish_or_undo(operation).await {
+                // As somebody has asked: nothing is left of it.
+                Err(error) if error.is_cancelled() => Ok(()),
+                ended => ended.map(drop),
+            },
             OperationKind::Purge => self.purge_with(operation).await,
+            OperationKind::Migrate => self.give_up_run(&operation).await,
         }
+    }
+
+    /// Whoever deploys runs the migrations of a fleet, and not whatever process notices that a run was left: each target's own
+    /// ledger says where it stands.
+    async fn give_up_run(&self, operation: &Operation) -> Result<()> {
+        let why = Error::new(ErrorKind::Internal, "the process that ran it is gone; `tenantry migrate up` goes on");
+        self.catalog.operation_fail(operation, &why).await
     }
 }
 

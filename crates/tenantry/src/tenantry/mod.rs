@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 pub use self::builder::TenantryBuilder;
 use self::follow::follow;
 use crate::{
-    catalog::{AuditEntry, Catalog, Name, TenantFilter},
+    catalog::{AuditEntry, Catalog, Name, OperationFilter, OperationStatus, TenantFilter},
     config::Config,
     error::{Error, ErrorKind, Result},
     identify::{Directory, RefusedStats},
@@ -174,6 +174,31 @@ impl Tenantry {
     /// If the catalog cannot be read.
     pub async fn recover(&self) -> Result<Recovered> {
         self.0.operator.recover(self.0.config.tenants.grace()).await
+    }
+
+    /// Operations, newest first: what creates, purges or migrates tenants, running or ended.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn operation_list(&self, filter: &OperationFilter) -> Result<Vec<OperationStatus>> {
+        self.0.catalog.operation_list(filter).await
+    }
+
+    /// One operation.
+    ///
+    /// # Errors
+    /// If there is none of that id.
+    pub async fn operation_get(&self, id: &str) -> Result<OperationStatus> {
+        self.0.catalog.operation_get(id).await
+    }
+
+    /// Asks whoever runs an operation to give it up: it stops before its next step. A creation is undone, a migration of a
+    /// fleet stops between two targets.
+    ///
+    /// # Errors
+    /// If there is none of that id, it has ended, or it is a purge: what that has destroyed nothing brings back.
+    pub async fn operation_cancel(&self, id: &str) -> Result<()> {
+        self.0.catalog.operation_cancel(id).await
     }
 
     pub(crate) fn operator(&self) -> &Operator {

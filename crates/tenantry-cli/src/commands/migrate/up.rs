@@ -147,7 +147,7 @@ impl<'a> Watch<'a> {
 
 impl Outcome {
     fn in_words(&self) -> String {
-        let FleetReport { targets, up_to_date, failed, not_tried, gone } = &self.report;
+        let FleetReport { targets, up_to_date, failed, not_tried, gone, cancelled } = &self.report;
         let migrated = targets.len() - failed;
         let mut text = format!(
             "{} migrated, {failed} failed, {up_to_date} up to date before, {not_tried} not tried",
@@ -155,6 +155,9 @@ impl Outcome {
         );
         if !gone.is_empty() {
             text.push_str(&format!(", {} purged meanwhile", gone.len()));
+        }
+        if *cancelled {
+            text.push_str("; cancelled");
         }
         if *failed > 0 {
             let rows = targets.iter().filter_map(|t| Some([t.target.clone(), t.version.to_string(), t.error.clone()?]));
@@ -165,7 +168,7 @@ impl Outcome {
 
     fn advise(&self, asked: &Up) -> Exit {
         let report = &self.report;
-        if self.interrupted {
+        if self.interrupted || report.cancelled {
             render::note("help: `tenantry migrate up` goes on where it was");
             return Exit::Interrupted;
         }

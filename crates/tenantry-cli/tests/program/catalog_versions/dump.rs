@@ -37,12 +37,24 @@ macro_rules! dump {
     };
 }
 
-/// The newest that is older than the program: what its processes do is in [`super::old`].
-pub const LAST: [Dump; 2] = [dump!("v2.sqlite", on_postgres: false), dump!("v2.postgres", on_postgres: true)];
+/// Those whose processes are in [`super::old`]: the newest that is older than the program, and the last that counted steps.
+pub const RUNNING: [Dump; 4] = [
+    dump!("v3.sqlite", on_postgres: false),
+    dump!("v3.postgres", on_postgres: true),
+    dump!("v2.sqlite", on_postgres: false),
+    dump!("v2.postgres", on_postgres: true),
+];
 
 /// All of them. Catalogs on PostgreSQL came with version 2.
 pub fn all() -> Vec<Dump> {
-    [LAST.as_slice(), &[dump!("v1.sqlite", on_postgres: false)]].concat()
+    [RUNNING.as_slice(), &[dump!("v1.sqlite", on_postgres: false)]].concat()
+}
+
+impl Dump {
+    /// Whether its processes write steps down by their names, and not only by their number.
+    pub fn names_steps(&self) -> bool {
+        self.version.starts_with("v3")
+    }
 }
 
 /// A dump that lives again, in a directory of its own. The leases of its operations are over, whatever the clock says.

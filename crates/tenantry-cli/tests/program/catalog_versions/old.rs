@@ -1,5 +1,5 @@
-//! A process of catalog version 2 that has had the catalog open since before its upgrade. Its statements are those that
-//! the program of that version has sent to a server that logs them; it prepares them before the upgrade.
+//! A process of catalog version 2 or 3 that has had the catalog open since before its upgrade. Its statements are those that
+//! the program of that version sends; it prepares them before the upgrade.
 
 use sqlx::{
     ConnectOptions, PgConnection, Row, SqliteConnection,
@@ -19,10 +19,13 @@ const EPOCH: &str = r#"UPDATE "installation" SET "epoch" = "epoch" + $1 WHERE "i
 const AUDIT: &str = r#"INSERT INTO "audit" ("epoch", "at", "actor", "action", "outcome", "tenant_id", "names", "detail") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#;
 const QUARANTINE: &str = r#"INSERT INTO "quarantine" ("name", "until") VALUES ($1, $2)"#;
 const BEGIN: &str = r#"INSERT INTO "operations" ("id", "kind", "tenant_id", "running_on", "state", "step", "owner", "lease_until", "error", "created_at", "updated_at") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#;
+const BEGIN_3: &str = r#"INSERT INTO "operations" ("id", "kind", "tenant_id", "running_on", "state", "step", "owner", "lease_until", "error", "created_at", "updated_at", "step_name") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#;
 const RENEW: &str = r#"UPDATE "operations" SET "updated_at" = $1, "lease_until" = $2 WHERE "operations"."id" = $3 AND "operations"."owner" = $4 AND "operations"."state" = $5 AND "operations"."lease_until" > $6"#;
 const STEP: &str = r#"UPDATE "operations" SET "step" = $1 WHERE "operations"."id" = $2"#;
+const STEP_3: &str = r#"UPDATE "operations" SET "step_name" = $1, "step" = $2 WHERE "operations"."id" = $3"#;
 const TAKE: &str = r#"UPDATE "operations" SET "owner" = $1, "lease_until" = $2 WHERE "operations"."running_on" = $3 AND "operations"."lease_until" <= $4"#;
 const TAKEN: &str = r#"SELECT "operations"."id", "operations"."kind", "operations"."tenant_id", "operations"."running_on", "operations"."state", "operations"."step", "operations"."owner", "operations"."lease_until", "operations"."error", "operations"."created_at", "operations"."updated_at" FROM "operations" WHERE "operations"."running_on" = $1 LIMIT $2"#;
+const TAKEN_3: &str = r#"SELECT "operations"."id", "operations"."kind", "operations"."tenant_id", "operations"."running_on", "operations"."state", "operations"."step", "operations"."owner", "operations"."lease_until", "operations"."error", "operations"."created_at", "operations"."updated_at", "operations"."step_name" FROM "operations" WHERE "operations"."running_on" = $1 LIMIT $2"#;
 const END: &str = r#"UPDATE "operations" SET "updated_at" = $1, "state" = $2, "running_on" = $3, "error" = $4 WHERE "operations"."id" = $5 AND "operations"."owner" = $6 AND "operations"."state" = $7 AND "operations"."lease_until" > $8"#;
 
 /// In milliseconds; longer than the program's, for nothing renews it while a test does something else.
@@ -83,6 +86,7 @@ pub struct OldProcess {
     runtime: Runtime,
     connection: Connection,
     ids: u64,
+    names_steps: bool,
 }
 
 /// An operation as the old program holds it.
@@ -91,6 +95,8 @@ pub struct OldOperation {
     pub id: String,
     pub tenant: String,
     pub step: i32,
+    /// The name of its first step.
+    first: &'static str,
     owner: String,
 }
 
@@ -112,7 +118,7 @@ impl OldProcess {
                 }
             }
         });
-        let mut process = Self { runtime, connection, ids: 0 };
+        let mut process = Self { runtime, connection, ids: 0, names_steps: restored.dump.names_steps() };
         process.warm_up();
         process
     }
@@ -174,15 +180,19 @@ impl OldProcess {
     }
 
     fn begin(&mut self, kind: &str, tenant: &str, now: i64) -> OldOperation {
+        let first = if kind == "provision" { "place" } else { "drain" };
         let (id, owner) = (self.id(), self.id());
         let error = Value::Text(None);
         let [id_value, owner_value] = [Value::from(&id), Value::from(&owner)];
         let [kind, on, also_on, state] = [kind, tenant, tenant, "running"].map(Value::from);
         let times = [now + LEASE, now, now].map(Value::from);
         let [lease, created, updated] = times;
-        let row = [id_value, kind, on, also_on, state, 0.into(), owner_value, lease, error, created, updated];
-        assert_eq!(self.run(BEGIN, &row), 1);
-        OldOperation { id, tenant: tenant.to_owned(), step: 0, owner }
+        let mut row = vec![id_value, kind, on, also_on, state, 0.into(), owner_value, lease, error, created, updated];
+        if self.names_steps {
+            row.push(Value::Text(None));
+        }
+        assert_eq!(self.run(if self.names_steps { BEGIN_3 } else { BEGIN }, &row), 1);
+        OldOperation { id, tenant: tenant.to_owned(), step: 0, first, owner }
     }
 
     fn audit(&mut self, now: i64, action: &str, key: &str, tenant: &str) {
@@ -230,7 +240,13 @@ impl OldProcess {
 
     /// Writes down that so many steps are done, if the operation is still its own.
     pub fn step(&mut self, operation: &OldOperation, number: i32) -> bool {
-        self.in_tx(|me, now| me.renew(operation, now) && me.run(STEP, values![number, &operation.id]) == 1)
+        self.in_tx(|me, now| {
+            let written = |me: &mut Self| match me.names_steps {
+                true => me.run(STEP_3, values![operation.first, number, &operation.id]),
+                false => me.run(STEP, values![number, &operation.id]),
+            };
+            me.renew(operation, now) && written(me) == 1
+        })
     }
 
     pub fn take_over(&mut self, key: &str) -> Option<OldOperation> {
@@ -238,9 +254,10 @@ impl OldProcess {
         self.in_tx(|me, now| {
             // The columns are asked for even if nothing is taken, so that the statement is prepared.
             let taken = me.run(TAKE, values![&owner, now + LEASE, &tenant, now]);
-            let step = me.number(TAKEN, values![&tenant, 1_i64], "step");
-            let id = me.number(TAKEN, values![&tenant, 1_i64], "id");
-            (taken == 1).then_some(OldOperation { id, tenant, step, owner })
+            let statement = if me.names_steps { TAKEN_3 } else { TAKEN };
+            let step = me.number(statement, values![&tenant, 1_i64], "step");
+            let id = me.number(statement, values![&tenant, 1_i64], "id");
+            (taken == 1).then_some(OldOperation { id, tenant, step, first: "drain", owner })
         })
     }
 

@@ -11,11 +11,8 @@
 //! done says nothing about steps, so a step that older programs must not leave out needs an operation of a new kind: a
 //! kind that they do not know is refused by all of them.
 
-use super::OperationKind;
-use crate::{
-    error::{Error, ErrorKind, Result},
-    id::TenantId,
-};
+use super::{OperationKind, Subject};
+use crate::error::{Error, ErrorKind, Result};
 
 /// One step. Each may be run again after a crash in the middle of it, and so may its undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +23,8 @@ pub(crate) enum Step {
     Drain,
     /// Destroys the tenant's place. From here there is no way back, and none is wanted.
     Destroy,
+    /// Migrates the targets of a fleet, each with a ledger of its own.
+    Targets,
 }
 
 impl Step {
@@ -35,6 +34,7 @@ impl Step {
             Self::Place => "place",
             Self::Drain => "drain",
             Self::Destroy => "destroy",
+            Self::Targets => "targets",
         }
     }
 }
@@ -44,6 +44,7 @@ impl OperationKind {
         match self {
             Self::Provision => &[Step::Place],
             Self::Purge => &[Step::Drain, Step::Destroy],
+            Self::Migrate => &[Step::Targets],
         }
     }
 
@@ -64,6 +65,8 @@ const fn counted_names(kind: OperationKind) -> &'static [&'static str] {
     match kind {
         OperationKind::Provision => &["place"],
         OperationKind::Purge => &["drain", "destroy"],
+        // Programs that counted knew no such operation.
+        OperationKind::Migrate => &[],
     }
 }
 
@@ -79,19 +82,11 @@ pub(super) fn number_of(kind: OperationKind, done: Step) -> i32 {
 ///
 /// # Errors
 /// If a newer program wrote it: this one does not guess where to go on.
-pub(super) fn last_done(
-    kind: OperationKind,
-    tenant: TenantId,
-    number: i32,
-    name: Option<&str>,
-) -> Result<Option<Step>> {
+pub(super) fn last_done(kind: OperationKind, on: Subject, number: i32, name: Option<&str>) -> Result<Option<Step>> {
     let unknown = |what: String| {
         let kind = kind.as_str();
-        Error::new(
-            ErrorKind::Internal,
-            format!("the {kind} of tenant {tenant} has done {what}, which this program does not know"),
-        )
-        .help("a newer program wrote it: let that one finish, with `tenantry doctor --repair`")
+        Error::new(ErrorKind::Internal, format!("the {kind} of {on} has done {what}, which this program does not know"))
+            .help("a newer program wrote it: let that one finish, with `tenantry doctor --repair`")
     };
     let position = |name: &str| kind.position(name).ok_or_else(|| unknown(format!("the step `{name}`")));
     let by_name = name.map(position).transpose()?;
@@ -109,10 +104,16 @@ pub(super) fn last_done(
 mod tests {
     use super::*;
 
-    const KINDS: [OperationKind; 2] = [OperationKind::Provision, OperationKind::Purge];
+    use crate::id::TenantId;
+
+    const KINDS: [OperationKind; 3] = OperationKind::ALL;
+
+    fn somebody() -> Subject {
+        Subject::Tenant(TenantId::new())
+    }
 
     fn resumed(kind: OperationKind, number: i32, name: Option<&str>) -> Option<&'static [Step]> {
-        let done = last_done(kind, TenantId::new(), number, name).ok()?;
+        let done = last_done(kind, somebody(), number, name).ok()?;
         Some(kind.steps_after(done))
     }
 
@@ -166,7 +167,7 @@ mod tests {
         for (number, name) in [(0, Some("archive")), (1, Some("archive")), (1, Some("place")), (3, None), (-1, None)] {
             assert_eq!(resumed(OperationKind::Purge, number, name), None, "{number} {name:?}");
         }
-        let error = last_done(OperationKind::Purge, TenantId::new(), 1, Some("archive")).unwrap_err();
+        let error = last_done(OperationKind::Purge, somebody(), 1, Some("archive")).unwrap_err();
         assert!(error.to_string().contains("the step `archive`, which this program does not know"), "{error}");
         assert!(error.help_text().is_some_and(|help| help.contains("newer program")), "{error:?}");
     }

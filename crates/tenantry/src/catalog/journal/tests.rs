@@ -58,7 +58,7 @@ async fn rewrite(catalog: &Catalog, column: operation::Column, value: impl Into<
     operation::Entity::update_many().col_expr(column, Expr::value(value)).exec(catalog.0.store.read()).await.unwrap();
 }
 
-async fn row(catalog: &Catalog) -> operation::Model {
+async fn row(catalog: &Catalog) -> Model {
     operation::Entity::find().one(catalog.0.store.read()).await.unwrap().unwrap()
 }
 
@@ -66,11 +66,11 @@ async fn row(catalog: &Catalog) -> operation::Model {
 async fn a_step_is_written_down_by_its_name_and_counted_for_older_programs() {
     let (_dir, catalog, mut operation) = creating().await;
     assert_eq!((row(&catalog).await.step, row(&catalog).await.step_name), (0, None));
-    catalog.operation_step(&mut operation, Step::Place).await.unwrap();
+    catalog.operation_step(&mut operation, Step::Place, &Nothing {}).await.unwrap();
     assert_eq!((row(&catalog).await.step, row(&catalog).await.step_name.as_deref()), (1, Some("place")));
     assert_eq!(operation.steps_left(), []);
     rewrite(&catalog, operation::Column::LeaseUntil, 0).await;
-    let taken = catalog.operation_take_over(operation.tenant).await.unwrap().expect("its lease is over");
+    let taken = catalog.operation_take_over(operation.tenant().unwrap()).await.unwrap().expect("its lease is over");
     assert_eq!(taken.steps_left(), []);
 }
 
@@ -80,7 +80,7 @@ async fn an_operation_at_a_step_that_is_not_known_is_left_as_it_is() {
     rewrite(&catalog, operation::Column::StepName, "archive").await;
     rewrite(&catalog, operation::Column::LeaseUntil, 0).await;
     let left = row(&catalog).await;
-    let error = catalog.operation_take_over(operation.tenant).await.unwrap_err();
+    let error = catalog.operation_take_over(operation.tenant().unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("the step `archive`, which this program does not know"), "{error}");
     assert_eq!(row(&catalog).await, left, "the newer program can take it over at once");
 }
