@@ -1,5 +1,5 @@
 //! `kill -9` on PostgreSQL, at every failpoint and in between: the same command run again ends right, and no database,
-//! schema, role or half a template stays behind.
+//! schema, role or half a template stays behind. That a lease runs out by itself is seen on SQLite.
 
 use std::{process::Stdio, thread, time::Duration};
 
@@ -30,7 +30,7 @@ fn create(isolation: &str) -> [&str; 5] {
 
 const DESTROY: [&str; 4] = ["tenant", "purge", "acme", "--yes"];
 
-/// Each case in a thread of its own: most of the time passes in waiting for a lease.
+/// Each case in a thread of its own.
 fn in_parallel<T: Copy + Send + std::fmt::Debug + 'static>(cases: &[T], case: impl Fn(T) + Copy + Send + 'static) {
     let threads: Vec<_> = cases.iter().map(|&at| (at, thread::spawn(move || case(at)))).collect();
     for (at, thread) in threads {
@@ -54,6 +54,7 @@ fn one_tenant_is_served(site: &Site, isolation: &str) {
 }
 
 fn create_again(site: &Site, isolation: &str) {
+    site.let_leases_run_out();
     if site.tenants() != [("acme".into(), "active".into())] {
         site.ok(&create(isolation));
     }
@@ -70,6 +71,7 @@ fn killed_creations(isolation: &'static str) {
     in_parallel(&PROVISION, move |point| {
         let site = Site::on_postgres();
         assert!(killed_at(&site, point, &create(isolation)), "{point}");
+        site.let_leases_run_out();
         repair_until(&site, || site.tenants() == [("acme".into(), "active".into())]);
         one_tenant_is_served(&site, isolation);
         is_audited(&site, &["tenant.create ok"]);
@@ -97,6 +99,7 @@ fn killed_undoings(isolation: &'static str) {
         let mut command = site.command(&create(isolation));
         command.env("TENANTRY_FAILPOINT", format!("provision.place=error,{point}=kill"));
         assert_eq!(site.finish(command).code, None, "{point} was not reached");
+        site.let_leases_run_out();
         repair_until(&site, || site.tenants().is_empty());
         assert_eq!(site.places(), Vec::<String>::new());
         create_again(&site, isolation);
@@ -160,6 +163,7 @@ fn killed_purges(isolation: &'static str) {
     in_parallel(&PURGE, move |point| {
         let site = with_a_deleted_tenant(isolation);
         assert!(killed_at(&site, point, &DESTROY), "{point}");
+        site.let_leases_run_out();
         if point == "purge.ended" {
             site.exits(1, &DESTROY).says_only_on_stderr("no tenant has the key `acme`");
         } else {
@@ -190,6 +194,7 @@ fn a_purge_killed_at_any_moment_is_finished_by_the_doctor() {
         in_parallel(&MOMENTS, move |ms| {
             let site = with_a_deleted_tenant(isolation);
             killed_after(&site, ms, &DESTROY);
+            site.let_leases_run_out();
             if site.tenants().len() == 2 && site.tenants().contains(&("acme".into(), "deleted".into())) {
                 // It had not begun.
                 site.ok(&DESTROY);
@@ -217,6 +222,7 @@ fn a_purge_of_rows_killed_while_it_waits_for_a_writer_goes_on_with_the_next() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&frozen), rustix::process::Signal::STOP).unwrap();
     site.ok(&["tenant", "delete", "acme", "--yes"]);
     killed_after(&site, 2_000, &DESTROY);
+    site.let_leases_run_out();
     let buried = "SELECT count(*) FROM tenantry.migrations WHERE version = -1";
     assert_eq!((site.database().sql(buried).unwrap().as_str(), rows_in_common(&site).as_str()), ("1", "2"));
     site.ok(&DESTROY);
@@ -233,6 +239,7 @@ fn a_purge_of_rows_killed_while_it_deletes_them_goes_on_with_the_next() {
         let holder = scope.spawn(|| site.database().sql(hold).unwrap());
         thread::sleep(Duration::from_millis(500));
         killed_after(&site, 2_000, &DESTROY);
+        site.let_leases_run_out();
         assert_eq!(rows_in_common(&site), "2", "nothing was deleted yet");
         holder.join().unwrap();
     });

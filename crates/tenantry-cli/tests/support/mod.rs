@@ -95,6 +95,19 @@ impl Site {
         })
     }
 
+    /// As if a killed process had not been heard of for the time of its lease. Whoever waits for that to happen by itself, as the
+    /// tests of crashes on SQLite do, waits for 10 s.
+    pub fn let_leases_run_out(&self) {
+        let catalog = SqliteConnectOptions::new().filename(self.dir.path().join("catalog.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut catalog = catalog.connect().await.unwrap();
+            let over = "UPDATE operations SET lease_until = 0 WHERE state = 'running'";
+            sqlx::query(over).execute(&mut catalog).await.unwrap();
+            catalog.close().await.unwrap();
+        });
+    }
+
     pub fn database(&self) -> &TestDatabase {
         self.database.as_ref().unwrap()
     }
