@@ -127,23 +127,29 @@ SELECT code, object, detail, correction FROM (
    CROSS JOIN generate_series(0, i.indnkeyatts - 1) n
     JOIN pg_opclass c ON c.oid = i.indclass[n]
     JOIN pg_attribute a ON a.attrelid = i.indexrelid AND a.attnum = n + 1
-   WHERE NOT ic.relispartition AND i.indkey[n] IS DISTINCT FROM t.tenant
+    LEFT JOIN pg_attribute col ON col.attrelid = t.oid AND col.attnum = i.indkey[n]
+   CROSS JOIN LATERAL (SELECT EXISTS (
+      WITH RECURSIVE within (oid) AS (
+        SELECT coalesce(col.atttypid, a.atttypid) UNION
+        SELECT part.oid FROM within w JOIN pg_type wt ON wt.oid = w.oid
+          LEFT JOIN pg_range r ON w.oid IN (r.rngtypid, r.rngmultitypid)
+         CROSS JOIN LATERAL (VALUES (wt.typbasetype), (wt.typelem), (r.rngsubtype)) part (oid) WHERE part.oid <> 0)
+      SELECT FROM within JOIN pg_type wt ON wt.oid = within.oid WHERE wt.typtype = 'c' OR wt.oid = 'record'::regtype)) compared (by_field)
+   WHERE NOT ic.relispartition AND (i.indkey[n] IS DISTINCT FROM t.tenant OR am.amname = 'brin')
      AND CASE am.amname
-           WHEN 'hash' THEN false WHEN 'gin' THEN false
+           WHEN 'hash' THEN false
+           -- Each key of gin is searched and sorted by itself, over all tenants: an operator that is leakproof would ask it.
+           WHEN 'gin' THEN EXISTS (SELECT FROM pg_amop m JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
+                                    WHERE m.amopfamily = c.opcfamily AND p.proleakproof)
+                OR compared.by_field
            -- Behind the tenant only rows of one tenant are compared.
-           WHEN 'btree' THEN i.indkey[0] IS DISTINCT FROM t.tenant AND EXISTS (
-             WITH RECURSIVE within (oid) AS (
-               SELECT a.atttypid UNION
-               SELECT part.oid FROM within w JOIN pg_type wt ON wt.oid = w.oid
-                 LEFT JOIN pg_range r ON w.oid IN (r.rngtypid, r.rngmultitypid)
-                CROSS JOIN LATERAL (VALUES (wt.typbasetype), (wt.typelem), (r.rngsubtype)) part (oid) WHERE part.oid <> 0)
-             SELECT FROM within JOIN pg_type wt ON wt.oid = within.oid WHERE wt.typtype = 'c' OR wt.oid = 'record'::regtype)
-           WHEN 'gist' THEN NOT CASE
+           WHEN 'btree' THEN i.indkey[0] IS DISTINCT FROM t.tenant AND compared.by_field
+           WHEN 'gist' THEN a.attoptions IS NOT NULL OR NOT CASE
              WHEN c.opcname IN ('range_ops', 'multirange_ops')
              THEN a.atttypid < 16384 AND a.atttypid NOT IN ('numrange'::regtype, 'nummultirange'::regtype)
-             ELSE c.opcname = ANY ('{inet_ops,tsquery_ops,tsvector_ops,gist_bit_ops,gist_bool_ops,gist_bytea_ops,
+             ELSE c.opcname = ANY ('{inet_ops,tsquery_ops,tsvector_ops,gist_bool_ops,
                                    gist_enum_ops,gist_inet_ops,gist_int2_ops,gist_int4_ops,gist_int8_ops,gist_macaddr8_ops,gist_macaddr_ops,
-                                   gist_oid_ops,gist_uuid_ops,gist_vbit_ops,gist__intbig_ops,gist__ltree_ops,gist_hstore_ops,
+                                   gist_oid_ops,gist_uuid_ops,gist__intbig_ops,gist__ltree_ops,gist_hstore_ops,
                                    gist_trgm_ops,gist_geography_ops,gist_geometry_ops_2d,gist_geometry_ops_nd}') END
            ELSE true
          END

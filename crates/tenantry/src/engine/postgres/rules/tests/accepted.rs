@@ -84,8 +84,7 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
          ALTER TABLE users ADD COLUMN during tstzrange;
          CREATE INDEX ON users USING gist (tenant_id, during) WHERE username <> '';
          CREATE INDEX ON users USING gist (words, tenant_id); CREATE INDEX ON users USING gin (tenant_id, doc) WHERE doc IS NOT NULL;
-         ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, id WITH =, during WITH &&);
-         CREATE INDEX ON items USING brin (tenant_id)",
+         ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, id WITH =, during WITH &&)",
     ),
     (
         "keys that are compared field by field behind the tenant, and keys of one value anywhere",

@@ -94,6 +94,24 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ),
     ("an index by blocks of texts", "CREATE INDEX ON users USING brin (tenant_id, username)", "index_computes"),
     ("an index by blocks that hashes", "CREATE INDEX ON users USING brin (tenant_id, username text_bloom_ops)", "index_computes"),
+    ("an index by blocks of the tenant alone", "CREATE INDEX ON users USING brin (tenant_id)", "index_computes"),
+    ("an index of texts by gin", "CREATE INDEX ON users USING gin (tenant_id, username)", "index_computes"),
+    (
+        "an index of what cannot be compared, by gin",
+        "CREATE TYPE contact AS (email text, meta json); CREATE TYPE reach AS RANGE (subtype = contact);
+         ALTER TABLE users ADD COLUMN reached reach[]; CREATE INDEX ON users USING gin (reached)",
+        "index_computes",
+    ),
+    (
+        "an index of bytes by gist",
+        "ALTER TABLE users ADD COLUMN data bytea; CREATE INDEX ON users USING gist (tenant_id, data)",
+        "index_computes",
+    ),
+    (
+        "an index whose signatures fill a page",
+        "ALTER TABLE users ADD COLUMN words tsvector; CREATE INDEX ON users USING gist (tenant_id, words tsvector_ops(siglen = 2024))",
+        "index_computes",
+    ),
     ("an index of texts by gist", "CREATE INDEX ON users USING gist (tenant_id, username)", "index_computes"),
     (
         "an exclusion of texts",
