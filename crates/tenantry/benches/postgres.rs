@@ -30,7 +30,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 use support::{SHARED, TENANT, open};
-use tenantry::{Config, Isolation, Migrations, NewServer, NewTenant, PoolLimits, Seconds, TenantDb, Tenantry};
+use tenantry::{Config, Isolation, Migrations, NewServer, NewTenant, Seconds, TenantDb, Tenantry};
 use tenantry_testbed::{Postgres, PrivatePostgres};
 
 const CLIENTS: usize = 32;
@@ -117,9 +117,10 @@ impl Bench {
 
 /// One more of an installation's apps.
 async fn app(dir: &tempfile::TempDir, tenant: &[(&str, &str)], wire: bool) -> Tenantry {
-    let limits = |config: Config| Config {
-        pool: PoolLimits { per_tenant: CLIENTS, acquire_timeout: Seconds::new(60.0).unwrap(), wire, ..config.pool },
-        ..config
+    let limits = |mut config: Config| {
+        (config.pool.per_tenant, config.pool.wire) = (CLIENTS, wire);
+        config.pool.acquire_timeout = Seconds::new(60.0).unwrap();
+        config
     };
     let migrations = Migrations::embedded(tenant.iter().copied(), SHARED.iter().copied()).unwrap();
     let builder = open(dir.path().into(), limits, TENANT).await.migrations(migrations);

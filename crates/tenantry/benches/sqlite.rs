@@ -19,7 +19,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use support::Installation;
-use tenantry::{Config, DirectoryLimits, Identify, NewTenant, TenantDb, Tenantry};
+use tenantry::{Config, Identify, NewTenant, TenantDb, Tenantry};
 use tower::{Layer, Service};
 
 /// Twelve tables with keys and indexes, as a small product has them.
@@ -71,9 +71,9 @@ async fn main() {
 
 async fn installation() -> Installation {
     let tables = twelve_tables();
-    let many = |config: Config| Config {
-        identify: DirectoryLimits { unknown_per_second: 1_000_000, ..config.identify },
-        ..config
+    let many = |mut config: Config| {
+        config.identify.unknown_per_second = 1_000_000;
+        config
     };
     Installation::with(many, &[("0001_tables.sql", &tables)]).await
 }
@@ -274,7 +274,7 @@ async fn ten_thousand() -> Vec<Row> {
         }
     }
     let served = started.elapsed() / u32::try_from(REQUESTS).unwrap();
-    let (_, stats) = place.tenancy.stats().remove(0);
+    let stats = place.tenancy.stats().remove(0).pool;
     place.tenancy.shutdown(Duration::from_secs(30)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     vec![

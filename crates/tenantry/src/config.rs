@@ -22,6 +22,7 @@ use crate::{
 /// Relative paths start at the file's directory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// Where the catalog is.
     pub catalog: CatalogConfig,
@@ -38,6 +39,7 @@ pub struct Config {
 /// Where the catalog is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CatalogConfig {
     /// The catalog's database.
     pub url: String,
@@ -64,6 +66,7 @@ impl CatalogConfig {
 /// Where the migration files are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MigrationsConfig {
     /// The directory with `tenant/` and `shared/`.
     pub dir: PathBuf,
@@ -78,6 +81,7 @@ impl Default for MigrationsConfig {
 /// Rules for tenants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TenantsConfig {
     /// Keys that the app needs for itself: the first segments of its paths.
     pub reserved_keys: Vec<String>,

@@ -24,14 +24,14 @@ mod web;
 pub use catalog::{AuditEntry, Domain, NewServer, OperationFilter, OperationStatus, Server, TenantFilter};
 pub use config::{CatalogConfig, Config, MigrationsConfig, TenantsConfig};
 pub use doctor::{DoctorOptions, DoctorReport};
-pub use engine::{Capabilities, Finding, StatelessExtension, Wall};
-pub use error::{Error, Result};
+pub use engine::{Capabilities, Constraint, Finding, StatelessExtension, Wall};
+pub use error::{Error, Failure, Result};
 pub use id::TenantId;
 pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, RefusedStats, Signal};
 pub use key::{MAX_KEY_BYTES, TenantKey};
 pub use migrate::{
-    Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Note, TargetPlan, TargetReport, Tenantified,
-    tenantify,
+    Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Mismatch, Note, TargetPlan, TargetReport,
+    Tenantified, tenantify,
 };
 pub use operate::{NewTenant, Recovered};
 pub use pool::{PoolLimits, PoolStats};
@@ -42,5 +42,5 @@ pub use scope::{
 pub use seconds::{Days, Seconds};
 pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};
-pub use tenantry::{Tenantry, TenantryBuilder};
+pub use tenantry::{FailedMigration, ServerStats, TenantRef, Tenantry, TenantryBuilder, Visit};
 pub use web::{LimitsLayer, LimitsService, Problem, RequestLimits, TenantLayer, TenantService};

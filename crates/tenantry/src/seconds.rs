@@ -17,7 +17,8 @@ const DAYS: (f64, f64) = (0.0, 36_500.0);
 ///
 /// ```
 /// use tenantry::{PoolLimits, Seconds};
-/// let limits = PoolLimits { statement_timeout: Seconds::new(2.5)?, ..PoolLimits::default() };
+/// let mut limits = PoolLimits::default();
+/// limits.statement_timeout = Seconds::new(2.5)?;
 /// assert!(Seconds::new(0.0).is_err());
 /// assert!(Seconds::new(f64::NAN).is_err());
 /// # let _ = limits; Ok::<(), tenantry::Error>(())

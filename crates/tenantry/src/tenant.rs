@@ -15,6 +15,7 @@ macro_rules! words {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
         pub enum $name { $( $(#[$doc])* $variant, )* }
 
         impl $name {
@@ -130,6 +131,7 @@ impl TenantState {
 
 /// A tenant as the catalog knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Tenant {
     /// Its identity, for ever.
     pub id: TenantId,

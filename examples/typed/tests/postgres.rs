@@ -2,10 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use tenantry::{
-    CatalogConfig, Config, Isolation, MigrateOptions, Migrations, NewServer, NewTenant, PoolLimits, SecretKey,
-    TenantDb, Tenantry,
-};
+use tenantry::{Config, Isolation, MigrateOptions, Migrations, NewServer, NewTenant, SecretKey, TenantDb, Tenantry};
 use tenantry_testbed::{Postgres, TestDatabase};
 use typed::{Book, Condition, book_add, books, language, lend, loans, reader_of};
 
@@ -22,12 +19,9 @@ async fn library(isolation: Isolation) -> Library {
     let key_file = dir.path().join("tenantry.key");
     SecretKey::create_if_missing(&key_file).unwrap();
     let url = format!("sqlite://{}", dir.path().join("catalog.db").display());
-    let catalog = CatalogConfig { url, key_file, ..Default::default() };
-    let config = Config {
-        catalog,
-        pool: PoolLimits { connections: 3, per_tenant: 1, ..PoolLimits::default() },
-        ..Default::default()
-    };
+    let mut config = Config::default();
+    (config.catalog.url, config.catalog.key_file) = (url, key_file);
+    (config.pool.connections, config.pool.per_tenant) = (3, 1);
     let tenant = [("0001_books.sql", include_str!("../migrations/tenant/0001_books.sql"))];
     let shared = [("0001_languages.sql", include_str!("../migrations/shared/0001_languages.sql"))];
     let migrations = Migrations::embedded(tenant, shared).unwrap();

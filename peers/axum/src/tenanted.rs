@@ -7,8 +7,7 @@ use axum::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tenantry::{
-    CatalogConfig, Config, Identify, Isolation, MigrateOptions, Migrations, NewServer, NewTenant, SecretKey, TenantDb,
-    Tenantry,
+    Config, Identify, Isolation, MigrateOptions, Migrations, NewServer, NewTenant, SecretKey, TenantDb, Tenantry,
 };
 
 use crate::{
@@ -56,7 +55,8 @@ async fn open(args: &Args) -> Result<Tenantry> {
     let key_file = args.data.join("tenantry.key");
     SecretKey::create_if_missing(&key_file)?;
     let url = format!("sqlite://{}", args.data.join("catalog.db").display());
-    let config = Config { catalog: CatalogConfig { url, key_file, ..Default::default() }, ..Default::default() };
+    let mut config = Config::default();
+    (config.catalog.url, config.catalog.key_file) = (url, key_file);
     let migrations = Migrations::embedded([("0001_tables.sql", TABLES)], [])?;
     let tenancy = Tenantry::builder().config(config).migrations(migrations).open().await?;
     if tenancy.server_list().await?.is_empty() {

@@ -55,7 +55,7 @@ impl Domain {
                 })?;
             }
             Self::List { key } => {
-                let domains = tenancy.domain_list(key.as_deref()).await?;
+                let domains = tenancy.domain_list(key.as_deref().map(Into::into)).await?;
                 render::answer(context, &domains, || {
                     let rows = domains.iter().map(|d| [d.host.clone(), d.tenant.to_string()]);
                     table::table(["domain", "tenant"], rows)

@@ -14,6 +14,7 @@ const CHANGES_AT_ONCE: u64 = 1_000;
 
 /// One entry of the audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct AuditEntry {
     /// Its number; a later entry has a higher one.
     pub epoch: i64,

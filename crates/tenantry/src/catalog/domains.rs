@@ -20,6 +20,7 @@ use crate::{
 
 /// A custom domain and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Domain {
     /// The host in its canonical form.
     pub host: String,

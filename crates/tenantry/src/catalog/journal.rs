@@ -122,6 +122,13 @@ pub(crate) struct Abandoned {
     running_on: String,
 }
 
+impl Abandoned {
+    /// Whether nothing is amiss but the row: each target of a fleet has a ledger of its own, which says what is pending.
+    pub(crate) fn is_of_fleet(&self) -> bool {
+        self.on == Subject::Fleet
+    }
+}
+
 impl Operation {
     /// The tenant on which it works.
     ///

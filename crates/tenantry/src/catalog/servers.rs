@@ -23,6 +23,7 @@ const APP_URL: &str = "app URL";
 
 /// A server, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Server {
     /// Its name.
     pub name: String,

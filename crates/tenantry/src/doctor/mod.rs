@@ -44,6 +44,7 @@ impl DoctorOptions {
 
 /// What `doctor` found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DoctorReport {
     /// What is wrong, each with its repair.
     pub findings: Vec<Finding>,
@@ -109,7 +110,7 @@ async fn repair(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
     for why in recovered.failed {
         report.findings.push(Finding {
             code: "operation_stuck",
-            what: why,
+            what: why.to_string(),
             repair: "mend the cause and run `tenantry doctor --repair` again".into(),
         });
     }
@@ -121,7 +122,8 @@ async fn repair(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
 }
 
 async fn operations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
-    for abandoned in tenantry.catalog().operation_list_abandoned().await? {
+    let abandoned = tenantry.catalog().operation_list_abandoned().await?;
+    for abandoned in abandoned.iter().filter(|abandoned| !abandoned.is_of_fleet()) {
         report.findings.push(Finding {
             code: "operation_abandoned",
             what: format!("an operation on {} was left by a process that is gone", abandoned.on),
@@ -277,7 +279,8 @@ async fn migrations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()
     if tenantry.server_list().await?.is_empty() {
         return Ok(());
     }
-    for what in tenantry.migrations().verify().await? {
+    for mismatch in tenantry.migrations().verify().await? {
+        let what = mismatch.failure.to_string();
         report.findings.push(Finding { code: "migration", what, repair: "tenantry migrate status".into() });
     }
     report.checks.push("migrations: compared every history with the files".into());

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sea_orm::DbBackend;
 use sqlx::error::DatabaseError;
 
-use super::{Capabilities, Engine, EngineSpec, Reading};
+use super::{Capabilities, Constraint, Engine, EngineSpec, Reading};
 use crate::{error::Result, id::TenantId, secret::SecretKey, tenant::Isolation};
 
 /// An engine without a server. Nothing here has a default that means "fine": each engine says it.
@@ -43,6 +43,9 @@ pub(crate) trait Dialect {
 
     /// What one of its errors means; `None` for an error of another engine.
     fn read_error(error: &dyn DatabaseError) -> Option<Reading>;
+
+    /// Which constraint one of its errors names; `None` for an error of another engine, or of no constraint.
+    fn constraint(error: &dyn DatabaseError) -> Option<Constraint>;
 
     /// What to say of one of its errors to an operator, if that is not what the error says itself.
     fn error_words(error: &dyn DatabaseError) -> Option<String>;

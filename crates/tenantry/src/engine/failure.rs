@@ -5,7 +5,29 @@ use std::error::Error as StdError;
 use sqlx::error::{DatabaseError, ErrorKind as Sql};
 
 use super::registry;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Failure};
+
+/// A rule of the schema that a value has broken: what the engine tells of it. PostgreSQL names the constraint, SQLite the columns, and
+/// of a foreign key SQLite names nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Constraint {
+    /// Its name in the schema.
+    pub name: Option<String>,
+    /// The table.
+    pub table: Option<String>,
+    /// The columns, without `tenant_id`, where the engine tells them: PostgreSQL does not in row isolation.
+    pub columns: Vec<String>,
+}
+
+impl Constraint {
+    /// Whether it is on that column: one of its columns is, or its name holds it between `_`, as `users_username_key` does.
+    #[must_use]
+    pub fn concerns(&self, column: &str) -> bool {
+        let in_name = |name: &String| format!("_{name}_").replace("_tenant_id_", "_").contains(&format!("_{column}_"));
+        self.columns.iter().any(|c| c == column) || (self.columns.is_empty() && self.name.as_ref().is_some_and(in_name))
+    }
+}
 
 /// What an engine reads in one of its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +88,42 @@ fn reading(error: &sqlx::Error) -> Option<Reading> {
 
 // Here and not beside `Error`, whose floor knows no engines.
 impl Error {
+    /// The error as a value.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let (file, line) = self.place();
+        Failure {
+            code: self.code().into(),
+            message: self.to_string(),
+            help: self.help_text().map(str::to_owned),
+            causes: self.causes(),
+            file,
+            line,
+        }
+    }
+
+    /// Which rule of the schema a value has broken, as the database tells it: of [`Error::is_duplicate`],
+    /// [`Error::is_missing_reference`] and [`Error::is_rule_violated`].
+    ///
+    /// ```no_run
+    /// # fn example(error: tenantry::Error) -> tenantry::Result<&'static str> {
+    /// let taken = error.constraint().is_some_and(|broken| broken.concerns("username"));
+    /// # let _ = taken;
+    /// # Err(error)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn constraint(&self) -> Option<Constraint> {
+        let mut next = self.source();
+        while let Some(cause) = next {
+            if let Some(sqlx::Error::Database(error)) = cause.downcast_ref() {
+                return registry::constraint(&**error);
+            }
+            next = cause.source();
+        }
+        None
+    }
+
     /// The causes behind it, outermost first, for the operator. Drivers repeat their cause in their own text: what was
     /// said already is left out, and so is the line of its own source that PostgreSQL names.
     #[must_use]

@@ -28,6 +28,7 @@ pub(crate) use connection::{Begin, Interrupt, Level, Link, Scope};
 pub(crate) use dialect::Dialect;
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
 pub use extension::StatelessExtension;
+pub use failure::Constraint;
 pub(crate) use failure::{Reading, ends_the_connection, is_of_place, was_stopped};
 pub(crate) use place::{Place, Placement, Target};
 pub(crate) use registry::{Connection, EngineKind, Listed, Stopper, absolute_url, open, with_engine};
@@ -50,6 +51,7 @@ pub(crate) enum Patience {
 
 /// What a database engine can do. What it cannot do is an error that names what to use instead, never silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The engine's name, as in its URLs.
     pub engine: &'static str,
@@ -121,6 +123,7 @@ pub(crate) struct HomeSpec<'a> {
 /// What of a server's wall is open: where tenants share a database, their SQL could leave its scope by these ways. Without any
 /// the wall is closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Wall {
     /// What everybody may do there that only the engine should.
     pub missing: Vec<String>,
@@ -138,6 +141,7 @@ impl Wall {
 
 /// Something that an audit found, with the repair.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// A stable word for programs, such as `orphan_file`.
     pub code: &'static str,

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sea_orm::DbBackend;
 use sqlx::error::DatabaseError;
 
-use super::{Capabilities, Dialect, Engine, EngineSpec, Link, Reading};
+use super::{Capabilities, Constraint, Dialect, Engine, EngineSpec, Link, Reading};
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
@@ -201,6 +201,11 @@ pub(crate) fn absolute_url(url: &str, base: &Path) -> String {
 /// What the error's engine reads in it; `None` if it is none of ours.
 pub(crate) fn read_error(error: &dyn DatabaseError) -> Option<Reading> {
     EngineKind::ALL.iter().find_map(|kind| with_engine!(*kind, D => D::read_error(error)))
+}
+
+/// The constraint that an error names.
+pub(crate) fn constraint(error: &dyn DatabaseError) -> Option<Constraint> {
+    EngineKind::ALL.iter().find_map(|kind| with_engine!(*kind, D => D::constraint(error)))
 }
 
 /// What the error's engine says of it to an operator, where that is not what the error says itself.

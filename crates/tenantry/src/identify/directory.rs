@@ -18,6 +18,7 @@ use crate::{
 /// How much the directory remembers, and how often it asks for names that do not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DirectoryLimits {
     /// How many tenants stay in memory.
     pub cached_tenants: u64,

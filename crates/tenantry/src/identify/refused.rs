@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 
 /// How many requests were refused by what they say of their tenant, since this process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RefusedStats {
     /// The signals of a request named different tenants, or could not be read.
     pub disagreeing: u64,

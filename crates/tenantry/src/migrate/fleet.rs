@@ -8,11 +8,13 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 
-use super::{FleetReport, MigrateEvent, MigrateOptions, Migrations, TargetPlan, TargetReport, jobs::Job, run::Run};
+use super::{
+    FleetReport, MigrateEvent, MigrateOptions, Migrations, Mismatch, TargetPlan, TargetReport, jobs::Job, run::Run,
+};
 use crate::{
     catalog::{Catalog, Name},
     engine::{Patience, Script, ScriptKind, Target},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Failure, Result},
     failpoint::Failpoints,
     scope::Servers,
     tenant::{Isolation, Tenant, TenantState},
@@ -42,7 +44,7 @@ struct Ended {
 /// Tenants of tables in common whose data could not be changed.
 #[derive(Default)]
 struct Left {
-    failed: Vec<(Tenant, String)>,
+    failed: Vec<(Tenant, Failure)>,
     /// Why it could not is that they were purged in the meantime.
     gone: Vec<String>,
 }
@@ -198,17 +200,17 @@ impl Fleet {
                 job.engine.renew(&job.target).await?;
                 self.failpoints.hit("migrate.renewed").await
             };
-            report.error = renewed.await.err().map(|error| full_text(&error));
+            report.error = renewed.await.err().map(|error| error.failure());
         }
         if let (true, Some(tenant)) = (job.refresh, &job.tenant) {
             let refreshed = job.engine.shared_refresh(Some(&tenant.placement())).await;
-            report.error = refreshed.err().map(|error| full_text(&error));
+            report.error = refreshed.err().map(|error| error.failure());
         }
         for script in job.data.iter().filter(|_| job.target == Target::Rows) {
             self.apply_to_each(&job, job.stragglers(), script, &mut left).await?;
         }
         if !left.failed.is_empty() {
-            report.error = Some(format!("{} tenants lack changes of data", left.failed.len()));
+            report.error = Some(lacking(format!("{} tenants lack changes of data", left.failed.len()), None));
         }
         for script in &job.pending {
             if report.error.is_some() {
@@ -221,10 +223,10 @@ impl Fleet {
             }
             .await;
             if let Err(error) = applied {
-                report.error = Some(full_text(&error));
+                report.error = Some(error.failure());
             } else if !left.failed.is_empty() {
-                let file = &script.file;
-                report.error = Some(format!("{file} could not be applied to {} tenants", left.failed.len()));
+                let what = format!("{} could not be applied to {} tenants", script.file, left.failed.len());
+                report.error = Some(lacking(what, Some(&script.file)));
             } else {
                 report.version = script.version;
                 report.applied += 1;
@@ -288,7 +290,7 @@ impl Fleet {
             }
             let key = tenant.key.to_string();
             if !self.is_gone(tenant).await? {
-                left.failed.push((tenant.clone(), full_text(&error)));
+                left.failed.push((tenant.clone(), error.failure()));
             } else if !left.gone.contains(&key) {
                 left.gone.push(key);
             }
@@ -296,13 +298,20 @@ impl Fleet {
         Ok(())
     }
 
-    async fn note(&self, job: &Job, version: i64, failure: Option<String>, failed: &[(Tenant, String)]) -> Result<()> {
+    async fn note(
+        &self,
+        job: &Job,
+        version: i64,
+        failure: Option<Failure>,
+        failed: &[(Tenant, Failure)],
+    ) -> Result<()> {
+        let failure = failure.map(|failure| failure.to_string());
         match (&job.target, &job.tenant) {
             (Target::Rows, _) => {
                 let failed = match failure {
                     // The tables themselves could not be changed: that is every tenant's failure.
                     Some(why) if failed.is_empty() => job.rows.iter().map(|t| (t.id, why.clone())).collect(),
-                    _ => failed.iter().map(|(t, why)| (t.id, why.clone())).collect(),
+                    _ => failed.iter().map(|(t, why)| (t.id, why.to_string())).collect(),
                 };
                 let ids = job.rows.iter().map(|t| t.id).collect();
                 self.catalog.rows_migrated(job.server.clone(), ids, version, failed).await
@@ -320,15 +329,13 @@ impl Fleet {
     ///
     /// # Errors
     /// If the catalog cannot be read.
-    pub async fn verify(&self) -> Result<Vec<String>> {
+    pub async fn verify(&self) -> Result<Vec<Mismatch>> {
         let mut found = Vec::new();
         let mut check = |job: Result<Option<Job>>| match job {
-            Ok(Some(Job { broken: Some(why), .. })) => found.push(why),
-            Ok(Some(job)) if !job.pending.is_empty() => {
-                found.push(format!("{}: at version {}, {} files pending", job.name, job.version, job.pending.len()));
-            }
+            Ok(Some(Job { name, broken: Some(failure), .. })) => found.push(Mismatch { target: Some(name), failure }),
+            Ok(Some(job)) if !job.pending.is_empty() => found.push(job.lacks()),
             Ok(_) => {}
-            Err(error) => found.push(full_text(&error)),
+            Err(error) => found.push(Mismatch { target: None, failure: error.failure() }),
         };
         check(self.shared_job().await.map(Some));
         let all = MigrateOptions::new();
@@ -350,8 +357,8 @@ impl Fleet {
     /// If there is no file of that version, or a target's history does not fit.
     pub async fn stamp(&self, version: i64, options: &MigrateOptions) -> Result<usize> {
         let jobs = self.jobs(options).await?;
-        if let Some(why) = jobs.iter().find_map(|job| job.broken.as_deref()) {
-            return Err(Error::new(ErrorKind::Migration, why.to_owned()).help("tenantry doctor"));
+        if let Some(why) = jobs.iter().find_map(|job| job.broken.as_ref()) {
+            return Err(Error::new(ErrorKind::Migration, why.to_string()).help("tenantry doctor"));
         }
         let known = |job: &Job| job.version == version || job.pending.iter().any(|s| s.version == version);
         if !jobs.iter().any(|job| job.target != Target::Shared && known(job)) {
@@ -370,13 +377,11 @@ impl Fleet {
     }
 }
 
-/// An error with its causes, for the operator.
-pub(super) fn full_text(error: &Error) -> String {
-    let mut text = std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ");
-    // A file that was refused says what to write instead, and a server that lacks something what to type.
-    if let Some(help) = error.help_text().filter(|_| error.is_migration() || error.is_unsupported()) {
-        text.push_str("; ");
-        text.push_str(help);
+/// What the tables that tenants have in common say of tenants of which each says its own.
+fn lacking(what: String, file: Option<&str>) -> Failure {
+    let error = Error::new(ErrorKind::Migration, what).help("tenantry migrate up --retry-failed");
+    match file {
+        Some(file) => error.at(file, None).failure(),
+        None => error.failure(),
     }
-    text
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Fleet, MigrateOptions, fleet::full_text, plan};
+use super::{Fleet, MigrateOptions, Mismatch, plan};
 use crate::{
     catalog::{Name, TenantFilter},
     engine::{Engine, Script, ScriptKind, Target},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Failure, Result},
     scope::ServerHandle,
     tenant::{Isolation, Tenant, TenantState},
 };
@@ -33,11 +33,11 @@ pub(super) struct Job {
     /// Data files that every tenant of tables in common has to have by now.
     pub(super) data: Vec<Arc<Script>>,
     /// Why it is not known what was applied to it: the tenant's place is not there any more.
-    pub(super) broken: Option<String>,
+    pub(super) broken: Option<Failure>,
 }
 
 impl Job {
-    fn broken(tenant: Tenant, server: &ServerHandle, why: String) -> Self {
+    fn broken(tenant: Tenant, server: &ServerHandle, why: Failure) -> Self {
         Self {
             name: tenant.key.to_string(),
             engine: Arc::clone(&server.engine),
@@ -53,6 +53,14 @@ impl Job {
             data: Vec::new(),
             broken: Some(why),
         }
+    }
+
+    /// That files are still to be applied.
+    pub(super) fn lacks(&self) -> Mismatch {
+        let (version, pending) = (self.version, self.pending.len());
+        let what = format!("{}: at version {version}, {pending} files pending", self.name);
+        let error = Error::new(ErrorKind::NotMigrated, what).help("tenantry migrate up");
+        Mismatch { target: Some(self.name.clone()), failure: error.failure() }
     }
 
     /// Tenants that an older program has made since the tables in common were migrated.
@@ -142,7 +150,7 @@ impl Fleet {
             Ok(job) => Ok(Some(Job { tenant: Some(tenant), ..job })),
             Err(error) => match self.catalog.tenant_find(&Name::Id(tenant.id)).await? {
                 Some(t) if t.state != TenantState::Purging && is_missing(&error) => {
-                    Ok(Some(Job::broken(tenant, &server, full_text(&error))))
+                    Ok(Some(Job::broken(tenant, &server, error.failure())))
                 }
                 Some(t) if t.state != TenantState::Purging => Err(error),
                 _ => Ok(None),

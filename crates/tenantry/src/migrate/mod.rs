@@ -12,5 +12,5 @@ mod tenantify;
 pub use files::Migrations;
 pub use fleet::Fleet;
 pub use options::MigrateOptions;
-pub use report::{FleetReport, MigrateEvent, TargetPlan, TargetReport};
+pub use report::{FleetReport, MigrateEvent, Mismatch, TargetPlan, TargetReport};
 pub use tenantify::{Note, Tenantified, tenantify};

@@ -18,6 +18,7 @@ pub(super) fn pending(target: &str, scripts: &[Arc<Script>], applied: &[Applied]
                 target,
                 format!("migration {} ({}) was changed after it was applied", script.version, script.file),
             )
+            .at(&script.file, None)
             .help("put the file back as it was, and write the change as the next migration"));
         }
     }
@@ -28,6 +29,7 @@ pub(super) fn pending(target: &str, scripts: &[Arc<Script>], applied: &[Applied]
             target,
             format!("migration {} ({}) is older than {newest}, which was applied", late.version, late.file),
         )
+        .at(&late.file, None)
         .help("give the file the next free version; `tenantry migrate stamp` if it was applied by hand"));
     }
     Ok(missing)

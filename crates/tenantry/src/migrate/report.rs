@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
+use crate::error::Failure;
+
 /// What is to be applied to one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TargetPlan {
     /// `shared`, or a tenant's key.
     pub target: String,
@@ -13,11 +16,12 @@ pub struct TargetPlan {
     pub pending: Vec<String>,
     /// Why nothing can be applied to it: its file or its database is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Failure>,
 }
 
 /// How it went with one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TargetReport {
     /// `shared`, or a tenant's key.
     pub target: String,
@@ -26,11 +30,12 @@ pub struct TargetReport {
     /// How many files were applied.
     pub applied: usize,
     /// Why it failed.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
 }
 
 /// How it went with a fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FleetReport {
     /// Those to which something was applied, and those that failed.
     pub targets: Vec<TargetReport>,
@@ -48,6 +53,7 @@ pub struct FleetReport {
 
 /// Something that happened while a fleet is migrated.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum MigrateEvent {
     /// So many targets have something to apply.
     Planned(usize),
@@ -60,4 +66,14 @@ pub enum MigrateEvent {
     },
     /// A target is done, or has failed.
     Done(TargetReport),
+}
+
+/// A target whose history does not fit the files, or that lacks some of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// `shared`, the rows of a server, or a tenant's key; `None` where it is not even known which.
+    pub target: Option<String>,
+    /// What does not fit.
+    pub failure: Failure,
 }

@@ -7,18 +7,19 @@ use serde::Serialize;
 use super::Operator;
 use crate::{
     catalog::{Operation, OperationKind},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Failure, Result},
 };
 
 /// What was found and brought to an end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Recovered {
     /// Operations of processes that are gone, now ended.
     pub finished: usize,
     /// Deleted tenants whose grace time was over, now purged.
     pub purged: usize,
     /// What could not be ended, and why.
-    pub failed: Vec<String>,
+    pub failed: Vec<Failure>,
 }
 
 impl Operator {
@@ -72,7 +73,7 @@ impl Recovered {
             Ok(()) => *counter(self) += 1,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an operation could not be ended");
-                self.failed.push(error.to_string());
+                self.failed.push(error.failure());
             }
         }
     }

@@ -32,6 +32,7 @@ use stats::Counters;
 /// The limits of one server's pool.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PoolLimits {
     /// Connections to one server, over all tenants. A server's own `--connections` goes before it.
     pub connections: usize,

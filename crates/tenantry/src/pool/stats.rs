@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// Numbers of one server's pool. The first three are now, the others since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PoolStats {
     /// Connections that exist, are being opened or closed.
     pub open: usize,

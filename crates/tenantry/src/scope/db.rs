@@ -148,7 +148,7 @@ impl<S: Subject> Db<S> {
             return Ok(());
         }
         let engine = self.engine();
-        Err(Error::new(ErrorKind::Unsupported, format!("the data of {} lies on {engine}", self.inner.place))
+        Err(Error::new(ErrorKind::WrongEngine, format!("the data of {} lies on {engine}", self.inner.place))
             .help(format!("call `db.{engine}()`")))
     }
 

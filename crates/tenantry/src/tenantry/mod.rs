@@ -2,19 +2,23 @@
 
 mod builder;
 mod follow;
+mod named;
 mod servers;
 mod tenants;
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use serde::Serialize;
 
 pub use self::builder::TenantryBuilder;
 use self::follow::follow;
+pub use self::named::TenantRef;
 use crate::{
-    catalog::{AuditEntry, Catalog, Name, OperationFilter, OperationStatus, TenantFilter},
+    catalog::{AuditEntry, Catalog, OperationFilter, OperationStatus, TenantFilter},
     config::Config,
     error::{Error, ErrorKind, Result},
+    id::TenantId,
     identify::{Directory, RefusedStats},
     key::TenantKey,
     migrate::Fleet,
@@ -95,22 +99,13 @@ impl Tenantry {
         TenantDb::new(tenant, server, self.0.catalog.clone())
     }
 
-    /// A tenant's data by its key, outside of a request: for jobs and tools.
+    /// A tenant's data by its key or its id, outside of a request: for jobs and tools.
     ///
     /// # Errors
     /// If there is no such tenant, or it is not served.
-    pub async fn tenant(&self, key: &str) -> Result<TenantDb> {
-        let name = Name::Key(self.parse_key(key)?);
+    pub async fn tenant<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<TenantDb> {
+        let name = tenant.into().name()?;
         self.tenant_db(self.0.directory.lookup(&name).await?).await
-    }
-
-    /// A text that is no key names no tenant.
-    fn parse_key(&self, key: &str) -> Result<TenantKey> {
-        key.parse().map_err(|e: Error| {
-            Error::new(ErrorKind::UnknownTenant, format!("no tenant has the key {key:?}"))
-                .caused_by(e)
-                .help("tenantry tenant list")
-        })
     }
 
     /// The shared tables.
@@ -142,13 +137,13 @@ impl Tenantry {
         filter: TenantFilter,
         limit: usize,
         visit: impl AsyncFn(TenantDb) -> Result<T>,
-    ) -> Result<Vec<(TenantKey, Result<T>)>> {
+    ) -> Result<Vec<Visit<T>>> {
         let tenants = self.0.catalog.tenant_list(&filter).await?;
         let visit = &visit;
         let visits = tenants.into_iter().filter(|t| t.state.is_served()).map(|tenant| async move {
-            let key = tenant.key.clone();
+            let (id, key) = (tenant.id, tenant.key.clone());
             let result = async { visit(self.tenant_db(Arc::new(tenant)).await?).await }.await;
-            (key, result)
+            Visit { id, key, result }
         });
         Ok(stream::iter(visits).buffer_unordered(limit.max(1)).collect().await)
     }
@@ -164,8 +159,9 @@ impl Tenantry {
     ///
     /// # Errors
     /// If the catalog cannot be read.
-    pub async fn migration_failures(&self) -> Result<Vec<(Tenant, String)>> {
-        self.0.catalog.failure_list().await
+    pub async fn migration_failures(&self) -> Result<Vec<FailedMigration>> {
+        let failed = self.0.catalog.failure_list().await?;
+        Ok(failed.into_iter().map(|(tenant, why)| FailedMigration { tenant, why }).collect())
     }
 
     /// Ends what processes that are gone have left, and purges tenants whose grace time is over.
@@ -215,8 +211,8 @@ impl Tenantry {
 
     /// Numbers of each server's pool that this process has used.
     #[must_use]
-    pub fn stats(&self) -> Vec<(String, PoolStats)> {
-        self.0.servers.stats()
+    pub fn stats(&self) -> Vec<ServerStats> {
+        self.0.servers.stats().into_iter().map(|(server, pool)| ServerStats { server, pool }).collect()
     }
 
     /// How many requests this process has refused by what they say of their tenant, by cause. The log tells of each cause
@@ -232,4 +228,36 @@ impl Tenantry {
             server.pool.close(limit).await;
         }
     }
+}
+
+/// What came of a visit to one tenant: [`Tenantry::each`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Visit<T> {
+    /// The tenant.
+    pub id: TenantId,
+    /// Its key, as it was when the list was read.
+    pub key: TenantKey,
+    /// What the visit gave, or why it failed.
+    pub result: Result<T>,
+}
+
+/// A tenant whose last migration failed.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct FailedMigration {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Why, in one line.
+    pub why: String,
+}
+
+/// The numbers of one server's pool in this process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ServerStats {
+    /// The server's name.
+    pub server: String,
+    /// Its pool.
+    pub pool: PoolStats,
 }

@@ -1,8 +1,8 @@
 //! What an operator does with tenants and their domains.
 
-use super::Tenantry;
+use super::{TenantRef, Tenantry};
 use crate::{
-    catalog::{Domain, Name, TenantFilter},
+    catalog::{Domain, TenantFilter},
     error::{Error, ErrorKind, Result},
     identify::canonical_domain,
     key::TenantKey,
@@ -36,12 +36,12 @@ impl Tenantry {
         Ok(key)
     }
 
-    /// The tenant of that key in whatever state.
+    /// The tenant of that key or id in whatever state.
     ///
     /// # Errors
     /// If there is none.
-    pub async fn tenant_find(&self, key: &str) -> Result<Tenant> {
-        self.0.catalog.tenant_get(&Name::Key(self.parse_key(key)?)).await
+    pub async fn tenant_find<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
+        self.tenant_named(tenant.into()).await
     }
 
     /// Tenants by key.
@@ -52,8 +52,8 @@ impl Tenantry {
         self.0.catalog.tenant_list(filter).await
     }
 
-    async fn transition(&self, key: &str, transition: Transition) -> Result<Tenant> {
-        let tenant = self.tenant_find(key).await?;
+    async fn transition(&self, tenant: TenantRef<'_>, transition: Transition) -> Result<Tenant> {
+        let tenant = self.tenant_named(tenant).await?;
         let after = self.0.catalog.tenant_transition(tenant.id, transition).await?;
         for server in self.0.servers.all_open() {
             server.pool.retire_tenant(after.id);
@@ -69,40 +69,40 @@ impl Tenantry {
     ///
     /// # Errors
     /// If there is no such tenant, or it is not active.
-    pub async fn tenant_suspend(&self, key: &str) -> Result<Tenant> {
-        self.transition(key, Transition::Suspend).await
+    pub async fn tenant_suspend<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
+        self.transition(tenant.into(), Transition::Suspend).await
     }
 
     /// Serves a suspended tenant again.
     ///
     /// # Errors
     /// If there is no such tenant, or it is not suspended.
-    pub async fn tenant_resume(&self, key: &str) -> Result<Tenant> {
-        self.transition(key, Transition::Resume).await
+    pub async fn tenant_resume<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
+        self.transition(tenant.into(), Transition::Resume).await
     }
 
     /// Deletes a tenant. Its data is kept for the grace time, and its key and domains stay its own.
     ///
     /// # Errors
     /// If there is no such tenant, or it is deleted already.
-    pub async fn tenant_delete(&self, key: &str) -> Result<Tenant> {
-        self.transition(key, Transition::Delete).await
+    pub async fn tenant_delete<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
+        self.transition(tenant.into(), Transition::Delete).await
     }
 
     /// Brings a deleted tenant back as it was.
     ///
     /// # Errors
     /// If there is no such tenant, or it is not deleted.
-    pub async fn tenant_undelete(&self, key: &str) -> Result<Tenant> {
-        self.transition(key, Transition::Undelete).await
+    pub async fn tenant_undelete<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
+        self.transition(tenant.into(), Transition::Undelete).await
     }
 
     /// Destroys a deleted tenant for good. Killed half way, it is finished when called again.
     ///
     /// # Errors
     /// If it is not deleted, or its data is still open somewhere.
-    pub async fn tenant_purge(&self, key: &str) -> Result<()> {
-        let tenant = self.tenant_find(key).await?;
+    pub async fn tenant_purge<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<()> {
+        let tenant = self.tenant_named(tenant.into()).await?;
         self.0.operator.tenant_purge(tenant.id).await
     }
 
@@ -110,8 +110,8 @@ impl Tenantry {
     ///
     /// # Errors
     /// If the new key is taken or reserved.
-    pub async fn tenant_rename(&self, key: &str, new_key: &str) -> Result<Tenant> {
-        let tenant = self.tenant_find(key).await?;
+    pub async fn tenant_rename<'t>(&self, tenant: impl Into<TenantRef<'t>>, new_key: &str) -> Result<Tenant> {
+        let tenant = self.tenant_named(tenant.into()).await?;
         self.0.catalog.tenant_rename(tenant.id, self.tenant_key(new_key)?).await
     }
 
@@ -119,9 +119,9 @@ impl Tenantry {
     ///
     /// # Errors
     /// If the text is no domain, or it belongs to a tenant already.
-    pub async fn domain_add(&self, key: &str, host: &str) -> Result<()> {
+    pub async fn domain_add<'t>(&self, tenant: impl Into<TenantRef<'t>>, host: &str) -> Result<()> {
         let host = canonical_domain(host)?;
-        let tenant = self.tenant_find(key).await?;
+        let tenant = self.tenant_named(tenant.into()).await?;
         self.0.catalog.domain_add(tenant.id, host).await
     }
 
@@ -137,9 +137,9 @@ impl Tenantry {
     ///
     /// # Errors
     /// If the catalog cannot be read, or there is no such tenant.
-    pub async fn domain_list(&self, key: Option<&str>) -> Result<Vec<Domain>> {
-        let of = match key {
-            Some(key) => Some(self.tenant_find(key).await?.id),
+    pub async fn domain_list(&self, tenant: Option<TenantRef<'_>>) -> Result<Vec<Domain>> {
+        let of = match tenant {
+            Some(tenant) => Some(self.tenant_named(tenant).await?.id),
             None => None,
         };
         self.0.catalog.domain_list(of).await

@@ -60,7 +60,7 @@ impl Problem {
             "title": status.canonical_reason().unwrap_or("Error"),
             "status": status.as_u16(),
             "detail": self.0.client_text(),
-            "code": self.0.code(),
+            "code": self.0.client_code(),
         })
         .to_string()
     }

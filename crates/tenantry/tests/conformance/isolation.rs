@@ -167,11 +167,45 @@ pub async fn the_client_text_of_an_error_names_no_value_and_no_table(place: Inst
         "COMMIT",
     ] {
         let error = Error::from(run(&acme, text).await.unwrap_err());
-        let shown = format!("{} {}", error.client_text(), error.code());
+        let shown = format!("{} {}", error.client_text(), error.client_code());
         for secret in SECRETS.split_whitespace() {
             assert!(!shown.contains(secret), "{text}: {shown}");
         }
     }
+}
+
+pub async fn a_broken_rule_is_named_by_its_constraint_or_its_columns(place: Installation) {
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "ann").await;
+    let broken = async |text: &str| Error::from(run(&acme, text).await.unwrap_err());
+
+    let twice = broken("INSERT INTO users (username) VALUES ('ann')").await;
+    let taken = twice.constraint().unwrap();
+    assert!(taken.concerns("username") && !taken.concerns("id"), "{taken:?}");
+    assert_eq!(taken.table.as_deref(), Some("users"));
+    assert!(taken.name.is_some() || taken.columns == ["username"], "{taken:?}");
+
+    let negative = broken("INSERT INTO items (description, price) VALUES ('x', -1)").await;
+    assert!(negative.is_rule_violated() && negative.constraint().unwrap().name.is_some(), "{negative:?}");
+
+    let missing = broken("INSERT INTO items (description, price) VALUES (NULL, 1)").await;
+    assert_eq!(missing.constraint().unwrap().columns, ["description"], "{missing:?}");
+
+    let nowhere = broken("INSERT INTO orders (item_id, quantity) VALUES (99, 1)").await;
+    assert!(nowhere.is_missing_reference() && nowhere.constraint().is_some(), "{nowhere:?}");
+    assert_eq!(broken("SELECT nothing FROM users").await.constraint(), None);
+
+    let failure = twice.failure();
+    assert_eq!((failure.code.as_str(), failure.file), ("duplicate", None));
+    assert!(!failure.causes.is_empty(), "{:?}", failure.causes);
+}
+
+pub async fn a_typed_view_of_another_engine_is_a_mistake_of_the_app(place: Installation) {
+    let acme = place.tenant("acme").await;
+    let is_sqlite = place.kind == Kind::SqliteDatabase;
+    let wrong = if is_sqlite { acme.postgres().unwrap_err() } else { acme.sqlite().unwrap_err() };
+    assert_eq!((wrong.http_status(), wrong.is_wrong_engine(), wrong.client_code()), (500, true, "internal"));
+    assert_eq!(wrong.help_text(), Some(format!("call `db.{}()`", acme.engine()).as_str()));
 }
 
 pub async fn each_visits_every_served_tenant_once(place: Installation) {
@@ -188,15 +222,15 @@ pub async fn each_visits_every_served_tenant_once(place: Installation) {
         })
         .await
         .unwrap();
-    let mut keys: Vec<_> = visited.iter().map(|(key, _)| key.as_str()).collect();
+    let mut keys: Vec<_> = visited.iter().map(|visit| visit.key.as_str()).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["t0", "t1", "t2", "t4", "t5", "t6"]);
-    let failed: Vec<_> = visited.iter().filter(|(_, r)| r.is_err()).map(|(key, _)| key.as_str()).collect();
+    let failed: Vec<_> = visited.iter().filter(|v| v.result.is_err()).map(|v| v.key.as_str()).collect();
     assert_eq!(failed, ["t5"], "one that fails does not stop the others");
 }
 
 pub async fn what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant(place: Installation) {
-    let opened = || place.tenancy.stats().remove(0).1.opened;
+    let opened = || place.tenancy.stats().remove(0).pool.opened;
     let acme = place.tenant("acme").await;
     user_add(&acme, "ann").await;
     let before = opened();

@@ -44,6 +44,8 @@ macro_rules! conformance {
                     shared_tables_are_read_by_all_and_written_by_none_of_the_tenants,
                     an_app_cannot_change_the_schema,
                     the_client_text_of_an_error_names_no_value_and_no_table,
+                    a_broken_rule_is_named_by_its_constraint_or_its_columns,
+                    a_typed_view_of_another_engine_is_a_mistake_of_the_app,
                     each_visits_every_served_tenant_once,
                     what_a_new_tenant_opened_stays_open_when_others_hear_of_the_tenant,
                     a_place_that_has_vanished_is_an_error_and_never_another_table;

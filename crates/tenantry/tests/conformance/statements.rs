@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use sqlx::{Executor, Row};
-use tenantry::{Error, PoolLimits, Seconds, TenantDb};
+use tenantry::{Error, Seconds, TenantDb};
 
 use crate::support::{Installation, Kind, TENANT, number, run, user_add, users};
 
@@ -137,7 +137,7 @@ pub async fn a_value_that_the_engine_cannot_store_is_an_error_of_its_statement(p
 
 pub async fn a_statement_past_its_limit_is_stopped(place: Installation) {
     let short = |mut config: tenantry::Config| {
-        config.pool = PoolLimits { statement_timeout: Seconds::new(0.2).unwrap(), ..config.pool };
+        config.pool.statement_timeout = Seconds::new(0.2).unwrap();
         config
     };
     let place = Installation::on_with(place.kind, short, TENANT).await;
@@ -145,7 +145,7 @@ pub async fn a_statement_past_its_limit_is_stopped(place: Installation) {
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT (i + 1) % 1000 FROM n) SELECT count(*) FROM n";
     let started = Instant::now();
     let error = Error::from(run(&acme, endless).await.unwrap_err());
-    assert!(error.is_retryable() && error.code() == "too_slow", "{error:?}");
+    assert!(error.is_retryable() && error.client_code() == "too_slow", "{error:?}");
     assert!(started.elapsed().as_secs() < 5, "the limit of 0.2 s was not kept");
     user_add(&acme, "ann").await;
 }

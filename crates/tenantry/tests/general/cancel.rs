@@ -11,9 +11,9 @@ use std::{
 use futures_util::TryStreamExt;
 use sea_orm::ConnectionTrait;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
-use tenantry::{Config, MigrateOptions, NewTenant, PoolLimits, TenantDb, Tenantry};
+use tenantry::{MigrateOptions, NewTenant, TenantDb, Tenantry};
 
-use crate::support::{self, Installation, Kind, TENANT, number, texts, user_add, users};
+use crate::support::{self, Installation, Kind, TENANT, limits, number, texts, user_add, users};
 
 type Boxed<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -125,8 +125,7 @@ impl Scene {
     /// The next borrower gets what the last one left, and where tenants share a connection so does the neighbour.
     async fn new(kind: Kind) -> Self {
         let connections = if kind == Kind::SqliteDatabase { 8 } else { places(kind) };
-        let one = |config: Config| Config { pool: PoolLimits { connections, per_tenant: 1, ..config.pool }, ..config };
-        let place = Installation::on_with(kind, one, TENANT).await;
+        let place = Installation::on_with(kind, limits(connections, 1), TENANT).await;
         let (db, neighbour) = (place.tenant("acme").await, place.tenant("globex").await);
         user_add(&neighbour, "canary").await;
         let witness = Witness::of(&place, &db).await;
@@ -142,7 +141,7 @@ impl Scene {
         self.the_neighbour_finds_nothing(name).await;
         let stats = self.place.tenancy.stats();
         let most = places(self.place.kind);
-        assert!(stats.iter().all(|(_, s)| s.open <= most), "{stats:?}");
+        assert!(stats.iter().all(|of| of.pool.open <= most), "{stats:?}");
     }
 
     async fn the_neighbour_finds_nothing(&self, name: &str) {
@@ -354,7 +353,7 @@ mod an_abandoned_statement_is_stopped_within_a_second {
         waits.sort();
         // The machine of a test may have other things to do for a while: no one of five says anything about the engine.
         assert!(waits[2] < Duration::from_secs(1) && waits[4] < Duration::from_secs(5), "{waits:?}");
-        let (_, stats) = scene.place.tenancy.stats().remove(0);
+        let stats = scene.place.tenancy.stats().remove(0).pool;
         assert!(stats.settled >= 5 && stats.closed_unproven == 0, "{stats:?}");
     }
 
@@ -381,7 +380,7 @@ mod a_cancel_that_comes_before_its_statement_is_said_again {
         assert!(signal("-CONT", &process));
         let next = tokio::time::timeout(Duration::from_secs(5), user_add(&scene.db, "ann"));
         next.await.expect("the statement does not run on");
-        let (_, stats) = scene.place.tenancy.stats().remove(0);
+        let stats = scene.place.tenancy.stats().remove(0).pool;
         assert!(stats.settled >= 1 && stats.closed_unproven == 0, "{stats:?}");
     }
 

@@ -95,9 +95,9 @@ async fn sqlite_a_tenant_whose_file_is_missing_is_told_to_try_again_and_doctor_t
 #[tokio::test]
 async fn sqlite_doctor_counts_no_attack_as_refused_that_got_no_connection() {
     let little = |config: tenantry::Config| {
-        let acquire_timeout = tenantry::Seconds::new(0.05).unwrap();
-        let pool = tenantry::PoolLimits { connections: 1, per_tenant: 1, acquire_timeout, ..config.pool };
-        tenantry::Config { pool, ..config }
+        let mut config = support::limits(1, 1)(config);
+        config.pool.acquire_timeout = tenantry::Seconds::new(0.05).unwrap();
+        config
     };
     let place = Installation::with(little, support::TENANT).await;
     let acme = place.tenant("acme").await;

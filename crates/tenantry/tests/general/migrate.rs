@@ -45,7 +45,7 @@ async fn sqlite_one_tenant_that_fails_stops_no_other_and_is_tried_again_alone() 
     assert_eq!((report.failed, report.targets.len(), report.up_to_date), (1, 12, 1));
     let failed = report.targets.iter().find(|t| t.error.is_some()).unwrap();
     assert_eq!((failed.target.as_str(), failed.version), ("t07", 1));
-    assert_eq!(next.migration_failures().await.unwrap()[0].0.key.as_str(), "t07");
+    assert_eq!(next.migration_failures().await.unwrap()[0].tenant.key.as_str(), "t07");
     // Nothing of the failed file is left there.
     let left = "SELECT count(*) FROM sqlite_master WHERE name IN ('names', 'marker')";
     let left: i64 = sqlx::query_scalar(left).fetch_one(broken.sqlite().unwrap()).await.unwrap();
@@ -54,7 +54,7 @@ async fn sqlite_one_tenant_that_fails_stops_no_other_and_is_tried_again_alone() 
     let again = up(&next, MigrateOptions::new().retry_failed()).await;
     assert_eq!((again.failed, again.targets.len()), (0, 1));
     assert!(next.migration_failures().await.unwrap().is_empty());
-    assert_eq!(next.migrations().verify().await.unwrap(), Vec::<String>::new());
+    assert_eq!(next.migrations().verify().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,8 +110,8 @@ async fn sqlite_a_tenant_whose_file_is_gone_is_one_that_failed_and_stops_no_othe
     let report = up(&next, MigrateOptions::new()).await;
     assert_eq!((report.failed, report.targets.len()), (1, 3));
     assert_eq!((markers(&next, "t00").await, markers(&next, "t02").await), (1, 1));
-    assert_eq!(next.migration_failures().await.unwrap()[0].0.key.as_str(), "t01");
-    assert!(next.migrations().verify().await.unwrap()[0].contains("is gone"));
+    assert_eq!(next.migration_failures().await.unwrap()[0].tenant.key.as_str(), "t01");
+    assert!(next.migrations().verify().await.unwrap()[0].failure.message.contains("is gone"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,7 +157,7 @@ async fn sqlite_tenants_live_and_die_while_the_fleet_is_migrated() {
             "a tenant that is created meanwhile is at the newest version"
         );
     }
-    assert_eq!(next.migrations().verify().await.unwrap(), Vec::<String>::new());
+    assert_eq!(next.migrations().verify().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,5 +210,5 @@ async fn sqlite_a_data_file_runs_for_each_new_tenant_and_may_read_the_shared_tab
         assert!(notes.len() == 1 && notes[0].starts_with("free") && secrets.insert(notes[0].clone()), "{notes:?}");
         sqlx::query("SELECT a FROM more").fetch_all(db.sqlite().unwrap()).await.unwrap();
     }
-    assert_eq!(next.migrations().verify().await.unwrap(), Vec::<String>::new());
+    assert_eq!(next.migrations().verify().await.unwrap(), []);
 }

@@ -2,26 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tenantry::{Config, PoolLimits, PoolStats, Seconds};
+use tenantry::{Config, PoolStats, Seconds};
 use tokio::sync::Barrier;
 
 use crate::support::{self, Installation, TENANT, user_add, users};
 
 async fn limited(connections: usize, per_tenant: usize, acquire_timeout: f64) -> Installation {
-    let limits = |config: Config| Config {
-        pool: PoolLimits {
-            connections,
-            per_tenant,
-            acquire_timeout: Seconds::new(acquire_timeout).unwrap(),
-            ..config.pool
-        },
-        ..config
+    let limits = |config: Config| {
+        let mut config = support::limits(connections, per_tenant)(config);
+        config.pool.acquire_timeout = Seconds::new(acquire_timeout).unwrap();
+        config
     };
     Installation::with(limits, TENANT).await
 }
 
 fn stats(place: &Installation) -> PoolStats {
-    place.tenancy.stats().remove(0).1
+    place.tenancy.stats().remove(0).pool
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +49,10 @@ async fn sqlite_a_hundred_first_requests_open_no_more_than_a_tenants_share() {
     place.tenancy.shutdown(Duration::from_secs(5)).await;
     let cold = support::open(
         place.dir.path().into(),
-        |c| Config { pool: PoolLimits { per_tenant: 3, ..c.pool }, ..c },
+        |mut config| {
+            config.pool.per_tenant = 3;
+            config
+        },
         TENANT,
     )
     .await;
@@ -72,7 +71,7 @@ async fn sqlite_a_hundred_first_requests_open_no_more_than_a_tenants_share() {
     for task in tasks {
         task.await.unwrap();
     }
-    let (_, stats) = cold.stats().remove(0);
+    let stats = cold.stats().remove(0).pool;
     assert!(stats.opened <= 3 && cold.stats().len() == 1, "{stats:?}");
     drop(acme);
 }

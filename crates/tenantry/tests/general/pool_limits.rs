@@ -16,16 +16,17 @@ on_every_postgres! { @ sqlite_database: SqliteDatabase;
 }
 
 async fn limited(kind: Kind, limits: PoolLimits) -> Installation {
-    Installation::on_with(kind, |config| Config { pool: limits, ..config }, TENANT).await
+    let limited = |mut config: Config| {
+        config.pool = limits;
+        config
+    };
+    Installation::on_with(kind, limited, TENANT).await
 }
 
 async fn a_request_that_waits_in_vain_is_told_which_limit_was_reached(kind: Kind) {
-    let limits = PoolLimits {
-        connections: 2,
-        per_tenant: 1,
-        acquire_timeout: Seconds::new(2.0).unwrap(),
-        ..PoolLimits::default()
-    };
+    let mut limits = PoolLimits::default();
+    (limits.connections, limits.per_tenant) = (2, 1);
+    limits.acquire_timeout = Seconds::new(2.0).unwrap();
     let place = limited(kind, limits).await;
     let [acme, globex, third] = [place.tenant("acme").await, place.tenant("globex").await, place.tenant("third").await];
     let held = acme.begin_read().await.unwrap();
@@ -41,13 +42,14 @@ async fn a_request_that_waits_in_vain_is_told_which_limit_was_reached(kind: Kind
 }
 
 async fn connections_that_nobody_uses_are_closed(kind: Kind) {
-    let limits = PoolLimits { connections: 4, idle_timeout: Seconds::new(0.2).unwrap(), ..PoolLimits::default() };
+    let mut limits = PoolLimits::default();
+    (limits.connections, limits.idle_timeout) = (4, Seconds::new(0.2).unwrap());
     let place = limited(kind, limits).await;
     let acme = place.tenant("acme").await;
     users(&acme).await;
-    let (_, stats) = place.tenancy.stats().remove(0);
+    let stats = place.tenancy.stats().remove(0).pool;
     assert!(stats.opened > 0, "{stats:?}");
-    let open = || place.tenancy.stats().iter().map(|(_, stats)| stats.open).sum::<usize>();
+    let open = || place.tenancy.stats().iter().map(|of| of.pool.open).sum::<usize>();
     let since = Instant::now();
     while open() > 0 {
         // It is looked for every five seconds.

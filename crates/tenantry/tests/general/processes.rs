@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenantry::{Config, DirectoryLimits, Error, NewTenant, Seconds, Tenantry};
+use tenantry::{Config, Error, NewTenant, Seconds, Tenantry};
 
 use crate::support::{self, Installation, TENANT, user_add, users};
 
@@ -91,9 +91,9 @@ async fn sqlite_a_purge_by_another_process_loses_no_acknowledged_write_of_this_o
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_a_silent_catalog_serves_who_is_known_and_says_unavailable_to_who_is_not() {
-    let short = |config: Config| {
-        let catalog = tenantry::CatalogConfig { max_stale: Seconds::new(3.0).unwrap(), ..config.catalog };
-        Config { catalog, ..config }
+    let short = |mut config: Config| {
+        config.catalog.max_stale = Seconds::new(3.0).unwrap();
+        config
     };
     let place = Installation::with(short, TENANT).await;
     let acme = place.tenant("acme").await;
@@ -117,8 +117,10 @@ async fn sqlite_a_silent_catalog_serves_who_is_known_and_says_unavailable_to_who
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_random_names_are_looked_up_no_faster_than_allowed() {
-    let slow =
-        |config: Config| Config { identify: DirectoryLimits { unknown_per_second: 50, ..config.identify }, ..config };
+    let slow = |mut config: Config| {
+        config.identify.unknown_per_second = 50;
+        config
+    };
     let place = Installation::with(slow, TENANT).await;
     place.tenant("acme").await;
     place.tenancy.tenant("acme").await.unwrap();
@@ -265,9 +267,10 @@ async fn sqlite_a_builder_by_default_hears_of_a_suspension_elsewhere() {
     place.tenant("acme").await;
     let dir = place.dir.path();
     let url = format!("sqlite://{}", dir.join("catalog.db").display());
-    let catalog = tenantry::CatalogConfig { url, key_file: dir.join("tenantry.key"), ..Default::default() };
+    let mut config = Config::default();
+    (config.catalog.url, config.catalog.key_file) = (url, dir.join("tenantry.key"));
     let files = tenantry::Migrations::embedded(TENANT.iter().copied(), support::SHARED.iter().copied()).unwrap();
-    let builder = tenantry::TenantryBuilder::default().config(Config { catalog, ..Config::default() });
+    let builder = tenantry::TenantryBuilder::default().config(config);
     let other = builder.migrations(files).open().await.unwrap();
     other.tenant("acme").await.unwrap();
     place.tenancy.tenant_suspend("acme").await.unwrap();
@@ -305,8 +308,10 @@ async fn sqlite_a_flood_of_unknown_names_keeps_no_tenant_out() {
     for key in &keys {
         place.tenant(key).await;
     }
-    let little = DirectoryLimits { unknown_per_second: 1, ..DirectoryLimits::default() };
-    let config = move |config: Config| Config { identify: little, ..config };
+    let config = |mut config: Config| {
+        config.identify.unknown_per_second = 1;
+        config
+    };
     let just_started = support::open(place.dir.path().into(), config, TENANT).await.open().await.unwrap();
     let flood = flooded(&just_started).await;
     for key in &keys {

@@ -137,7 +137,7 @@ async fn abandoned_statements_are_stopped(server: &PrivatePostgres, tenancy: &Te
         }
         assert_eq!(users(&acme).await, Vec::<String>::new());
     }
-    let (_, stats) = tenancy.stats().remove(0);
+    let stats = tenancy.stats().remove(0).pool;
     assert_eq!(stats.closed_unproven, 0, "each connection was proven clean: {stats:?}");
 }
 
@@ -279,7 +279,7 @@ async fn shared_tables_reach_a_tenants_database_once_a_superuser_has_prepared_it
     // The database from before the shared tables is told of by the migration.
     let again = MigrateOptions::new().retry_failed();
     let report = tenancy.migrations().up(&again, |_| ()).await.unwrap();
-    prepare(&server, report.targets[0].error.as_ref().unwrap());
+    prepare(&server, &report.targets[0].error.as_ref().unwrap().to_string());
     let report = tenancy.migrations().up(&again, |_| ()).await.unwrap();
     assert_eq!(report.failed, 0, "{report:?}");
     assert_eq!(plans(&tenancy.tenant("database-early").await.unwrap()).await, ["free"]);

@@ -252,7 +252,7 @@ async fn postgres_schema_a_block_in_a_data_file_is_told_to_be_a_function() {
 
 /// Whatever was done behind an answer is over: a connection is back, or closed.
 async fn at_rest(place: &Installation) {
-    while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open) {
+    while place.tenancy.stats().iter().any(|of| of.pool.idle != of.pool.open) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
@@ -398,7 +398,8 @@ async fn a_transaction_that_is_idle_for_too_long_is_ended() {
 #[track_caller]
 fn assert_idle(error: &Error) {
     assert!(!error.is_outcome_unknown() && error.is_transaction_failed() && error.is_retryable(), "{error:?}");
-    assert_eq!((error.http_status(), error.code()), (503, "too_slow"));
+    assert_eq!((error.http_status(), error.code()), (503, "idle_transaction"));
+    assert_eq!(error.client_code(), "too_slow");
     assert!(error.to_string().contains("nothing of it is stored"), "{error}");
     assert!(error.help_text().is_some_and(|help| help.contains("idle_in_transaction")), "{error:?}");
 }

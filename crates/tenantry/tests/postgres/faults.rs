@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tenantry::{CatalogConfig, Config, Error, Seconds, TenantDb};
+use tenantry::{Config, Error, Seconds, TenantDb};
 use tenantry_testbed::Postgres;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -168,10 +168,9 @@ async fn no_statement_goes_to_a_connection_whose_server_has_crashed(kind: Kind) 
 async fn postgres_a_catalog_whose_server_is_down_keeps_nobody_from_rows_that_are_known() {
     let server = Postgres::private(&[]).unwrap();
     server.sql("postgres", "CREATE DATABASE catalog").unwrap();
-    let with_catalog = |config: Config| {
-        let catalog =
-            CatalogConfig { url: server.url("catalog"), max_stale: Seconds::new(6.0).unwrap(), ..config.catalog };
-        Config { catalog, ..config }
+    let with_catalog = |mut config: Config| {
+        (config.catalog.url, config.catalog.max_stale) = (server.url("catalog"), Seconds::new(6.0).unwrap());
+        config
     };
     let place = Installation::on_with(Kind::PostgresSchema, with_catalog, TENANT).await;
     let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
@@ -370,7 +369,7 @@ async fn a_reset_that_fails_closes_the_connection(kind: Kind, mode: u8) {
     assert!(proxy.broken.load(Ordering::SeqCst), "no reset was tried");
     proxy.mode.store(PASS, Ordering::SeqCst);
     if mode == CUT {
-        let (_, stats) = place.tenancy.stats().remove(0);
+        let stats = place.tenancy.stats().remove(0).pool;
         assert!(stats.closed_unproven == 1 && stats.settled == 0, "{stats:?}");
     }
 }

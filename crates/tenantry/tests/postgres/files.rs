@@ -110,7 +110,7 @@ fn only(key: &str) -> MigrateOptions {
 }
 
 fn first_error(report: &FleetReport) -> String {
-    report.targets.iter().find_map(|t| t.error.clone()).unwrap_or_default()
+    report.targets.iter().find_map(|t| Some(t.error.as_ref()?.to_string())).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]

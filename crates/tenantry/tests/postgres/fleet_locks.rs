@@ -57,7 +57,7 @@ impl Locked {
         let report = self.next.migrations().up(&options, |_| ()).await.unwrap();
         assert_eq!(report.failed, 0, "{report:?}");
         assert!(self.next.migration_failures().await.unwrap().is_empty());
-        assert_eq!(self.next.migrations().verify().await.unwrap(), Vec::<String>::new());
+        assert_eq!(self.next.migrations().verify().await.unwrap(), []);
         for db in &self.tenants {
             assert_eq!(self.next.tenant(db.tenant().key.as_str()).await.unwrap().tenant().version, 2);
             assert_eq!(users(db).await.len(), 1);
@@ -76,7 +76,7 @@ async fn a_locked_tenant(kind: Kind, file: (&str, &str)) {
     assert_eq!((report.failed, report.targets.len()), (1, 5), "{kind:?} {file:?} {report:?}");
     let failed = report.targets.iter().find(|t| t.error.is_some()).unwrap();
     assert_eq!((failed.target.as_str(), failed.version), ("t2", 1));
-    let why = failed.error.as_deref().unwrap();
+    let why = failed.error.as_ref().unwrap().to_string();
     for part in ["0002_next", "lock timeout", "pg_stat_activity", "--retry-failed"] {
         assert!(why.contains(part), "{kind:?} {why}");
     }
@@ -98,7 +98,7 @@ async fn locked_common_tables(file: (&str, &str)) {
     assert!(report.failed > 0 && began.elapsed() < Duration::from_secs(90), "{:?} {report:?}", began.elapsed());
     let failures = locked.next.migration_failures().await.unwrap();
     assert_eq!(failures.len(), 5, "{failures:?}");
-    assert!(failures.iter().all(|(_, why)| why.contains("lock timeout")), "{failures:?}");
+    assert!(failures.iter().all(|failed| failed.why.contains("lock timeout")), "{failures:?}");
     locked.ends_well().await;
 }
 
@@ -146,7 +146,7 @@ async fn a_reader_of_the_shared_tables() {
     assert_eq!(report.failed, 1, "{report:?}");
     let failed = report.targets.iter().find(|t| t.error.is_some()).unwrap();
     assert_eq!((failed.target.as_str(), failed.version), ("t2", 1));
-    let why = failed.error.as_deref().unwrap();
+    let why = failed.error.as_ref().unwrap().to_string();
     assert!(why.contains("somebody reads the shared table `plans`") && why.contains("pg_stat_activity"), "{why}");
     locked.ends_well().await;
 }

@@ -87,7 +87,7 @@ async fn doctor_finds_nothing(tenancy: &Tenantry) {
 async fn nothing_is_pending(tenancy: &Tenantry) {
     let again = up(tenancy).await;
     assert_eq!((again.failed, again.targets.len()), (0, 0), "{again:?}");
-    assert_eq!(tenancy.migrations().verify().await.unwrap(), Vec::<String>::new());
+    assert_eq!(tenancy.migrations().verify().await.unwrap(), []);
 }
 
 const RELEASE: &[(&str, &str)] = &[

@@ -23,7 +23,7 @@ async fn next(place: &Installation, tenant: &[File<'_>], shared: &[File<'_>]) ->
     let opened = open(place.dir.path().into(), |config| config, TENANT).await.migrations(migrations.unwrap());
     let report = opened.open().await.unwrap().migrations().up(&MigrateOptions::new(), |_| ()).await;
     match report {
-        Ok(report) => report.targets.iter().filter_map(|target| target.error.clone()).collect(),
+        Ok(report) => report.targets.iter().filter_map(|target| Some(target.error.as_ref()?.to_string())).collect(),
         Err(error) => error.to_string(),
     }
 }

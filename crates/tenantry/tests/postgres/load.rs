@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt};
 use sqlx::{AssertSqlSafe, PgConnection};
-use tenantry::{Config, Error, Isolation, NewTenant, PoolLimits, PoolStats, Seconds, TenantDb, Tenantry};
+use tenantry::{Error, Isolation, NewTenant, PoolStats, Seconds, TenantDb, Tenantry};
 use tenantry_testbed::Postgres;
 use tokio::sync::Barrier;
 
@@ -26,7 +26,7 @@ on_every_postgres! {
 }
 
 fn stats(place: &Installation) -> PoolStats {
-    place.tenancy.stats().remove(0).1
+    place.tenancy.stats().remove(0).pool
 }
 
 async fn two_hundred_panics_lose_no_connection(kind: Kind) {
@@ -133,7 +133,7 @@ async fn a_hundred_first_requests_open_no_more_than_a_tenants_share(kind: Kind) 
     for task in tasks {
         task.await.unwrap();
     }
-    let (_, stats) = cold.stats().remove(0);
+    let stats = cold.stats().remove(0).pool;
     assert!(stats.opened <= 3 && cold.stats().len() == 1, "{stats:?}");
 }
 
@@ -200,8 +200,9 @@ async fn postgres_hundreds_of_tenants_never_exceed_max_connections() {
         Arc::new(Postgres::private(&[("max_connections", "40"), ("superuser_reserved_connections", "3")]).unwrap());
     let database = server.database().unwrap();
     let patient = |config| {
-        let config = limits(20, 8)(config);
-        Config { pool: PoolLimits { acquire_timeout: Seconds::new(30.0).unwrap(), ..config.pool }, ..config }
+        let mut config = limits(20, 8)(config);
+        config.pool.acquire_timeout = Seconds::new(30.0).unwrap();
+        config
     };
     let place = Installation::at(Kind::PostgresRow, Some(database), patient, TENANT, |server| server).await;
     let making: Vec<_> = (0..4).map(|maker| tokio::spawn(tenants_new(place.tenancy.clone(), maker))).collect();

@@ -26,7 +26,7 @@ async fn up_fails(place: &Installation, file: &str) -> String {
     let next = release(place, &[("0002_next.sql", file)], &[]).await;
     let report = up(&next).await;
     assert!(report.failed > 0, "{file}: {report:?}");
-    report.targets.iter().find_map(|t| t.error.clone()).unwrap()
+    report.targets.iter().find_map(|t| Some(t.error.as_ref()?.to_string())).unwrap()
 }
 
 const BARE: &str = "\n-- a table without a tenant\nCREATE TABLE bare (\n    id bigint PRIMARY KEY\n);";
@@ -57,7 +57,7 @@ async fn in_row_isolation_postgres_refuses_what_no_wall_would_hold_and_says_wher
     ] {
         let next = release(&place, &[("0002_next.sql", file)], &[]).await;
         let report = up(&next).await;
-        let error = report.targets.iter().find_map(|t| t.error.clone()).unwrap_or_default();
+        let error = report.targets.iter().find_map(|t| Some(t.error.as_ref()?.to_string())).unwrap_or_default();
         let helped = format!("{error} {}", help_of(&next).await);
         for part in expected {
             assert!(helped.contains(part), "{file}\n{helped}");
@@ -119,19 +119,19 @@ async fn a_tenant_whose_database_is_gone_is_one_that_failed_and_stops_no_other()
     assert_eq!(report.failed, 1, "{report:?}");
     sqlx::query("SELECT FROM tags").execute(globex.postgres().unwrap()).await.unwrap();
     let failures = next.migration_failures().await.unwrap();
-    let (tenant, why) = &failures[0];
+    let (tenant, why) = (&failures[0].tenant, &failures[0].why);
     assert!(
         tenant.key.as_str() == "acme" && why.contains(&place.database_of(&acme)) && why.contains("is gone"),
         "{failures:?}"
     );
-    assert!(next.migrations().verify().await.unwrap().iter().any(|why| why.contains("is gone")));
+    assert!(next.migrations().verify().await.unwrap().iter().any(|found| found.failure.message.contains("is gone")));
     assert!(next.migrations().stamp(2, &MigrateOptions::new()).await.unwrap_err().to_string().contains("is gone"));
 }
 
 /// What the operator is told beside the failure itself.
 async fn help_of(tenancy: &Tenantry) -> String {
     let failures = tenancy.migration_failures().await.unwrap();
-    failures.into_iter().map(|(_, why)| why).collect::<Vec<_>>().join(" ")
+    failures.into_iter().map(|failed| failed.why).collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread")]

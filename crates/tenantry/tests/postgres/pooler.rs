@@ -312,7 +312,7 @@ async fn clients_that_go_away_at_random_leave_no_row_and_no_scope(kind: Kind) {
     }
     let acknowledged = acknowledged.lock().unwrap().clone();
     let written: usize = acknowledged.iter().map(Vec::len).sum();
-    let (_, stats) = place.tenancy.stats().remove(0);
+    let stats = place.tenancy.stats().remove(0).pool;
     assert!(written > 20 && stats.settled > 20, "{written} acknowledged; who was cut off? {stats:?}");
     for (n, (db, acknowledged)) in tenants.iter().zip(acknowledged).enumerate() {
         assert_eq!(users(db).await, [format!("canary-{n}")]);

@@ -61,7 +61,7 @@ async fn error_of(place: &Installation, tenant: Option<&str>, shared: Option<&st
     let opened = open(place.dir.path().into(), |config| config, TENANT).await.migrations(migrations.unwrap());
     let report = opened.open().await.unwrap().migrations().up(&MigrateOptions::new(), |_| ()).await;
     match report {
-        Ok(report) => report.targets.iter().filter_map(|target| target.error.clone()).collect(),
+        Ok(report) => report.targets.iter().filter_map(|target| Some(target.error.as_ref()?.to_string())).collect(),
         Err(error) => error.to_string(),
     }
 }

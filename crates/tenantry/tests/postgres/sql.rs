@@ -2,9 +2,9 @@
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
-use tenantry::{Config, Error, PoolLimits, TenantDb};
+use tenantry::{Config, Error, TenantDb};
 
-use crate::support::{Installation, Kind, TENANT, number, run, texts, user_add, users};
+use crate::support::{Installation, Kind, TENANT, limits, number, run, texts, user_add, users};
 
 on_every_postgres! {
     a_select_that_calls_a_writing_function_writes,
@@ -22,7 +22,7 @@ on_every_postgres! {
 
 /// One connection for all: each statement finds what the one before has left.
 fn one_connection(config: Config) -> Config {
-    Config { pool: PoolLimits { connections: 1, per_tenant: 1, ..config.pool }, ..config }
+    limits(1, 1)(config)
 }
 
 async fn with_files(kind: Kind, more: &[(&str, &str)]) -> Installation {
@@ -109,7 +109,7 @@ async fn a_locking_read_holds_its_rows_until_the_end(kind: Kind) {
     for how in ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"] {
         let refused = number(&acme, &format!("SELECT id FROM users FOR {how} NOWAIT")).await;
         let refused = Error::from(refused.unwrap_err());
-        assert!(refused.is_retryable() && refused.code() == "busy", "{how}: {refused:?}");
+        assert!(refused.is_retryable() && refused.client_code() == "busy", "{how}: {refused:?}");
     }
     assert!(texts(&acme, "SELECT username FROM users FOR UPDATE SKIP LOCKED").await.unwrap().is_empty());
     tx.commit().await.unwrap();

@@ -3,7 +3,7 @@
 #![allow(unreachable_pub, reason = "test binaries use it as a module of theirs")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use tenantry::{Config, NewServer, PoolLimits, TenantDb};
+use tenantry::{Config, NewServer, TenantDb};
 use tenantry_testbed::{Postgres, Proxy};
 
 use crate::support::{Installation, Kind, TENANT, user_add};
@@ -13,7 +13,10 @@ pub async fn counted(kind: Kind, wire: bool) -> (Installation, [TenantDb; 2], Pr
     let database = Postgres::shared().unwrap().database().unwrap();
     let (proxy, url) = database.proxied().unwrap();
     let through = move |_| NewServer::new("local", url).connections(1);
-    let change = |config: Config| Config { pool: PoolLimits { wire, ..config.pool }, ..config };
+    let change = |mut config: Config| {
+        config.pool.wire = wire;
+        config
+    };
     let place = Installation::at(kind, Some(database), change, TENANT, through).await;
     let tenants = [place.tenant("acme").await, place.tenant("other").await];
     for db in &tenants {

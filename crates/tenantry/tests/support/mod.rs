@@ -6,10 +6,7 @@
 use std::path::PathBuf;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tenantry::{
-    CatalogConfig, Config, Isolation, Migrations, NewServer, NewTenant, PoolLimits, SecretKey, TenantDb, Tenantry,
-    TenantryBuilder,
-};
+use tenantry::{Config, Isolation, Migrations, NewServer, NewTenant, SecretKey, TenantDb, Tenantry, TenantryBuilder};
 use tenantry_testbed::{Postgres, TestDatabase};
 
 /// The tenant tables of the tests.
@@ -128,7 +125,7 @@ pub struct NewWay {
 
 /// What is done behind an answer is over: the connection is back.
 pub async fn settled(place: &Installation) {
-    while place.tenancy.stats().iter().any(|(_, stats)| stats.idle != stats.open || stats.open == 0) {
+    while place.tenancy.stats().iter().any(|of| of.pool.idle != of.pool.open || of.pool.open == 0) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
@@ -184,7 +181,7 @@ impl Installation {
             None => format!("sqlite://{}", dir.path().join("data").display()),
         };
         let mut new = NewServer::new("local", url);
-        if connections != PoolLimits::default().connections {
+        if connections != tenantry::PoolLimits::default().connections {
             // What a server says for itself goes before the configuration, and on PostgreSQL it always says something.
             new = new.connections(u32::try_from(connections).unwrap());
         }
@@ -339,7 +336,8 @@ pub async fn open(dir: PathBuf, change: impl FnOnce(Config) -> Config, tenant: &
     let key_file = dir.join("tenantry.key");
     SecretKey::create_if_missing(&key_file).unwrap();
     let url = format!("sqlite://{}", dir.join("catalog.db").display());
-    let config = Config { catalog: CatalogConfig { url, key_file, ..Default::default() }, ..Default::default() };
+    let mut config = Config::default();
+    (config.catalog.url, config.catalog.key_file) = (url, key_file);
     let migrations = Migrations::embedded(tenant.iter().copied(), SHARED.iter().copied()).unwrap();
     Tenantry::builder().config(change(config)).migrations(migrations)
 }
@@ -366,12 +364,16 @@ pub async fn run_raw_in_tx(db: &TenantDb, sql: &str) -> Result<(), sqlx::Error> 
 
 /// The limits of a pool that few share.
 pub fn limits(connections: usize, per_tenant: usize) -> impl FnOnce(Config) -> Config {
-    move |config| Config { pool: PoolLimits { connections, per_tenant, ..config.pool }, ..config }
+    move |mut config| {
+        (config.pool.connections, config.pool.per_tenant) = (connections, per_tenant);
+        config
+    }
 }
 
 /// As where there are no Unix sockets.
-pub fn without_wire(config: Config) -> Config {
-    Config { pool: PoolLimits { wire: false, ..config.pool }, ..config }
+pub fn without_wire(mut config: Config) -> Config {
+    config.pool.wire = false;
+    config
 }
 
 /// The one number that a query gives.

@@ -65,7 +65,11 @@ impl Status {
         let failures = tenancy.migration_failures().await?;
         let failures = failures
             .into_iter()
-            .map(|(tenant, why)| Failed { tenant: tenant.key.to_string(), version: tenant.version, why })
+            .map(|failed| Failed {
+                tenant: failed.tenant.key.to_string(),
+                version: failed.tenant.version,
+                why: failed.why,
+            })
             .collect();
         let up_to_date = shared.iter().all(|s| s.version >= s.newest) && versions.iter().all(|v| v.version >= v.newest);
         Ok(Self { up_to_date, shared, versions, failures })

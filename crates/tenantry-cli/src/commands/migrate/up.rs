@@ -124,6 +124,8 @@ impl<'a> Watch<'a> {
                 self.done.push(report.clone());
                 Line::Done(report)
             }
+            // What only a newer library tells has no place in this display.
+            _ => return,
         };
         if self.context.json && self.written.is_ok() {
             self.written = render::json_line(&line);
@@ -138,7 +140,8 @@ impl<'a> Watch<'a> {
                 let failed = self.done.iter().filter(|t| t.error.is_some()).count();
                 // Of tables in common each tenant that failed is told by itself, beside the tables.
                 let not_tried = self.planned.saturating_sub(self.done.len());
-                let report = FleetReport { targets: self.done, failed, not_tried, ..FleetReport::default() };
+                let mut report = FleetReport::default();
+                (report.targets, report.failed, report.not_tried) = (self.done, failed, not_tried);
                 Outcome { report, interrupted: true }
             }
         })
@@ -147,7 +150,7 @@ impl<'a> Watch<'a> {
 
 impl Outcome {
     fn in_words(&self) -> String {
-        let FleetReport { targets, up_to_date, failed, not_tried, gone, cancelled } = &self.report;
+        let FleetReport { targets, up_to_date, failed, not_tried, gone, cancelled, .. } = &self.report;
         let migrated = targets.len() - failed;
         let mut text = format!(
             "{} migrated, {failed} failed, {up_to_date} up to date before, {not_tried} not tried",
@@ -160,7 +163,9 @@ impl Outcome {
             text.push_str("; cancelled");
         }
         if *failed > 0 {
-            let rows = targets.iter().filter_map(|t| Some([t.target.clone(), t.version.to_string(), t.error.clone()?]));
+            let rows = targets
+                .iter()
+                .filter_map(|t| Some([t.target.clone(), t.version.to_string(), t.error.as_ref()?.to_string()]));
             text = format!("{}\n\n{text}", table::table(["target", "version", "why it failed"], rows));
         }
         text

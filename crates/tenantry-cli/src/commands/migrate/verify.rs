@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
         if findings.is_empty() {
             return "every history fits its files, and nothing is pending".into();
         }
-        let lines: Vec<_> = findings.iter().map(|f| text::clean(f)).collect();
+        let lines: Vec<_> = findings.iter().map(|f| text::clean(&f.failure.to_string())).collect();
         format!("{}\n\n{} found", lines.join("\n"), table::count(findings.len(), "problem"))
     })?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Found })

@@ -25,7 +25,7 @@ pub(super) async fn delete(context: &Context, key: &Key) -> Result<()> {
 pub(super) async fn purge(context: &Context, key: &Key) -> Result<()> {
     let tenancy = context.open().await?;
     let tenant = tenancy.tenant_find(&key.key).await?;
-    let domains = tenancy.domain_list(Some(&key.key)).await?.len();
+    let domains = tenancy.domain_list(Some((&key.key).into())).await?.len();
     let what = format!(
         "the data of tenant `{}` ({}, {}, on server `{}`) will be destroyed for good",
         tenant.key,

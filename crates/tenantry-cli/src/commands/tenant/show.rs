@@ -22,9 +22,9 @@ pub(super) struct Sheet {
 
 impl Sheet {
     pub(super) async fn of(tenancy: &Tenantry, tenant: Tenant) -> Result<Self> {
-        let domains = tenancy.domain_list(Some(tenant.key.as_str())).await?;
+        let domains = tenancy.domain_list(Some((&tenant).into())).await?;
         let failures = tenancy.migration_failures().await?;
-        let failure = failures.into_iter().find(|(failed, _)| failed.id == tenant.id).map(|(_, why)| why);
+        let failure = failures.into_iter().find(|failed| failed.tenant.id == tenant.id).map(|failed| failed.why);
         Ok(Self { tenant, domains: domains.into_iter().map(|d| d.host).collect(), failure })
     }
 

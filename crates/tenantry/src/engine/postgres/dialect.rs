@@ -7,7 +7,7 @@ use sqlx::error::DatabaseError;
 
 use super::{CAPABILITIES, PgDriver, PostgresEngine, connect::PASSWORD_PURPOSE, failure, scram, text, url};
 use crate::{
-    engine::{Capabilities, Dialect, Engine, EngineSpec, Reading},
+    engine::{Capabilities, Constraint, Dialect, Engine, EngineSpec, Reading},
     error::{Error, ErrorKind, Result},
     id::TenantId,
     secret::SecretKey,
@@ -56,6 +56,10 @@ impl Dialect for PgDriver {
 
     fn read_error(error: &dyn DatabaseError) -> Option<Reading> {
         failure::read(error)
+    }
+
+    fn constraint(error: &dyn DatabaseError) -> Option<Constraint> {
+        failure::constraint(error)
     }
 
     fn error_words(error: &dyn DatabaseError) -> Option<String> {

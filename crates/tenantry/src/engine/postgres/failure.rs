@@ -2,7 +2,10 @@
 
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
-use crate::{engine::Reading, error::ErrorKind};
+use crate::{
+    engine::{Constraint, Reading},
+    error::ErrorKind,
+};
 
 /// With this a server ends a transaction that waits too long for its next statement.
 pub(super) const IDLE_IN_TRANSACTION: &str = "25P03";
@@ -19,6 +22,28 @@ pub(super) fn read(error: &dyn DatabaseError) -> Option<Reading> {
 pub(super) fn words(error: &dyn DatabaseError) -> Option<String> {
     let error = error.try_downcast_ref::<PgDatabaseError>()?;
     Some(format!("error returned from database: {}", error.message()))
+}
+
+/// Names and columns are fields of the error; those of a key stand in its detail alone.
+pub(super) fn constraint(error: &dyn DatabaseError) -> Option<Constraint> {
+    let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    if !error.code().starts_with("23") {
+        return None;
+    }
+    let of_key = error.detail().map(columns_of_key).unwrap_or_default();
+    let columns = error.column().map(|column| vec![column.to_owned()]).unwrap_or(of_key);
+    Some(Constraint {
+        name: error.constraint().map(str::to_owned),
+        table: error.table().map(str::to_owned),
+        columns: columns.into_iter().filter(|column| column != "tenant_id").collect(),
+    })
+}
+
+/// `Key (tenant_id, username)=(...) already exists.`, in whatever language. An expression is no column.
+fn columns_of_key(detail: &str) -> Vec<String> {
+    let list = detail.split_once('(').and_then(|(_, rest)| rest.split_once(")=("));
+    let columns = list.map(|(list, _)| list.split(", ").map(|column| column.trim_matches('"').to_owned()));
+    columns.map(|columns| columns.filter(|column| !column.contains('(')).collect()).unwrap_or_default()
 }
 
 /// Whether an error with this SQLSTATE is the last that a server says on a connection.
@@ -63,3 +88,21 @@ fn meaning(state: &str) -> Reading {
 }
 
 const GONE: &str = "the tenant's scope could not be entered: its role or schema is gone";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_a_key_are_read_from_its_detail() {
+        for (detail, columns) in [
+            ("Key (tenant_id, username)=(0, ann) already exists.", ["tenant_id", "username"].as_slice()),
+            ("Schlüssel »(tenant_id, \"Name\")=(0, (x)=(y))« existiert bereits.", &["tenant_id", "Name"]),
+            ("Key (tenant_id, lower(username))=(0, ann) already exists.", &["tenant_id"]),
+            ("Failing row contains (1, null).", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(columns_of_key(detail), columns, "{detail}");
+        }
+    }
+}

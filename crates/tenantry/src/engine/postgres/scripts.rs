@@ -205,4 +205,5 @@ fn no_place(site: &Site) -> Error {
 
 pub(super) fn at(script: &Script, line: usize, what: String) -> Error {
     Error::new(ErrorKind::Migration, format!("migration {} ({}:{line}): {what}", script.version, script.file))
+        .at(&script.file, Some(line))
 }

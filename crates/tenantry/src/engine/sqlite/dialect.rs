@@ -12,7 +12,7 @@ use sqlx::error::DatabaseError;
 
 use super::{CAPABILITIES, SqliteDriver, SqliteEngine, failure};
 use crate::{
-    engine::{Capabilities, Dialect, Engine, EngineSpec, Reading},
+    engine::{Capabilities, Constraint, Dialect, Engine, EngineSpec, Reading},
     error::Result,
     id::TenantId,
     secret::SecretKey,
@@ -71,6 +71,10 @@ impl Dialect for SqliteDriver {
 
     fn read_error(error: &dyn DatabaseError) -> Option<Reading> {
         failure::read(error)
+    }
+
+    fn constraint(error: &dyn DatabaseError) -> Option<Constraint> {
+        failure::constraint(error)
     }
 
     fn error_words(_: &dyn DatabaseError) -> Option<String> {

@@ -72,6 +72,7 @@ async fn run(link: &mut SqliteLink, script: &Script) -> Result<()> {
 fn refused(script: &Script, cause: sqlx::Error) -> Error {
     let denied = matches!(&cause, sqlx::Error::Database(d) if d.code().as_deref() == Some("23"));
     let error = Error::new(ErrorKind::Migration, format!("migration {} ({}) failed", script.version, script.file))
+        .at(&script.file, None)
         .caused_by(cause);
     if denied {
         error.help(
@@ -99,6 +100,7 @@ async fn require_left_alone(link: &mut SqliteLink, script: &Script) -> Result<()
             script.version, script.file
         ),
     )
+    .at(&script.file, None)
     .help("give it a name that does not begin with `_tenantry`"))
 }
 
@@ -114,6 +116,7 @@ async fn check_references(link: &mut SqliteLink, script: &Script) -> Result<()> 
         ErrorKind::Migration,
         format!("migration {} ({}) leaves rows that refer to nothing", script.version, script.file),
     )
+    .at(&script.file, None)
     .help("delete or mend those rows in the same file"))
 }
 

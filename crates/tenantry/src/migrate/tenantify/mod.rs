@@ -30,6 +30,7 @@ use crate::{
 
 /// A file after [`tenantify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tenantified {
     /// The rewritten file.
     pub text: String,
@@ -41,6 +42,7 @@ pub struct Tenantified {
 
 /// Something that could not be decided, or that has changed its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Note {
     /// The first line is 1.
     pub line: usize,
