@@ -12,7 +12,7 @@ use crate::Result;
 /// Runs all steps, whatever fails: a wrong format must not hide a failing test.
 pub(crate) fn run(allow_missing: bool) -> Result<ExitCode> {
     install_servers();
-    let mut rows = vec![steps::format().run()?, steps::clippy().run()?];
+    let mut rows = vec![steps::format().run()?, steps::clippy().run()?, steps::default_features().run()?];
     let (tests, results) = steps::tests().run_and_read()?;
     rows.extend([tests, steps::doctests().run()?, steps::documentation().run()?]);
     rows.extend(engines::rows(&results));

@@ -33,6 +33,11 @@ pub(crate) fn clippy() -> Step {
         .needs(cargo::has("clippy"), missing)
 }
 
+/// What users build: every other step has all features on, those of tests too.
+pub(crate) fn default_features() -> Step {
+    Step::new("default features", "check -p tenantry -p tenantry-cli -p shop")
+}
+
 /// nextest where it is installed: a process per test, and faster. Both run the same tests.
 pub(crate) fn tests() -> Step {
     if cargo::has("nextest") {

@@ -232,7 +232,7 @@ async fn made(tx: &CatalogTx, operation: &Operation, change: UpdateMany<operatio
         ErrorKind::OperationRunning,
         format!("the {} of {} was taken over by another process", operation.kind.as_str(), operation.on),
     )
-    .help("tenantry tenant list"))
+    .help("tenantry operation list"))
 }
 
 /// `Ok` if the operation is still this process's; another may have taken it over while this one stood still.
@@ -276,11 +276,13 @@ pub(super) async fn end(
         .col_expr(operation::Column::RunningOn, Expr::value(Option::<String>::None))
         .col_expr(operation::Column::Result, Expr::value(result))
         .col_expr(operation::Column::Error, Expr::value(error));
-    if end == End::Done {
+    // What a fleet has done stays, and is told of as done: it is too late then to ask that it stop.
+    let can_be_undone = end == End::Done && operation.on != Subject::Fleet;
+    if can_be_undone {
         ended = ended.filter(operation::Column::CancelAt.is_null());
     }
     match made(tx, operation, ended).await {
-        Err(_) if end == End::Done && is_cancelled(tx, operation).await? => Err(cancelled(operation)),
+        Err(_) if can_be_undone && is_cancelled(tx, operation).await? => Err(cancelled(operation)),
         ended => ended,
     }
 }

@@ -95,7 +95,7 @@ impl Fleet {
         let run = Run::begin(&self.catalog, options, todo.len()).await?;
         self.up_with(&run, todo, options, &mut report, &mut on).await?;
         report.cancelled = run.is_cancelled();
-        run.end(&report).await?;
+        run.end(&report).await;
         Ok(report)
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{FleetReport, MigrateOptions};
 use crate::{
@@ -74,6 +74,8 @@ pub(super) struct Run {
     operation: Option<Operation>,
     seen: Arc<Seen>,
     heart: JoinHandle<()>,
+    /// A future may be dropped where no runtime is entered.
+    runtime: Handle,
 }
 
 /// What the run and its heartbeat tell each other.
@@ -102,7 +104,7 @@ impl Run {
         let seen = Arc::new(Seen::default());
         seen.progress().targets = targets;
         let heart = tokio::spawn(beat(catalog.clone(), operation.clone(), Arc::clone(&seen)));
-        Ok(Self { catalog: catalog.clone(), operation: Some(operation), seen, heart })
+        Ok(Self { catalog: catalog.clone(), operation: Some(operation), seen, heart, runtime: Handle::current() })
     }
 
     pub(super) fn note(&self, failed: bool) {
@@ -116,10 +118,11 @@ impl Run {
         self.seen.cancelled.load(Ordering::Acquire)
     }
 
-    /// Writes down what came of it.
-    pub(super) async fn end(mut self, report: &FleetReport) -> Result<()> {
+    /// Writes down what came of it. Each target's ledger has said so already: what was done is no failure because this row cannot
+    /// be written, or because its lease was lost while the process stood still.
+    pub(super) async fn end(mut self, report: &FleetReport) {
         self.heart.abort();
-        let Some(operation) = self.operation.take() else { return Ok(()) };
+        let Some(operation) = self.operation.take() else { return };
         let how = if self.is_cancelled() {
             End::Cancelled
         } else if report.failed > 0 {
@@ -128,8 +131,18 @@ impl Run {
             End::Done
         };
         let progress = self.seen.progress().clone();
-        self.catalog.operation_progress(&operation, &progress).await?;
-        self.catalog.operation_end(&operation, how, &Summary::of(report), None).await
+        let ended = async {
+            self.catalog.operation_progress(&operation, &progress).await?;
+            self.catalog.operation_end(&operation, how, &Summary::of(report), None).await
+        };
+        told(ended.await);
+    }
+}
+
+fn told(ended: Result<()>) {
+    if let Err(error) = ended {
+        // Its lease runs out by itself.
+        tracing::warn!(error = &error as &dyn std::error::Error, "the end of a run was not written down");
     }
 }
 
@@ -138,15 +151,12 @@ impl Drop for Run {
         self.heart.abort();
         let Some(operation) = self.operation.take() else { return };
         let (catalog, seen) = (self.catalog.clone(), Arc::clone(&self.seen));
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let Progress { targets, done, failed } = seen.progress().clone();
             let summary =
                 Summary { tried: done, up_to_date: 0, failed, not_tried: targets.saturating_sub(done), gone: 0 };
             let why = "whoever waited for it has gone away".to_owned();
-            if let Err(error) = catalog.operation_end(&operation, End::Cancelled, &summary, Some(why)).await {
-                // Its lease runs out by itself.
-                tracing::debug!(error = &error as &dyn std::error::Error, "the end of a run was not written down");
-            }
+            told(catalog.operation_end(&operation, End::Cancelled, &summary, Some(why)).await);
         });
     }
 }

@@ -45,6 +45,18 @@ async fn a_heartbeat_that_comes_when_its_operation_has_just_ended_is_no_loss() {
 }
 
 #[tokio::test]
+async fn a_run_over_a_fleet_that_is_cancelled_when_all_is_done_is_done_and_a_creation_is_not() {
+    let (_dir, catalog, creation) = creating().await;
+    let run = catalog.operation_begin(OperationKind::Migrate, &Nothing {}).await.unwrap();
+    for operation in [&run, &creation] {
+        catalog.operation_cancel(&operation.id).await.unwrap();
+    }
+    catalog.operation_end(&run, End::Done, &Nothing {}, None).await.unwrap();
+    assert_eq!(catalog.operation_get(&run.id).await.unwrap().state, "done");
+    assert!(catalog.tenant_activate(&creation, 1).await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
 async fn a_heartbeat_of_who_has_lost_the_operation_is_an_error_even_when_it_has_ended() {
     let (_dir, catalog, operation) = creating().await;
     let loser = Operation { owner: new_owner(), ..operation.clone() };
