@@ -1,6 +1,6 @@
 //! The journal: which operation is at which step, and whose it is.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, UpdateMany, sea_query::Expr};
 
@@ -15,10 +15,12 @@ use crate::{
     id::TenantId,
 };
 
+mod kind;
 mod list;
 mod record;
 mod step;
 
+pub(crate) use kind::{OperationKind, Subject};
 pub use list::{OperationFilter, OperationStatus};
 pub(crate) use record::{Nothing, Record};
 pub(crate) use step::Step;
@@ -28,44 +30,6 @@ const RUNNING: &str = "running";
 
 /// How long an operation belongs to a process that says nothing.
 const LEASE: Duration = Duration::from_secs(10);
-
-/// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OperationKind {
-    /// Makes a tenant.
-    Provision,
-    /// Destroys a deleted tenant.
-    Purge,
-    /// Brings a fleet to the newest version.
-    Migrate,
-}
-
-impl OperationKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Provision, Self::Purge, Self::Migrate];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Provision => "provision",
-            Self::Purge => "purge",
-            Self::Migrate => "migrate",
-        }
-    }
-
-    /// Whether it can be given up half way: what a purge has destroyed nothing brings back.
-    const fn can_be_cancelled(self) -> bool {
-        match self {
-            Self::Provision | Self::Migrate => true,
-            Self::Purge => false,
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("the journal holds an unknown operation `{text}`"))
-                .help("a newer program wrote it: use that one")
-        })
-    }
-}
 
 /// An operation of which this process is the owner.
 #[derive(Clone, Debug)]
@@ -81,38 +45,6 @@ pub(crate) struct Operation {
     pub(crate) is_cancelled: bool,
     /// Whose it is: made anew at each beginning and each take-over, so that not even this process has it twice.
     owner: String,
-}
-
-/// What an operation works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
-    Tenant(TenantId),
-    /// All tenants, or some of them.
-    Fleet,
-}
-
-impl Subject {
-    /// As a row holds it: the column is older than operations on a fleet, and may not be empty.
-    fn to_column(self) -> String {
-        match self {
-            Self::Tenant(id) => id.to_string(),
-            Self::Fleet => TenantId::NONE.to_string(),
-        }
-    }
-
-    fn from_column(text: &str) -> Result<Self> {
-        let id: TenantId = text.parse()?;
-        Ok(if id == TenantId::NONE { Self::Fleet } else { Self::Tenant(id) })
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tenant(id) => write!(f, "tenant {id}"),
-            Self::Fleet => f.write_str("the fleet"),
-        }
-    }
 }
 
 /// An operation whose owner has not been heard of for the time of a lease.
