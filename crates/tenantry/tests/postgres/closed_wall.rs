@@ -275,7 +275,7 @@ async fn a_connection_whose_seed_was_set_serves_nobody_else() {
             assert_ne!(pid(&globex).await, before, "{kind:?}: {text}");
         }
         let before = pid(&globex).await;
-        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        run(&acme, "SET LOCAL lock_timeout = '1s'").await.unwrap();
         at_rest(&place).await;
         assert_eq!(pid(&globex).await, before, "what a reset takes back closes no connection");
     }
@@ -289,7 +289,7 @@ async fn a_connection_that_may_hold_an_extensions_state_serves_nobody_else() {
     for (extension, keeps) in [("pgcrypto", false), ("dblink", true)] {
         place.sql_at(&acme, &format!("CREATE EXTENSION {extension} SCHEMA shared"));
         // Learnt with the next reset, and with the next connection.
-        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        run(&acme, "SET LOCAL lock_timeout = '1s'").await.unwrap();
         at_rest(&place).await;
         for text in
             ["SELECT shared.dblink_get_connections()::text", "INSERT INTO users (username) VALUES (gen_random_uuid())"]
@@ -323,7 +323,7 @@ async fn a_connection_beside_an_extension_that_the_settings_call_stateless_is_ke
         let place = Installation::on_with(Kind::PostgresRow, change, TENANT).await;
         let (acme, globex) = two_tenants(&place).await;
         place.sql_at(&acme, "CREATE EXTENSION tcn SCHEMA shared");
-        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        run(&acme, "SET LOCAL lock_timeout = '1s'").await.unwrap();
         at_rest(&place).await;
         let before = pid(&globex).await;
         run(&acme, "INSERT INTO users (username) VALUES (gen_random_uuid())").await.unwrap();
@@ -331,7 +331,7 @@ async fn a_connection_beside_an_extension_that_the_settings_call_stateless_is_ke
         assert_eq!(pid(&globex).await == before, is_kept);
         // What it says of one extension holds for no other.
         place.sql_at(&acme, "CREATE EXTENSION refint SCHEMA shared");
-        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        run(&acme, "SET LOCAL lock_timeout = '1s'").await.unwrap();
         at_rest(&place).await;
         let before = pid(&globex).await;
         run(&acme, "INSERT INTO users (username) VALUES (gen_random_uuid())").await.unwrap();
@@ -348,7 +348,7 @@ async fn a_connection_that_one_tenant_has_opened_by_dblink_is_not_there_for_the_
         let (acme, globex) = two_tenants(&place).await;
         // Behind the engine's back too, whatever it would refuse in a file.
         place.sql_at(&acme, "CREATE EXTENSION dblink SCHEMA shared");
-        run(&acme, "SET LOCAL work_mem = '1MB'").await.unwrap();
+        run(&acme, "SET LOCAL lock_timeout = '1s'").await.unwrap();
         at_rest(&place).await;
         let before = pid(&globex).await;
         assert_eq!(pid(&acme).await, before, "there is one connection");

@@ -1,7 +1,7 @@
 //! Policies that an app writes itself, in row isolation on PostgreSQL: they are evaluated on the tenant's own rows only.
 
-use sqlx::{AssertSqlSafe, Executor, Row};
-use tenantry::{MigrateOptions, TenantDb};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
+use tenantry::{Error, MigrateOptions, TenantDb};
 
 use crate::support::{self, Installation, Kind, TENANT, number, run, texts, user_add};
 
@@ -20,6 +20,15 @@ async fn two_tenants() -> (Installation, TenantDb, TenantDb) {
     (place, acme, globex)
 }
 
+/// A session with the rights of a tenant's that may set what the engine lets no statement set.
+async fn session_of(place: &Installation, db: &TenantDb) -> PgConnection {
+    let mut raw = place.admin_at(db).await;
+    let (role, id) = (place.role_of(db), db.tenant().id);
+    let scope = format!("SET SESSION AUTHORIZATION {role}; SET tenantry.tenant = '{id}'; SET search_path = tenant");
+    raw.execute(AssertSqlSafe(scope)).await.unwrap();
+    raw
+}
+
 #[tokio::test]
 async fn a_policy_of_the_app_never_sees_another_tenants_row() {
     let (_place, acme, globex) = two_tenants().await;
@@ -34,10 +43,7 @@ async fn the_index_on_tenant_id_is_used_under_a_policy_of_the_app() {
     let (place, _, globex) = two_tenants().await;
     let of_others = "INSERT INTO articles SELECT gen_random_uuid(), n, 'draft' FROM generate_series(1, 3000) n";
     place.change_tables(&globex, &format!("{of_others}; ANALYZE articles"));
-    let mut raw = place.admin_at(&globex).await;
-    let (role, id) = (place.role_of(&globex), globex.tenant().id);
-    let scope = format!("SET SESSION AUTHORIZATION {role}; SET tenantry.tenant = '{id}'; SET search_path = tenant");
-    raw.execute(AssertSqlSafe(scope)).await.unwrap();
+    let mut raw = session_of(&place, &globex).await;
     let rows = raw.fetch_all("EXPLAIN SELECT publish_at FROM articles").await.unwrap();
     let plan = rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n");
     assert!(plan.contains("articles_pkey") && !plan.contains("Seq Scan"), "{plan}");
@@ -65,6 +71,7 @@ async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
             "tenant_id > '00000000-0000-0000-0000-000000000000' AND CASE WHEN id IS NULL THEN false ELSE {fails} END"
         ),
     ];
+    let mut raw = session_of(&place, &globex).await;
     for change in ["SELECT 1", "CREATE INDEX by_name ON users (username)"] {
         place.change_tables(&globex, change);
         for condition in &conditions {
@@ -78,11 +85,11 @@ async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
                 format!("DELETE FROM users WHERE {condition}"),
             ] {
                 run(&globex, &text).await.unwrap_or_else(|error| panic!("{change}: {text}: {error}"));
-                let mut tx = globex.begin().await.unwrap();
-                let plain = format!("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; {text}");
-                let done = tx.postgres().unwrap().execute(sqlx::raw_sql(AssertSqlSafe(plain))).await;
+                let plain = format!(
+                    "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; {text}; ROLLBACK"
+                );
+                let done = raw.execute(sqlx::raw_sql(AssertSqlSafe(plain))).await;
                 done.unwrap_or_else(|error| panic!("{change}: {text}: {error}"));
-                tx.rollback().await.unwrap();
             }
             // Of its own rows everything may be told.
             if !condition.contains("tenant_id") {
@@ -95,22 +102,70 @@ async fn no_condition_is_looked_at_before_the_rows_of_others_are_hidden() {
         format!("CASE WHEN tenantry_wall.mine((SELECT true), true) AND username = 'ann' THEN {fails} ELSE false END");
     let named = run(&globex, &format!("SELECT 1 FROM users TABLESAMPLE system (100) WHERE {cheap}")).await.unwrap_err();
     assert!(named.to_string().contains("permission denied for schema tenantry_wall"), "{named}");
-    // What everything costs is a setting of the statement's own.
+    // What everything costs is a setting that an operator may have made.
     for (cost, condition) in
         ["0x1p-1070", "0"].into_iter().flat_map(|cost| conditions.iter().map(move |one| (cost, one)))
     {
         for rows in
             ["users", "users TABLESAMPLE system (100)", &format!("({both}) users"), &format!("({sampled}) users")]
         {
-            let mut tx = globex.begin().await.unwrap();
-            let text = format!("SET LOCAL cpu_operator_cost = '{cost}'; SELECT 1 FROM {rows} WHERE {condition}");
-            let done = tx.postgres().unwrap().execute(sqlx::raw_sql(AssertSqlSafe(&*text))).await;
+            let select = format!("SELECT 1 FROM {rows} WHERE {condition}");
+            let text = format!("BEGIN; SET LOCAL cpu_operator_cost = '{cost}'; {select}; ROLLBACK");
+            let done = raw.execute(sqlx::raw_sql(AssertSqlSafe(&*text))).await;
             done.unwrap_or_else(|error| panic!("{text}: {error}"));
-            tx.rollback().await.unwrap();
         }
     }
     let locks = run(&globex, "SELECT count(*) FROM pg_locks").await.unwrap_err();
     assert!(locks.to_string().contains("cannot be sent as text"), "{locks}");
+}
+
+/// A bitmap scan that has too many pages to remember their rows checks the conditions of its indexes on all rows of a page, before
+/// the policies do: how long that takes tells what is in those of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_is_planned_so_that_a_page_is_looked_at_before_the_rows_of_others_are_hidden() {
+    const REPORT: &str = "CREATE FUNCTION report() RETURNS text LANGUAGE sql STABLE SET work_mem = '64MB'
+                          AS $$ SELECT current_setting('work_mem') $$";
+    let files: Vec<_> = TENANT.iter().copied().chain([("0002_report.sql", REPORT)]).collect();
+    let place = Installation::on_with(Kind::PostgresRow, |config| config, &files).await;
+    let (acme, globex) = (place.tenant("acme").await, place.tenant("globex").await);
+    let id = globex.tenant().id;
+    let fill = "INSERT INTO users (tenant_id, username) SELECT";
+    let all = format!(
+        "{fill} '{}', 'a' || n FROM generate_series(1, 5000) n; {fill} '{id}', 'g' || n FROM generate_series(1, 5000) n",
+        acme.tenant().id
+    );
+    place.change_tables(&globex, &format!("{all}; ANALYZE users"));
+    let explain = "EXPLAIN SELECT 1 FROM users WHERE id = 7 OR (tenant_id, username) >= ('00000000-0000-0000-0000-000000000000', 'g4998')
+                   OR id = ANY ('{8,9}')";
+    let plan = |rows: Vec<String>| rows.join("\n");
+    let mut raw = session_of(&place, &globex).await;
+    raw.execute("SET enable_seqscan = off; SET enable_indexscan = off").await.unwrap();
+    let planned = raw.fetch_all(explain).await.unwrap();
+    let without = plan(planned.iter().map(|row| row.get::<String, _>(0)).collect());
+    assert!(without.contains("Bitmap"), "the statement has to be one that could be planned so: {without}");
+    let planned = plan(texts(&globex, explain).await.unwrap());
+    assert!(!planned.contains("Bitmap"), "{planned}");
+    for setting in [
+        "SET LOCAL work_mem = 64",
+        "SET enable_bitmapscan = on",
+        "SET \"Enable_SeqScan\" TO off",
+        "SELECT 1; SET SESSION seq_page_cost = 1e300",
+        "SET LOCAL gin_fuzzy_search_limit = 1",
+    ] {
+        let error = Error::from(support::run_raw(&globex, setting).await.unwrap_err());
+        assert!(
+            error.is_refused() && error.to_string().contains("steers how statements are planned"),
+            "{setting}: {error}"
+        );
+        let mut tx = globex.begin().await.unwrap();
+        assert!(tx.postgres().unwrap().execute(sqlx::raw_sql(setting)).await.is_err(), "{setting}");
+    }
+    for setting in ["set_config('enable_bitmapscan', 'on', true)", "set_config('work_mem', '64', false)"] {
+        let error = run(&globex, &format!("SELECT {setting}")).await.unwrap_err();
+        assert!(error.to_string().contains("permission denied for function set_config"), "{error}");
+    }
+    // What the error says to do instead.
+    assert_eq!(texts(&globex, "SELECT report()").await.unwrap(), ["64MB"]);
 }
 
 /// What is made of that function would be looked at before the rows of others are hidden.

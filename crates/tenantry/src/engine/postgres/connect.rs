@@ -14,7 +14,7 @@ use super::{
     names::{Names, TENANT, literal, quoted},
     rules,
     scope::{Limits, path},
-    scram,
+    scram, settings,
     wire::{self, Certificates, Wire},
 };
 use crate::{
@@ -127,6 +127,7 @@ impl Door {
         }
         let timeout = format!("{}ms", self.limits.statement.as_millis());
         let idle = format!("{}ms", self.limits.idle_in_transaction.as_millis());
+        let options = if matches!(place, Place::Rows) { options.options([settings::NO_BITMAPS]) } else { options };
         Ok(options.options([
             ("search_path", self.search_path(place).as_str()),
             ("statement_timeout", &timeout),

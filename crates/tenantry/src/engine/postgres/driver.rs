@@ -90,6 +90,17 @@ impl Driver for PgDriver {
             )
             .help("write EXPLAIN without ANALYZE, or explain the statement on a connection of the administrator's"));
         }
+        if read.steers_plans && scope.isolation() == Some(Isolation::Row) {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "in row isolation a tenant's statement sets nothing that steers how statements are planned: by the time of some plans \
+                 it would tell what other tenants' rows hold",
+            )
+            .help(
+                "what a report needs, set with a function of the app's: CREATE FUNCTION ... SET work_mem = '64MB' AS ...; or give this \
+                 tenant schema isolation",
+            ));
+        }
         // Sent without arguments it goes over the simple protocol, which takes several statements.
         let plain = read.plain && statement.arguments.is_some();
         if pooled && !read.plain {

@@ -41,6 +41,7 @@ mod scope;
 mod scram;
 mod scripts;
 mod server;
+mod settings;
 mod shared;
 mod site;
 mod slots;

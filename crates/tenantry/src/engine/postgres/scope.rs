@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::names::{SHARED, TENANT, literal, quoted};
+use super::{
+    names::{SHARED, TENANT, literal, quoted},
+    settings,
+};
 use crate::{
     engine::{Begin, Level, Placement},
     id::TenantId,
@@ -181,6 +184,10 @@ impl PgScope {
             all.push(set("idle_in_transaction_session_timeout", &limits.idle_in_transaction.as_millis().to_string()));
             all.push(set("standard_conforming_strings", "on"));
             all.push(set("row_security", "on"));
+            if self.isolation == Some(Isolation::Row) {
+                let (name, value) = settings::NO_BITMAPS;
+                all.push(set(name, value));
+            }
             asked.push("pg_backend_pid() AS pid");
         }
         if !asked.is_empty() {
@@ -237,5 +244,19 @@ mod tests {
              SELECT current_schema AS schema"
         );
         assert_eq!(of(Isolation::Database), "BEGIN READ WRITE");
+    }
+
+    #[test]
+    fn behind_a_pooler_what_a_connection_would_bring_comes_with_each_transaction() {
+        let seconds = Duration::from_secs;
+        let limits = Limits { statement: seconds(30), idle_in_transaction: seconds(60) };
+        let of = |isolation| PgScope::of_tenant(&placement(isolation), "tn_x_t_1", Some(limits)).begin(Begin::WRITE);
+        let common = "SET LOCAL statement_timeout = '30000'; SET LOCAL idle_in_transaction_session_timeout = '60000'; \
+                      SET LOCAL standard_conforming_strings = 'on'; SET LOCAL row_security = 'on'; ";
+        let asked = "SELECT current_schema AS schema, pg_backend_pid() AS pid";
+        let row = of(Isolation::Row);
+        assert!(row.ends_with(&format!("{common}SET LOCAL enable_bitmapscan = 'off'; {asked}")), "{row}");
+        let schema = of(Isolation::Schema);
+        assert!(schema.ends_with(&format!("{common}{asked}")), "{schema}");
     }
 }

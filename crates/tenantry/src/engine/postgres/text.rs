@@ -35,6 +35,8 @@ pub(crate) struct PgText {
     pub(crate) tells_work: bool,
     /// It changes what there is, or who may use it. No tenant may, but the server locks the table before it says so.
     pub(crate) defines: bool,
+    /// It sets what steers how statements are planned.
+    pub(crate) steers_plans: bool,
 }
 
 impl PgText {
@@ -46,6 +48,7 @@ impl PgText {
         locks_tables: false,
         tells_work: false,
         defines: false,
+        steers_plans: false,
     };
 }
 
@@ -65,6 +68,7 @@ pub(crate) fn read(sql: &str) -> Result<PgText> {
     let locks_tables = statements.iter().any(|statement| statement.first().is_some_and(|verb| verb.is("lock")));
     let tells_work = statements.iter().any(|statement| plain::tells_work(statement));
     let defines = statements.iter().any(|statement| refused::defines(statement));
+    let steers_plans = statements.iter().any(|statement| refused::steers_plans(statement));
     let read = |statement: &Vec<Token<'_>>| plain::read(statement);
     let text = match &statements[..] {
         _ if !whole => PgText::UNSURE,
@@ -72,7 +76,7 @@ pub(crate) fn read(sql: &str) -> Result<PgText> {
         [only] => read(only),
         several => PgText { reads_only: several.iter().all(|s| read(s).reads_only), ..PgText::UNSURE },
     };
-    Ok(PgText { outlives_reset, locks_tables, tells_work, defines, ..text })
+    Ok(PgText { outlives_reset, locks_tables, tells_work, defines, steers_plans, ..text })
 }
 
 /// The statements of a text, and whether it could be read to its end. Other than in a file, any semicolon that is not in

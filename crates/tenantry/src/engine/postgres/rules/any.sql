@@ -154,6 +154,11 @@ SELECT code, object, detail, correction FROM (
       -- Where the server's schema does not come first, a type of the app's is taken for the server's.
       OR path AND setting ~* ',\s*"?pg_catalog"?'
   UNION ALL
+  SELECT 'function_plans', name, setting, format('ALTER ROUTINE %s RESET %s', name, split_part(setting, '=', 1))
+    FROM fun, unnest(proconfig) setting, LATERAL (SELECT lower(split_part(setting, '=', 1)) AS named) what
+   WHERE named !~ '[.]' AND named <> ALL ('{free_settings}') AND named NOT IN ('search_path', 'role', 'row_security', 'session_authorization',
+                                                                               'standard_conforming_strings')
+  UNION ALL
   -- A reference's check runs as the owner of the table that is referred to, and so does a cast in it.
   -- Looked at from the casts: the type of a table's rows and that of an array depend on no schema.
   SELECT 'cast_function', c.castsource::regtype::text, c.castfunc::regprocedure::text,

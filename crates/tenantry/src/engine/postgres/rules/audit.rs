@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
 
-use super::{bodies, versions};
+use super::{Rules, bodies, versions};
 use crate::{engine::Finding, ident::Ident};
 
 /// The names of one installation's roles on a server.
@@ -118,7 +118,7 @@ async fn outside(connection: &mut PgConnection, roles: &Roles<'_>) -> sqlx::Resu
             }
             // The server's own, which everybody may call.
             _ if row.try_get("known")? => None,
-            "sql" | "plpgsql" => bodies::read(body, language == "sql").map(|fault| fault.detail),
+            "sql" | "plpgsql" => bodies::read(body, language == "sql", Rules::Row).map(|fault| fault.detail),
             _ => Some(format!("it is in the language {language}")),
         };
         found.extend(fault.map(|fault| Finding {

@@ -4,21 +4,24 @@ use std::borrow::Cow;
 
 use sqlx::{Row as _, postgres::PgConnection};
 
-use super::{Breach, Subject, breach_of, rendered, words};
+use super::{Breach, Rules, Subject, breach_of, rendered, words};
 use crate::engine::postgres::{
     lex::{Kind, Lexer, Token},
-    text,
+    settings, text,
 };
 
 const BODIES: &str = include_str!("bodies.sql");
 
-pub(super) const CODES: &[&str] = &[SCOPE, DYNAMIC, LOCKS, DEFINES];
+pub(super) const CODES: &[&str] = &[SCOPE, DYNAMIC, LOCKS, DEFINES, PLANS];
 const SCOPE: &str = "function_scope";
 const DYNAMIC: &str = "dynamic_sql";
 /// The server refuses it to whoever calls the function, but not where a reference acts as the owner.
 const DEFINES: &str = "function_defines";
 /// A matter of the tables in common only.
 pub(super) const LOCKS: &str = "function_locks";
+
+/// A matter of the tables in common only, too: it changes how statements are planned.
+pub(super) const PLANS: &str = "function_plans";
 
 /// How deep a text is looked for in a text.
 const DEEPEST: usize = 8;
@@ -35,11 +38,15 @@ fn fault(code: &'static str, detail: impl Into<String>) -> Option<Fault> {
 }
 
 /// Functions of the schema, and those that its triggers run, whose text must not run.
-pub(super) async fn breaches(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx::Result<Vec<Breach>> {
+pub(super) async fn breaches(
+    connection: &mut PgConnection,
+    rules: Rules,
+    subject: &Subject<'_>,
+) -> sqlx::Result<Vec<Breach>> {
     let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(rendered(BODIES, subject))).fetch_all(connection).await?;
     let mut found = Vec::new();
     for row in rows {
-        if let Some(fault) = read(row.try_get("body")?, row.try_get("is_sql")?) {
+        if let Some(fault) = read(row.try_get("body")?, row.try_get("is_sql")?, rules) {
             let name: String = row.try_get("name")?;
             let correction = format!("DROP ROUTINE {name}");
             found.push(breach_of(fault.code, name, Some(fault.detail), correction)?);
@@ -48,9 +55,10 @@ pub(super) async fn breaches(connection: &mut PgConnection, subject: &Subject<'_
     Ok(found)
 }
 
-/// The first fault of a body in SQL or PL/pgSQL.
-pub(super) fn read(body: &str, is_sql: bool) -> Option<Fault> {
-    read_text(body, 0).or_else(|| if is_sql { makes_table(body) } else { None })
+/// The first fault of a body in SQL or PL/pgSQL by these rules: behind what they allow is read on.
+pub(super) fn read(body: &str, is_sql: bool, rules: Rules) -> Option<Fault> {
+    let reader = Reader { rules };
+    reader.text(body, 0).or_else(|| if is_sql { makes_table(body) } else { None })
 }
 
 /// In SQL, where there are no variables, SELECT INTO makes a table.
@@ -58,32 +66,128 @@ fn makes_table(body: &str) -> Option<Fault> {
     if text::makes_table(body) { fault(DEFINES, "SELECT INTO") } else { None }
 }
 
-fn read_text(body: &str, nesting: usize) -> Option<Fault> {
-    let Ok(tokens) = Lexer::new(body).collect::<Result<Vec<_>, _>>() else {
-        return fault(SCOPE, "a text without an end");
-    };
-    if nesting > DEEPEST {
-        return fault(DYNAMIC, "texts in texts");
-    }
-    let mut begin = 0;
-    for at in 0..tokens.len() {
-        let rest = &tokens[at..];
-        if starts_statement(&tokens[..at]) {
-            begin = at;
-            if let Some(found) = statement(rest) {
-                return Some(found);
+/// Reads texts by the rules of a schema.
+#[derive(Clone, Copy)]
+struct Reader {
+    rules: Rules,
+}
+
+impl Reader {
+    fn text(self, body: &str, nesting: usize) -> Option<Fault> {
+        let Ok(tokens) = Lexer::new(body).collect::<Result<Vec<_>, _>>() else {
+            return fault(SCOPE, "a text without an end");
+        };
+        if nesting > DEEPEST {
+            return fault(DYNAMIC, "texts in texts");
+        }
+        let mut begin = 0;
+        for at in 0..tokens.len() {
+            let (before, rest) = tokens.split_at(at);
+            if starts_statement(before) {
+                begin = at;
+                if let Some(found) = self.statement(rest) {
+                    return Some(found);
+                }
+            }
+            let verb = &tokens[begin];
+            let found = self
+                .nested(before, rest)
+                .or_else(|| name(before, rest))
+                .or_else(|| self.texts(verb, &tokens[at], nesting))
+                .or_else(|| self.execute(verb, before, rest));
+            if found.is_some() {
+                return found;
             }
         }
-        let (verb, before) = (&tokens[begin], &tokens[..at]);
-        let found = nested(before, rest)
-            .or_else(|| name(before, rest))
-            .or_else(|| texts(verb, &tokens[at], nesting))
-            .or_else(|| execute(verb, before, rest));
-        if found.is_some() {
-            return found;
+        None
+    }
+
+    /// A statement inside of one of PL/pgSQL: `RETURN QUERY ...`, `FOR x IN ...`, `OPEN c FOR ...`, `c CURSOR IS ...`.
+    fn nested(self, before: &[Token<'_>], rest: &[Token<'_>]) -> Option<Fault> {
+        let [verb, next, ..] = rest else { return None };
+        // It says what the planner knows of all rows, and may run what is no plain statement.
+        let is_column = before.last().is_some_and(|last| last.is_mark("."));
+        if verb.is("explain") && !is_column && (next.name().is_some() || next.is_mark("(")) {
+            return fault(DEFINES, "EXPLAIN");
+        }
+        // `FOR lock IN ...` has a variable of the name.
+        let begins = before.last().is_some_and(|last| last.is_any(&["for", "in", "is", "query"])) && !next.is("in");
+        if begins { self.statement(rest) } else { None }
+    }
+
+    /// A statement whose effect outlives the call, or that ends the scope.
+    fn statement(self, tokens: &[Token<'_>]) -> Option<Fault> {
+        let [verb, rest @ ..] = tokens else { return None };
+        // In PL/pgSQL a variable may have any of these names: `load := 1`.
+        if rest.first().is_some_and(|next| [":", "=", ".", "["].iter().any(|mark| next.is_mark(mark))) {
+            return None;
+        }
+        let word = verb.text.to_ascii_uppercase();
+        if verb.is("set") {
+            return setting(rest).filter(|found| self.rules.have(found.code));
+        }
+        if verb.is_any(&["commit", "rollback", "abort", "savepoint", "start"]) {
+            return fault(SCOPE, format!("{word}, which ends the scope"));
+        }
+        if verb.is("do") && !is_plpgsql(rest) {
+            return fault(DYNAMIC, "DO in another language than plpgsql");
+        }
+        if verb.is("lock") && self.rules.have(LOCKS) {
+            return fault(LOCKS, word);
+        }
+        let alters = verb.is("alter")
+            && rest.first().is_some_and(|what| what.is_any(&["database", "group", "role", "system", "user"]));
+        let drops = verb.is("drop") && rest.first().is_some_and(|what| what.is("owned"));
+        let outlives =
+            ["reset", "listen", "unlisten", "notify", "discard", "prepare", "deallocate", "load", "reassign"];
+        if alters || drops || verb.is_any(&outlives) {
+            return fault(SCOPE, word);
+        }
+        defines(verb, rest).then_some(Fault { code: DEFINES, detail: word })
+    }
+
+    /// A text in the body: the scope's name in it is a way around its check, and some statements run it.
+    fn texts(self, verb: &Token<'_>, token: &Token<'_>, nesting: usize) -> Option<Fault> {
+        if token.kind != Kind::Text {
+            return None;
+        }
+        let lower = token.text.to_ascii_lowercase();
+        let names_scope = lower.match_indices("tenantry.tenant").any(|(at, found)| {
+            let after = lower[at + found.len()..].trim_start();
+            !after.starts_with('(') && !after.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        });
+        if names_scope || lower.contains("row_security") {
+            return fault(SCOPE, "the scope's setting");
+        }
+        if matches!(lower.as_str(), "'57014'" | "'57000'" | "'57p01'") {
+            return fault(SCOPE, "query_canceled");
+        }
+        if !verb.is_any(&["alter", "create", "do"]) {
+            return None;
+        }
+        match literal(token) {
+            Some(inside) => self.text(&inside, nesting + 1),
+            None => fault(DYNAMIC, "a text with escapes"),
         }
     }
-    None
+
+    /// `EXECUTE` of a text: it has to stand there as it is run.
+    fn execute(self, verb: &Token<'_>, before: &[Token<'_>], tokens: &[Token<'_>]) -> Option<Fault> {
+        let [word, rest @ ..] = tokens else { return None };
+        let is_column = before.last().is_some_and(|last| last.is_mark("."));
+        if !word.is("execute") || is_column {
+            return None;
+        }
+        match rest {
+            [what, ..] if verb.is("create") && what.is_any(&["function", "procedure"]) => None,
+            [what, ..] if verb.is_any(&["alter", "grant", "revoke"]) && what.is("on") => None,
+            [run, after @ ..] if run.kind == Kind::Text && ends_text(after) => match literal(run) {
+                Some(inside) => self.text(&inside, 1),
+                None => fault(DYNAMIC, "EXECUTE of a text with escapes"),
+            },
+            _ => fault(DYNAMIC, "EXECUTE"),
+        }
+    }
 }
 
 /// Whether a statement may start behind these tokens.
@@ -93,49 +197,6 @@ fn starts_statement(before: &[Token<'_>]) -> bool {
         [.., a, b] if a.is_mark(">") && b.is_mark(">") => true,
         [.., last] => last.is_mark(";") || last.is_any(&["atomic", "begin", "else", "loop", "then"]),
     }
-}
-
-/// A statement inside of one of PL/pgSQL: `RETURN QUERY ...`, `FOR x IN ...`, `OPEN c FOR ...`, `c CURSOR IS ...`.
-fn nested(before: &[Token<'_>], rest: &[Token<'_>]) -> Option<Fault> {
-    let [verb, next, ..] = rest else { return None };
-    // It says what the planner knows of all rows, and may run what is no plain statement.
-    let is_column = before.last().is_some_and(|last| last.is_mark("."));
-    if verb.is("explain") && !is_column && (next.name().is_some() || next.is_mark("(")) {
-        return fault(DEFINES, "EXPLAIN");
-    }
-    // `FOR lock IN ...` has a variable of the name.
-    let begins = before.last().is_some_and(|last| last.is_any(&["for", "in", "is", "query"])) && !next.is("in");
-    if begins { statement(rest) } else { None }
-}
-
-/// A statement whose effect outlives the call, or that ends the scope.
-fn statement(tokens: &[Token<'_>]) -> Option<Fault> {
-    let [verb, rest @ ..] = tokens else { return None };
-    // In PL/pgSQL a variable may have any of these names: `load := 1`.
-    if rest.first().is_some_and(|next| [":", "=", ".", "["].iter().any(|mark| next.is_mark(mark))) {
-        return None;
-    }
-    let word = verb.text.to_ascii_uppercase();
-    if verb.is("set") {
-        return setting(rest);
-    }
-    if verb.is_any(&["commit", "rollback", "abort", "savepoint", "start"]) {
-        return fault(SCOPE, format!("{word}, which ends the scope"));
-    }
-    if verb.is("do") && !is_plpgsql(rest) {
-        return fault(DYNAMIC, "DO in another language than plpgsql");
-    }
-    if verb.is("lock") {
-        return fault(LOCKS, word);
-    }
-    let alters = verb.is("alter")
-        && rest.first().is_some_and(|what| what.is_any(&["database", "group", "role", "system", "user"]));
-    let drops = verb.is("drop") && rest.first().is_some_and(|what| what.is("owned"));
-    let outlives = ["reset", "listen", "unlisten", "notify", "discard", "prepare", "deallocate", "load", "reassign"];
-    if alters || drops || verb.is_any(&outlives) {
-        return fault(SCOPE, word);
-    }
-    defines(verb, rest).then_some(Fault { code: DEFINES, detail: word })
 }
 
 /// Whether a block, behind its DO, is in the language in which its text is read.
@@ -203,8 +264,9 @@ fn local_setting(named: &[Token<'_>]) -> Option<Fault> {
         "session_replication_role",
         "standard_conforming_strings",
     ];
-    (of_scope.contains(&setting.as_str()) || setting.starts_with("tenantry."))
-        .then(|| Fault { code: SCOPE, detail: format!("SET LOCAL {setting}") })
+    let code = if of_scope.contains(&setting.as_str()) || setting.starts_with("tenantry.") { SCOPE } else { PLANS };
+    (code == SCOPE || settings::steers_plans_of_functions(&setting))
+        .then(|| Fault { code, detail: format!("SET LOCAL {setting}") })
 }
 
 /// A name in a statement that nobody may use.
@@ -245,49 +307,6 @@ fn name(before: &[Token<'_>], tokens: &[Token<'_>]) -> Option<Fault> {
 /// Whether a handler may catch what has this code. What stops a statement, a suspension or a limit of time, is of class 57.
 fn is_caught(code: &Token<'_>) -> bool {
     literal(code).is_some_and(|code| code.len() == 5 && !code.starts_with("57"))
-}
-
-/// A text in the body: the scope's name in it is a way around its check, and some statements run it.
-fn texts(verb: &Token<'_>, token: &Token<'_>, nesting: usize) -> Option<Fault> {
-    if token.kind != Kind::Text {
-        return None;
-    }
-    let lower = token.text.to_ascii_lowercase();
-    let names_scope = lower.match_indices("tenantry.tenant").any(|(at, found)| {
-        let after = lower[at + found.len()..].trim_start();
-        !after.starts_with('(') && !after.starts_with(|c: char| c.is_alphanumeric() || c == '_')
-    });
-    if names_scope || lower.contains("row_security") {
-        return fault(SCOPE, "the scope's setting");
-    }
-    if matches!(lower.as_str(), "'57014'" | "'57000'" | "'57p01'") {
-        return fault(SCOPE, "query_canceled");
-    }
-    if !verb.is_any(&["alter", "create", "do"]) {
-        return None;
-    }
-    match literal(token) {
-        Some(inside) => read_text(&inside, nesting + 1),
-        None => fault(DYNAMIC, "a text with escapes"),
-    }
-}
-
-/// `EXECUTE` of a text: it has to stand there as it is run.
-fn execute(verb: &Token<'_>, before: &[Token<'_>], tokens: &[Token<'_>]) -> Option<Fault> {
-    let [word, rest @ ..] = tokens else { return None };
-    let is_column = before.last().is_some_and(|last| last.is_mark("."));
-    if !word.is("execute") || is_column {
-        return None;
-    }
-    match rest {
-        [what, ..] if verb.is("create") && what.is_any(&["function", "procedure"]) => None,
-        [what, ..] if verb.is_any(&["alter", "grant", "revoke"]) && what.is("on") => None,
-        [run, after @ ..] if run.kind == Kind::Text && ends_text(after) => match literal(run) {
-            Some(inside) => read_text(&inside, 1),
-            None => fault(DYNAMIC, "EXECUTE of a text with escapes"),
-        },
-        _ => fault(DYNAMIC, "EXECUTE"),
-    }
 }
 
 fn ends_text(after: &[Token<'_>]) -> bool {

@@ -9,6 +9,7 @@ use sqlx::{
     postgres::{PgConnection, PgRow},
 };
 
+use super::settings;
 use crate::ident::Ident;
 
 mod audit;
@@ -60,7 +61,7 @@ pub(crate) enum Binding {
 /// What does not hold in the shared schema; everything else does there too.
 const NOT_FOR_SHARED: &[&str] = &["extension", "foreign_table", "used_from_outside"];
 /// What does not hold for a tenant's own tables, which nobody else waits for.
-const NOT_FOR_OWN: &[&str] = &[bodies::LOCKS];
+const NOT_FOR_OWN: &[&str] = &[bodies::LOCKS, bodies::PLANS];
 
 impl Rules {
     fn have(self, code: &str) -> bool {
@@ -169,7 +170,7 @@ pub(crate) async fn breaches(
         sql.push_str(&rendered(ROW, subject));
     }
     let mut found = listed(connection, sql).await?;
-    found.extend(bodies::breaches(connection, subject).await?);
+    found.extend(bodies::breaches(connection, rules, subject).await?);
     found.extend(immutable::breaches(connection, rules, subject, binding).await?);
     if rules == Rules::Row {
         found.extend(cascades::breaches(connection, subject).await?);
@@ -239,7 +240,7 @@ async fn screened(connection: &mut PgConnection, subject: &Subject<'_>) -> sqlx:
     let mut screen = Screen::Clean;
     for row in &rows {
         let (body, is_sql): (Option<&str>, bool) = (row.try_get("body")?, row.try_get("is_sql")?);
-        if row.try_get("doubtful")? || body.is_some_and(|body| bodies::read(body, is_sql).is_some()) {
+        if row.try_get("doubtful")? || body.is_some_and(|body| bodies::read(body, is_sql, Rules::Own).is_some()) {
             return Ok(Screen::Doubtful);
         }
         if row.try_get("immutable")? {
@@ -283,6 +284,7 @@ fn rendered(sql: &str, Subject { schema, owner, role }: &Subject<'_>) -> String 
         .replace("{routine}", ROUTINE)
         .replace("{kept_as_text}", KEPT_AS_TEXT)
         .replace("{policies}", POLICIES)
+        .replace("{free_settings}", &settings::free_in_functions())
         .replace("{noise}", &literal(NOISE))
         .replace("{printed_first}", &literal(PRINTED_FIRST))
         .replace("{hidden_first}", &literal(HIDDEN_FIRST))

@@ -46,6 +46,10 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("function_locks", "the function locks a table against every tenant"),
     (
+        "function_plans",
+        "the function changes how statements are planned: some plans check the conditions of a statement on the rows of other tenants",
+    ),
+    (
         "function_scope",
         "the function's text changes the scope or what outlives the call, looks at others or runs a text that it is given",
     ),
@@ -70,6 +74,11 @@ const REASONS: &[(&str, &str)] = &[
         "the index computes with the values of all tenants, or keeps a summary of them: one value beyond what a number or a page holds \
          would stop everybody's writes, and a statement can notice what is there; make it a btree led by tenant_id, or of something of \
          a fixed size that is only compared (in an exclusion: `uuid`, `bigint`, a range of times)",
+    ),
+    (
+        "index_not_led",
+        "the index does not begin with tenant_id, so that what stands before it is searched over the rows of all tenants, which a \
+         statement can notice",
     ),
     (
         "index_without_tenant",

@@ -112,6 +112,16 @@ SELECT code, object, detail, correction FROM (
                        JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
                       WHERE p.proleakproof))
   UNION ALL
+  -- A condition on what stands in front of the tenant is searched for over the rows of all.
+  SELECT 'index_not_led', format('%I.%I', t.relname, ic.relname), NULL,
+         CASE WHEN regexp_count(def, again) = 1
+              THEN regexp_replace(regexp_replace(replace(def, '{schema}.', ''), again, ''), '( USING \w+ )\(', '\1(tenant_id, ')
+              ELSE format('DROP INDEX %I', ic.relname) END
+    FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam,
+         LATERAL (VALUES (pg_get_indexdef(i.indexrelid), ', tenant_id(?: ASC| DESC| NULLS FIRST| NULLS LAST)*(?=[,)])')) text (def, again)
+   WHERE NOT i.indisunique AND NOT i.indisexclusion AND NOT ic.relispartition AND am.amname <> 'gin' AND i.indkey[0] <> t.tenant
+     AND EXISTS (SELECT FROM generate_series(1, i.indnkeyatts - 1) n WHERE i.indkey[n] = t.tenant)
+  UNION ALL
   -- To put a key into its place, such an index computes with the keys of all tenants. It fails where one of them has stored a value
   -- beyond what a number or a page holds, or that cannot be compared: others could write no more, and by when it fails tell what is
   -- there. brin keeps a summary of all tenants' values, and finds by that. These only compare, and keep what has a size of its own.
@@ -143,7 +153,7 @@ SELECT code, object, detail, correction FROM (
                                     WHERE m.amopfamily = c.opcfamily AND p.proleakproof)
                 OR compared.by_field
            -- Behind the tenant only rows of one tenant are compared.
-           WHEN 'btree' THEN i.indkey[0] IS DISTINCT FROM t.tenant AND compared.by_field
+           WHEN 'btree' THEN false
            WHEN 'gist' THEN a.attoptions IS NOT NULL OR NOT CASE
              WHEN c.opcname IN ('range_ops', 'multirange_ops')
              THEN a.atttypid < 16384 AND a.atttypid NOT IN ('numrange'::regtype, 'nummultirange'::regtype)

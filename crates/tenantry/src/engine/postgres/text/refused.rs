@@ -1,6 +1,9 @@
 //! Statements that are never sent as text, each with what to do instead.
 
-use super::{super::lex::Token, plain, refusal};
+use super::{
+    super::{lex::Token, settings},
+    plain, refusal,
+};
 use crate::error::Result;
 
 const SCOPE: &str = "a tenant's role, search path and id are set by its scope alone: take a `TenantDb` of the tenant that \
@@ -153,8 +156,25 @@ fn instead_of(verb: &Token<'_>) -> Option<&'static str> {
     table.into_iter().find(|(verbs, _)| verb.is_any(verbs)).map(|(_, instead)| instead)
 }
 
+/// Whether it sets what decides how statements are planned.
+pub(super) fn steers_plans(statement: &[Token<'_>]) -> bool {
+    let [verb, rest @ ..] = statement else { return false };
+    verb.is("set") && settings::steers_plans(&name_of(behind_extent(rest)).unwrap_or_default())
+}
+
+/// What follows `SESSION` or `LOCAL`, which may be left out, and may be the name itself: `local.x`.
+fn behind_extent<'a, 'b>(rest: &'b [Token<'a>]) -> &'b [Token<'a>] {
+    match rest {
+        [extent, behind @ ..] if extent.is_any(&["session", "local"]) => match behind {
+            [name, ..] if !name.is_mark(".") => behind,
+            _ => rest,
+        },
+        _ => rest,
+    }
+}
+
 /// What follows SET: `[SESSION | LOCAL] name ...`
-fn setting(mut rest: &[Token<'_>]) -> Option<&'static str> {
+fn setting(rest: &[Token<'_>]) -> Option<&'static str> {
     let special = |rest: &[Token<'_>]| match rest {
         [session, what, ..] if session.is("session") && what.is("authorization") => Some(SCOPE),
         [session, what, ..] if session.is("session") && what.is("characteristics") => Some(OPTIONS),
@@ -164,12 +184,7 @@ fn setting(mut rest: &[Token<'_>]) -> Option<&'static str> {
         _ => None,
     };
     let refused = special(rest);
-    if let [extent, name, ..] = rest
-        && extent.is_any(&["session", "local"])
-        && !name.is_mark(".")
-    {
-        rest = &rest[1..];
-    }
+    let rest = behind_extent(rest);
     refused.or_else(|| special(rest)).or_else(|| named(rest).filter(|why| *why != ENCODING || !says_utf8(rest)))
 }
 
@@ -189,18 +204,25 @@ fn resetting(rest: &[Token<'_>]) -> Option<&'static str> {
     }
 }
 
-/// A setting by its name, in any spelling: the server compares without case even what is quoted, and `"a.b"` is `a.b`.
-fn named(rest: &[Token<'_>]) -> Option<&'static str> {
+/// A setting's name in small letters, however it is spelled: the server compares without case even what is quoted, and `"a.b"` is
+/// `a.b`. `None` if it is escaped.
+fn name_of(rest: &[Token<'_>]) -> Option<String> {
     let mut name = String::new();
     for token in rest {
         match token.name() {
             _ if token.is_mark(".") => name.push('.'),
             Some(part) if name.is_empty() || name.ends_with('.') => name.push_str(&part),
-            None if token.is_escaped_name() => return Some(SPELLING),
+            None if token.is_escaped_name() => return None,
             _ => break,
         }
     }
     name.make_ascii_lowercase();
+    Some(name)
+}
+
+/// What to do instead of setting this, if it must not be set.
+fn named(rest: &[Token<'_>]) -> Option<&'static str> {
+    let Some(name) = name_of(rest) else { return Some(SPELLING) };
     match name.as_str() {
         "role" | "search_path" | "session_authorization" | "row_security" => Some(SCOPE),
         "standard_conforming_strings" => Some(STRINGS),

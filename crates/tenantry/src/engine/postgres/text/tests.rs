@@ -8,7 +8,7 @@ const WRITES: PgText = PgText { plain: true, ..PgText::UNSURE };
 fn all(expected: PgText, texts: &[&str]) {
     for sql in texts {
         let read = read(sql).expect(sql);
-        assert_eq!(PgText { tells_work: false, defines: false, ..read }, expected, "{sql}");
+        assert_eq!(PgText { tells_work: false, defines: false, steers_plans: false, ..read }, expected, "{sql}");
     }
 }
 
@@ -97,6 +97,36 @@ fn a_lock_on_a_table_is_told() {
     }
     for sql in ["SELECT lock FROM t", "SELECT a FROM t FOR UPDATE", "UPDATE t SET lock = 1"] {
         assert!(!read(sql).expect(sql).locks_tables, "{sql}");
+    }
+}
+
+#[test]
+fn what_steers_plans_is_told_from_other_settings() {
+    for sql in [
+        "SET enable_bitmapscan = on",
+        "SET LOCAL \"Enable_SeqScan\" TO off",
+        "set session /* x */ cpu_operator_cost = 0",
+        "SELECT 1; SET LOCAL work_mem = 64",
+        "SET gin_fuzzy_search_limit = 1",
+        "SET local = 1",
+        "SET plan_cache_mode = force_generic_plan",
+        "SET anything_new = 1",
+    ] {
+        assert!(read(sql).expect(sql).steers_plans, "{sql}");
+    }
+    for sql in [
+        "SET LOCAL statement_timeout = 0",
+        "SET TIME ZONE 'UTC'",
+        "SET LOCAL TimeZone = 'UTC'",
+        "SET CONSTRAINTS ALL DEFERRED",
+        "SET XML OPTION DOCUMENT",
+        "SET local.x = 1",
+        "SET LOCAL app.enable_seqscan = 1",
+        "RESET enable_bitmapscan",
+        "SHOW work_mem",
+        "UPDATE t SET work_mem = 1",
+    ] {
+        assert!(!read(sql).expect(sql).steers_plans, "{sql}");
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn code(body: &str) -> Option<&'static str> {
-    read(body, false).map(|fault| fault.code)
+    read(body, false, Rules::Row).map(|fault| fault.code)
 }
 
 #[test]
@@ -140,7 +140,20 @@ fn what_ends_with_the_call_is_left_alone() {
         "BEGIN NULL; EXCEPTION WHEN SQLSTATE '23505' THEN RAISE SQLSTATE $x$22012$x$; END",
         "DECLARE lock int; BEGIN FOR lock IN SELECT 1 FOR UPDATE LOOP NULL; END LOOP; END",
     ] {
-        assert_eq!(read(body, false), None, "{body}");
+        assert_eq!(code(body), None, "{body}");
     }
     assert_eq!(code("BEGIN LOCK TABLE users IN ACCESS EXCLUSIVE MODE; END"), Some(LOCKS));
+    assert_eq!(code("BEGIN SET LOCAL enable_seqscan = off; END"), Some(PLANS));
+}
+
+#[test]
+fn behind_what_a_tenants_own_tables_allow_is_read_on() {
+    for allowed in
+        ["LOCK TABLE users IN SHARE MODE", "SET LOCAL enable_seqscan = off", "EXECUTE 'SET LOCAL jit_above_cost = 1'"]
+    {
+        let own = |body: String| read(&body, false, Rules::Own).map(|fault| fault.code);
+        assert_eq!(own(format!("BEGIN {allowed}; END")), None, "{allowed}");
+        assert_eq!(own(format!("BEGIN {allowed}; SET LOCAL ROLE x; END")), Some(SCOPE), "{allowed}");
+        assert_eq!(own(format!("BEGIN {allowed}; EXECUTE what; END")), Some(DYNAMIC), "{allowed}");
+    }
 }

@@ -118,17 +118,26 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, username WITH =)",
         "index_computes",
     ),
+    ("an index led by something else", "CREATE INDEX ON users (username, tenant_id)", "index_not_led"),
+    ("an index led by something else, backwards", "CREATE INDEX ON items (price DESC, tenant_id DESC NULLS LAST, owner_id)", "index_not_led"),
+    ("an index led by what is computed of the tenant", "CREATE INDEX ON users ((coalesce(NULL, tenant_id)), tenant_id)", "index_not_led"),
+    ("a part of an index led by something else", "CREATE INDEX ON users (username, tenant_id) WHERE id > 1", "index_not_led"),
+    (
+        "an index by gist led by something else",
+        "ALTER TABLE users ADD COLUMN words tsvector; CREATE INDEX ON users USING gist (words, tenant_id)",
+        "index_not_led",
+    ),
     (
         "an index of what cannot be compared",
         "CREATE TYPE contact AS (email text, meta json); ALTER TABLE users ADD COLUMN contact contact;
          CREATE INDEX ON users (contact, tenant_id)",
-        "index_computes",
+        "index_not_led",
     ),
     (
         "an index of what cannot be compared, in an array of a domain",
         "CREATE TYPE contact AS (email text, meta json); CREATE DOMAIN reached AS contact;
          ALTER TABLE users ADD COLUMN contacts reached[]; CREATE INDEX ON users (contacts, tenant_id)",
-        "index_computes",
+        "index_not_led",
     ),
     (
         "a part of an index without the tenant",

@@ -390,6 +390,21 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
         "function_defines",
     ),
     (
+        "a function that chooses plans",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET LOCAL enable_bitmapscan = on; END $$",
+        "function_plans",
+    ),
+    (
+        "a function that chooses plans by what they cost, in a text",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SET LOCAL \"Seq_Page_Cost\" = 1e9'; END $$",
+        "function_plans",
+    ),
+    (
+        "a function with a setting for plans",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET timezone = 'UTC' SET gin_fuzzy_search_limit = 1 AS 'SELECT 1'",
+        "function_plans",
+    ),
+    (
         "a function that changes how texts are read",
         "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET LOCAL client_encoding = 'GBK'; END $$",
         "function_scope",
