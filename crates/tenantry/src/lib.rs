@@ -1,4 +1,11 @@
 #![doc = include_str!("../../../README.md")]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "postgres", feature = "sea-orm", feature = "sqlite")),
+    allow(dead_code, unused_imports, reason = "some of what every feature uses has no user where one is left out")
+)]
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+compile_error!("tenantry needs an engine: turn on its feature `postgres` or `sqlite`");
 
 mod catalog;
 mod config;
@@ -12,6 +19,7 @@ mod identify;
 mod key;
 mod migrate;
 mod operate;
+#[cfg(feature = "sea-orm")]
 mod orm;
 mod pool;
 mod scope;
@@ -19,6 +27,7 @@ mod seconds;
 mod secret;
 mod tenant;
 mod tenantry;
+#[cfg(feature = "axum")]
 mod web;
 
 pub use catalog::{AuditEntry, Domain, NewServer, OperationFilter, OperationStatus, Server, TenantFilter};
@@ -27,20 +36,23 @@ pub use doctor::{DoctorOptions, DoctorReport};
 pub use engine::{Capabilities, Constraint, Finding, StatelessExtension, Wall};
 pub use error::{Error, Failure, Result};
 pub use id::TenantId;
-pub use identify::{Claims, DirectoryLimits, Identify, JwtKeys, RefusedStats, Signal};
+#[cfg(feature = "axum")]
+pub use identify::{Claims, Identify, JwtKeys, Signal};
+pub use identify::{DirectoryLimits, RefusedStats};
 pub use key::{MAX_KEY_BYTES, TenantKey};
-pub use migrate::{
-    Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Mismatch, Note, TargetPlan, TargetReport,
-    Tenantified, tenantify,
-};
+pub use migrate::{Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Mismatch, TargetPlan, TargetReport};
+#[cfg(feature = "postgres")]
+pub use migrate::{Note, Tenantified, tenantify};
 pub use operate::{NewTenant, Recovered};
 pub use pool::{PoolLimits, PoolStats};
-pub use scope::{
-    AnyDb, Db, PostgresDb, PostgresTx, SharedDb, SharedScope, SharedTx, SqliteDb, SqliteTx, Subject, TenantDb,
-    TenantScope, TenantTx, Tx,
-};
+pub use scope::{AnyDb, Db, SharedDb, SharedScope, SharedTx, Subject, TenantDb, TenantScope, TenantTx, Tx};
+#[cfg(feature = "postgres")]
+pub use scope::{PostgresDb, PostgresTx};
+#[cfg(feature = "sqlite")]
+pub use scope::{SqliteDb, SqliteTx};
 pub use seconds::{Days, Seconds};
 pub use secret::SecretKey;
 pub use tenant::{Isolation, Tenant, TenantState};
 pub use tenantry::{FailedMigration, ServerStats, TenantRef, Tenantry, TenantryBuilder, Visit};
+#[cfg(feature = "axum")]
 pub use web::{LimitsLayer, LimitsService, Problem, RequestLimits, TenantLayer, TenantService};

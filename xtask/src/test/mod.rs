@@ -13,6 +13,9 @@ use crate::Result;
 pub(crate) fn run(allow_missing: bool) -> Result<ExitCode> {
     install_servers();
     let mut rows = vec![steps::format().run()?, steps::clippy().run()?, steps::default_features().run()?];
+    for step in steps::one_engine() {
+        rows.push(step.run()?);
+    }
     let (tests, results) = steps::tests().run_and_read()?;
     rows.extend([tests, steps::doctests().run()?, steps::documentation().run()?]);
     rows.extend(engines::rows(&results));

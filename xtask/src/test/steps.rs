@@ -38,6 +38,14 @@ pub(crate) fn default_features() -> Step {
     Step::new("default features", "check -p tenantry -p tenantry-cli -p shop")
 }
 
+/// What users build who want one engine and nothing else.
+pub(crate) fn one_engine() -> [Step; 2] {
+    [
+        Step::new("sqlite alone", "check -p tenantry --no-default-features --features sqlite"),
+        Step::new("postgres alone", "check -p tenantry --no-default-features --features postgres"),
+    ]
+}
+
 /// nextest where it is installed: a process per test, and faster. Both run the same tests.
 pub(crate) fn tests() -> Step {
     if cargo::has("nextest") {

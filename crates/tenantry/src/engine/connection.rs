@@ -2,10 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use super::{
-    postgres,
-    registry::{Connection, Stopper, with_link, with_stopper},
-};
+use super::registry::{Connection, Stopper, with_link, with_stopper};
 use crate::id::TenantId;
 
 type Done = Result<(), sqlx::Error>;
@@ -98,7 +95,8 @@ impl Stopper {
 pub(crate) enum Scope {
     /// The place says it all.
     None,
-    Postgres(Arc<postgres::PgScope>),
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<super::postgres::PgScope>),
 }
 
 /// How a transaction is begun.

@@ -4,8 +4,13 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::postgres::known_to_keep;
 use crate::error::{Error, ErrorKind, Result};
+
+mod known;
+
+use known::known_to_keep;
+#[cfg(feature = "postgres")]
+pub(crate) use known::{ExtensionClass, extension_class};
 
 /// How long PostgreSQL lets a name be.
 const LONGEST: usize = 63;

@@ -16,10 +16,12 @@ mod driver;
 mod extension;
 mod failure;
 mod place;
+#[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod registry;
 mod script;
 mod sql_text;
+#[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod traits;
 
@@ -28,13 +30,14 @@ pub(crate) use connection::{Begin, Interrupt, Level, Link, Scope};
 pub(crate) use dialect::Dialect;
 pub(crate) use driver::{Again, Done, Driver, Item, Leave, On, Row, SqlxResult, Statement};
 pub use extension::StatelessExtension;
+#[cfg(feature = "postgres")]
+pub(crate) use extension::{ExtensionClass, extension_class};
 pub use failure::Constraint;
 pub(crate) use failure::{Reading, ends_the_connection, is_of_place, was_stopped};
 pub(crate) use place::{Place, Placement, Target};
-pub(crate) use registry::{Connection, EngineKind, Listed, Stopper, absolute_url, open, with_engine};
+pub(crate) use registry::{Connection, EngineKind, Listed, Stopper, absolute_url, open, url_of_directory, with_engine};
 pub(crate) use script::{Applied, Ledger, Script, ScriptKind};
 pub(crate) use sql_text::SqlText;
-pub(crate) use sqlite::url_of_directory;
 use traits::sealed;
 pub(crate) use traits::{Connections, Engine, Examination, Migration, Places};
 

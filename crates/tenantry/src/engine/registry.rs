@@ -25,31 +25,33 @@ pub(crate) trait Listed {
     fn connection(link: Self::Link) -> Connection;
 }
 
-/// Takes the list, and makes of it all that has to name every engine. `$d` is a dollar for the macros that it makes.
+/// Takes the list, each line with the feature that has it, and makes of it all that has to name every engine. `$d` is a dollar for
+/// the macros that it makes.
 macro_rules! engines {
-    ($d:tt $( $(#[doc = $doc:literal])* $kind:ident: $folder:ident::$driver:ident, $link:ident, $stop:ty; )*) => {
+    ($d:tt $( $(#[doc = $doc:literal])* $feature:literal $kind:ident: $folder:ident::$driver:ident, $link:ident, $stop:ty; )*) => {
         /// The engines of this program.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub(crate) enum EngineKind { $( $(#[doc = $doc])* $kind, )* }
+        pub(crate) enum EngineKind { $( $(#[doc = $doc])* #[cfg(feature = $feature)] $kind, )* }
 
         impl EngineKind {
-            pub(crate) const ALL: &'static [Self] = &[$( Self::$kind, )*];
+            pub(crate) const ALL: &'static [Self] = &[$( #[cfg(feature = $feature)] Self::$kind, )*];
         }
 
         /// A physical connection of one of the engines.
-        pub(crate) enum Connection { $( $kind(Box<super::$folder::$link>), )* }
+        pub(crate) enum Connection { $( #[cfg(feature = $feature)] $kind(Box<super::$folder::$link>), )* }
 
         impl Connection {
             pub(crate) fn stopper(&self) -> Stopper {
-                match self { $( Self::$kind(link) => Stopper::$kind(link.stopper()), )* }
+                match self { $( #[cfg(feature = $feature)] Self::$kind(link) => Stopper::$kind(link.stopper()), )* }
             }
         }
 
         /// Stops what a connection is doing, from outside of it.
         #[derive(Clone, Debug)]
-        pub(crate) enum Stopper { $( $kind($stop), )* }
+        pub(crate) enum Stopper { $( #[cfg(feature = $feature)] $kind($stop), )* }
 
         $(
+            #[cfg(feature = $feature)]
             impl Listed for super::$folder::$driver {
                 type Link = super::$folder::$link;
 
@@ -71,7 +73,7 @@ macro_rules! engines {
         macro_rules! with_engine {
             ($d kind:expr, $d driver:ident => $d body:expr) => {
                 match $d kind {
-                    $( $crate::engine::EngineKind::$kind => {
+                    $( #[cfg(feature = $feature)] $crate::engine::EngineKind::$kind => {
                         type $d driver = $crate::engine::$folder::$driver;
                         $d body
                     } )*
@@ -82,14 +84,14 @@ macro_rules! engines {
         /// An expression on the link inside of a connection: `with_link!(connection, link => link.commit().await)`.
         macro_rules! with_link {
             ($d connection:expr, $d link:ident => $d body:expr) => {
-                match $d connection { $( $crate::engine::Connection::$kind($d link) => $d body, )* }
+                match $d connection { $( #[cfg(feature = $feature)] $crate::engine::Connection::$kind($d link) => $d body, )* }
             };
         }
 
         /// An expression on what stops one of the connections.
         macro_rules! with_stopper {
             ($d stopper:expr, $d stop:ident => $d body:expr) => {
-                match $d stopper { $( $crate::engine::Stopper::$kind($d stop) => $d body, )* }
+                match $d stopper { $( #[cfg(feature = $feature)] $crate::engine::Stopper::$kind($d stop) => $d body, )* }
             };
         }
     };
@@ -97,9 +99,9 @@ macro_rules! engines {
 
 engines! { $
     /// A directory, with a file for each tenant.
-    Sqlite: sqlite::SqliteDriver, SqliteLink, super::sqlite::Stop;
+    "sqlite" Sqlite: sqlite::SqliteDriver, SqliteLink, super::sqlite::Stop;
     /// A server: rows in tables in common, a schema or a database for each tenant.
-    Postgres: postgres::PgDriver, PgLink, Arc<super::postgres::Process>;
+    "postgres" Postgres: postgres::PgDriver, PgLink, Arc<super::postgres::Process>;
 }
 
 #[expect(clippy::single_component_path_imports, reason = "macros reach other modules by a path only through it")]
@@ -196,6 +198,11 @@ pub(crate) fn open(spec: &EngineSpec<'_>) -> Result<Arc<dyn Engine>> {
 /// A URL whose path, where an engine's URL is a path, is as seen from a directory.
 pub(crate) fn absolute_url(url: &str, base: &Path) -> String {
     EngineKind::of_url(url).map_or_else(|_| url.to_owned(), |kind| with_engine!(kind, D => D::absolute_url(url, base)))
+}
+
+/// The URL of a server that is a directory, whether or not this program has the engine for one.
+pub(crate) fn url_of_directory(directory: &Path) -> String {
+    format!("sqlite://{}", directory.display())
 }
 
 /// What the error's engine reads in it; `None` if it is none of ours.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 
 use super::{
-    Identify, Source,
+    builder::{Identify, Source},
     directory::Directory,
     forwarded::requested_host,
     header::named_by_header,

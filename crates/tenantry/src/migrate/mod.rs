@@ -7,10 +7,12 @@ mod options;
 mod plan;
 mod report;
 mod run;
+#[cfg(feature = "postgres")]
 mod tenantify;
 
 pub use files::Migrations;
 pub use fleet::Fleet;
 pub use options::MigrateOptions;
 pub use report::{FleetReport, MigrateEvent, Mismatch, TargetPlan, TargetReport};
+#[cfg(feature = "postgres")]
 pub use tenantify::{Note, Tenantified, tenantify};

@@ -12,4 +12,8 @@ pub use db::{Db, SharedDb, TenantDb};
 pub(crate) use servers::{ServerHandle, Servers};
 pub use subject::{SharedScope, Subject, TenantScope};
 pub use tx::{SharedTx, TenantTx, Tx};
-pub use views::{AnyDb, PostgresDb, PostgresTx, SqliteDb, SqliteTx};
+pub use views::AnyDb;
+#[cfg(feature = "postgres")]
+pub use views::{PostgresDb, PostgresTx};
+#[cfg(feature = "sqlite")]
+pub use views::{SqliteDb, SqliteTx};

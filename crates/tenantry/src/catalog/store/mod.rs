@@ -17,7 +17,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 /// Whether a commit has to be on the disk before it counts.
@@ -34,7 +36,9 @@ pub(super) struct Store {
     read: DatabaseConnection,
     acknowledged: DatabaseConnection,
     progress: DatabaseConnection,
+    kind: EngineKind,
     /// Where the catalog is a file.
+    #[cfg(feature = "sqlite")]
     file: Option<sqlite::CatalogFile>,
 }
 
@@ -61,15 +65,20 @@ pub(crate) const DEFAULT_URL: &str = "sqlite://catalog.db";
 /// The file that a URL names; `None` where the catalog is on a server.
 pub(crate) fn file_of(url: &str) -> Option<&Path> {
     match EngineKind::of_url(url) {
+        #[cfg(feature = "sqlite")]
         Ok(EngineKind::Sqlite) => url.split_once("://").map(|(_, path)| Path::new(path)),
-        Ok(EngineKind::Postgres) | Err(_) => None,
+        #[cfg(feature = "postgres")]
+        Ok(EngineKind::Postgres) => None,
+        Err(_) => None,
     }
 }
 
 /// The query that tells the time of the catalog's database.
 pub(super) fn clock(backend: DbBackend) -> Result<&'static str> {
     match backend {
+        #[cfg(feature = "sqlite")]
         DbBackend::Sqlite => Ok(sqlite::CLOCK),
+        #[cfg(feature = "postgres")]
         DbBackend::Postgres => Ok(postgres::CLOCK),
         other => Err(Error::new(ErrorKind::Internal, format!("no catalog is kept on {other:?}"))),
     }
@@ -78,7 +87,9 @@ pub(super) fn clock(backend: DbBackend) -> Result<&'static str> {
 impl Store {
     pub(super) async fn connect(url: &str) -> Result<Self> {
         match EngineKind::of_url(url) {
+            #[cfg(feature = "sqlite")]
             Ok(EngineKind::Sqlite) => sqlite::connect(url).await,
+            #[cfg(feature = "postgres")]
             Ok(EngineKind::Postgres) => postgres::connect(url).await,
             Err(cause) => {
                 Err(Error::new(ErrorKind::Unsupported, "the catalog's URL is of no engine that can keep a catalog")
@@ -94,7 +105,11 @@ impl Store {
 
     /// A catalog file that was moved away would go on taking writes that nobody finds again.
     pub(super) fn check_in_place(&self) -> Result<()> {
-        self.file.as_ref().map_or(Ok(()), sqlite::CatalogFile::check_in_place)
+        #[cfg(feature = "sqlite")]
+        if let Some(file) = &self.file {
+            file.check_in_place()?;
+        }
+        Ok(())
     }
 
     async fn begin(&self, durability: Durability) -> Result<CatalogTx> {
@@ -109,8 +124,12 @@ impl Store {
             ..Default::default()
         };
         let tx = connection.begin_with_options(options).await.map_err(unavailable)?;
-        if self.file.is_none() {
-            postgres::only_writer(&tx).await?;
+        match self.kind {
+            // The transaction began with the lock.
+            #[cfg(feature = "sqlite")]
+            EngineKind::Sqlite => {}
+            #[cfg(feature = "postgres")]
+            EngineKind::Postgres => postgres::only_writer(&tx).await?,
         }
         Ok(CatalogTx { tx, changes: Mutex::default(), now: OnceLock::new() })
     }

@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{Store, unavailable};
 use crate::{
-    engine::postgres::in_time,
+    engine::{EngineKind, postgres::in_time},
     error::{Error, ErrorKind, Result},
 };
 
@@ -31,6 +31,8 @@ pub(super) async fn connect(url: &str) -> Result<Store> {
         read: open(options.clone(), 4).await?,
         acknowledged: open(options, 1).await?,
         progress: open(relaxed, 1).await?,
+        kind: EngineKind::Postgres,
+        #[cfg(feature = "sqlite")]
         file: None,
     })
 }

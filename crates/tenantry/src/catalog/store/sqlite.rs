@@ -13,7 +13,10 @@ use sqlx::{
 };
 
 use super::{Store, file_of};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    engine::EngineKind,
+    error::{Error, ErrorKind, Result},
+};
 
 /// Milliseconds since 1970.
 pub(super) const CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now";
@@ -52,6 +55,7 @@ pub(super) async fn connect(url: &str) -> Result<Store> {
         read: open(&path, file(SqliteSynchronous::Full), 4).await?,
         acknowledged,
         progress: open(&path, file(SqliteSynchronous::Normal), 1).await?,
+        kind: EngineKind::Sqlite,
         file: Some(CatalogFile { identity: identity(&path)?, path }),
     })
 }

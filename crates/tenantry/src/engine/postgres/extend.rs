@@ -7,7 +7,6 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     connect::Door,
-    extensions::{self, Class},
     ledger,
     lex::{Kind, Lexer, Token},
     names::SHARED,
@@ -21,7 +20,7 @@ use super::{
     wall,
 };
 use crate::{
-    engine::{Patience, Script},
+    engine::{ExtensionClass, Patience, Script, extension_class},
     error::Result,
 };
 
@@ -92,7 +91,7 @@ async fn require_none_refused(admin: &mut PgConnection, script: &Script) -> Resu
     let all: Vec<String> =
         sqlx::query_scalar("SELECT extname::text FROM pg_catalog.pg_extension").fetch_all(admin).await?;
     for name in all {
-        if let Class::Refused(why) = extensions::class(&name) {
+        if let ExtensionClass::Refused(why) = extension_class(&name) {
             return Err(at(script, 1, format!("the extension `{name}` is in the database: {why}"))
                 .help(format!("DROP EXTENSION \"{name}\"")));
         }
@@ -132,9 +131,9 @@ fn statements_of(script: &Script) -> Result<Vec<Statement<'_>>> {
 fn refused(statement: &[Token<'_>]) -> Option<(String, &'static str)> {
     statement.iter().skip(2).find_map(|token| {
         let name = token.name()?.into_owned();
-        match extensions::class(&name) {
-            Class::Refused(why) | Class::Telling(why) => Some((name, why)),
-            Class::Stateless | Class::Stateful(_) | Class::Unknown => None,
+        match extension_class(&name) {
+            ExtensionClass::Refused(why) | ExtensionClass::Telling(why) => Some((name, why)),
+            ExtensionClass::Stateless | ExtensionClass::Stateful(_) | ExtensionClass::Unknown => None,
         }
     })
 }

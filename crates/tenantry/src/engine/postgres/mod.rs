@@ -57,7 +57,6 @@ mod writers;
 
 pub(crate) use connect::in_time;
 pub(crate) use driver::PgDriver;
-pub(crate) use extensions::known_to_keep;
 pub(crate) use link::PgLink;
 pub(crate) use process::Process;
 pub(crate) use scope::PgScope;

@@ -12,7 +12,7 @@ use sqlx::error::DatabaseError;
 
 use super::{CAPABILITIES, SqliteDriver, SqliteEngine, failure};
 use crate::{
-    engine::{Capabilities, Constraint, Dialect, Engine, EngineSpec, Reading},
+    engine::{Capabilities, Constraint, Dialect, Engine, EngineSpec, Reading, url_of_directory},
     error::Result,
     id::TenantId,
     secret::SecretKey,
@@ -27,11 +27,6 @@ const SCHEME: &str = "sqlite";
 /// The path in a URL of this engine.
 fn path_of(url: &str) -> Option<&Path> {
     url.strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix("://")).map(Path::new)
-}
-
-/// The URL of a server that is that directory.
-pub(crate) fn url_of_directory(directory: &Path) -> String {
-    format!("{SCHEME}://{}", directory.display())
 }
 
 impl Dialect for SqliteDriver {

@@ -23,7 +23,6 @@ mod open;
 mod place;
 mod scripts;
 
-pub(crate) use dialect::url_of_directory;
 pub(crate) use driver::SqliteDriver;
 pub(crate) use link::{SqliteLink, Stop};
 

@@ -1,21 +1,9 @@
 //! The views by which sqlx runs statements on a handle or a transaction: one pair an engine.
 
-use std::fmt;
+use sqlx::Execute;
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
-use sqlx::{
-    Either, Execute, Executor, Postgres, SqlStr, Sqlite,
-    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
-    sqlite::{SqliteQueryResult, SqliteRow, SqliteStatement, SqliteTypeInfo},
-};
-
-use super::{Db, Tx, subject::Subject};
-use crate::{
-    engine::{EngineKind, SqlxResult, Statement, postgres::PgDriver, sqlite::SqliteDriver},
-    error::Result,
-};
-
-mod copy;
+use super::{Db, subject::Subject};
+use crate::engine::{EngineKind, SqlxResult, Statement};
 
 fn text_of<'q, D: sqlx::Database>(mut query: impl Execute<'q, D>) -> SqlxResult<Statement<D>> {
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
@@ -27,7 +15,7 @@ macro_rules! view {
     ($(#[$doc:meta])* $view:ident, $life:lifetime, $inner:ident: $of:ident) => {
         $(#[$doc])*
         pub struct $view<$life, S: Subject> {
-            $inner: &$life $of<S>,
+            pub(super) $inner: &$life $of<S>,
         }
 
         impl<S: Subject> fmt::Debug for $view<'_, S> {
@@ -37,7 +25,7 @@ macro_rules! view {
         }
 
         impl<$life, S: Subject> $view<$life, S> {
-            const fn new($inner: &$life $of<S>) -> Self {
+            pub(super) const fn new($inner: &$life $of<S>) -> Self {
                 Self { $inner }
             }
         }
@@ -116,28 +104,18 @@ macro_rules! executor {
     };
 }
 
-view! {
-    /// A [`Db`] as sqlx takes it on SQLite: `fetch_all(db.sqlite()?)`.
-    SqliteDb, 'c, db: Db
-}
-view! {
-    /// A [`Tx`] as sqlx takes it on SQLite, for one statement: `execute(tx.sqlite()?)`.
-    SqliteTx, 't, tx: Tx
-}
-view! {
-    /// A [`Db`] as sqlx takes it on PostgreSQL: `fetch_all(db.postgres()?)`.
-    PostgresDb, 'c, db: Db
-}
-view! {
-    /// A [`Tx`] as sqlx takes it on PostgreSQL, for one statement: `execute(tx.postgres()?)`.
-    PostgresTx, 't, tx: Tx
-}
-reusable!(SqliteDb);
-reusable!(PostgresDb);
-executor!(SqliteDb, 'c, db, SqliteDriver, Sqlite: SqliteRow, SqliteQueryResult, SqliteStatement, SqliteTypeInfo);
-executor!(SqliteTx, 't, tx, SqliteDriver, Sqlite: SqliteRow, SqliteQueryResult, SqliteStatement, SqliteTypeInfo);
-executor!(PostgresDb, 'c, db, PgDriver, Postgres: PgRow, PgQueryResult, PgStatement, PgTypeInfo);
-executor!(PostgresTx, 't, tx, PgDriver, Postgres: PgRow, PgQueryResult, PgStatement, PgTypeInfo);
+// Behind the macros, which they use.
+#[cfg(feature = "postgres")]
+mod copy;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresDb, PostgresTx};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteDb, SqliteTx};
 
 /// The typed view of whichever engine has the data: [`Db::any`].
 ///
@@ -146,56 +124,22 @@ executor!(PostgresTx, 't, tx, PgDriver, Postgres: PgRow, PgQueryResult, PgStatem
 #[derive(Debug)]
 pub enum AnyDb<'c, S: Subject> {
     /// See [`Db::sqlite`].
+    #[cfg(feature = "sqlite")]
     Sqlite(SqliteDb<'c, S>),
     /// See [`Db::postgres`].
+    #[cfg(feature = "postgres")]
     Postgres(PostgresDb<'c, S>),
 }
 
 impl<S: Subject> Db<S> {
-    /// The typed view for sqlx on SQLite.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn sqlite(&self) -> Result<SqliteDb<'_, S>> {
-        self.require::<SqliteDriver>()?;
-        Ok(SqliteDb::new(self))
-    }
-
-    /// The typed view for sqlx on PostgreSQL.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn postgres(&self) -> Result<PostgresDb<'_, S>> {
-        self.require::<PgDriver>()?;
-        Ok(PostgresDb::new(self))
-    }
-
     /// The typed view of the engine on which the data lies.
     #[must_use]
     pub fn any(&self) -> AnyDb<'_, S> {
         match self.kind() {
+            #[cfg(feature = "sqlite")]
             EngineKind::Sqlite => AnyDb::Sqlite(SqliteDb::new(self)),
+            #[cfg(feature = "postgres")]
             EngineKind::Postgres => AnyDb::Postgres(PostgresDb::new(self)),
         }
-    }
-}
-
-impl<S: Subject> Tx<S> {
-    /// The typed view for sqlx on SQLite, for one statement.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn sqlite(&mut self) -> Result<SqliteTx<'_, S>> {
-        self.db().require::<SqliteDriver>()?;
-        Ok(SqliteTx::new(self))
-    }
-
-    /// The typed view for sqlx on PostgreSQL, for one statement.
-    ///
-    /// # Errors
-    /// If the data lies on another engine.
-    pub fn postgres(&mut self) -> Result<PostgresTx<'_, S>> {
-        self.db().require::<PgDriver>()?;
-        Ok(PostgresTx::new(self))
     }
 }
