@@ -452,3 +452,60 @@ async fn whoever_goes_on_with_a_transaction_that_was_ended_hears_why() {
         assert_eq!(users(&acme).await, ["ann"], "{kind:?}, {wire}");
     }
 }
+
+/// A reference locks the shared row that it refers to, and the mark of it (`xmax`) stays after the commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_learns_from_a_shared_table_which_rows_others_refer_to() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema] {
+        let place = Installation::on(kind).await;
+        let (acme, globex) = two_tenants(&place).await;
+        let subscribed = match kind {
+            Kind::PostgresRow => {
+                "CREATE TABLE subs (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, plan_id bigint REFERENCES shared.plans (id),
+                 PRIMARY KEY (tenant_id, id))"
+            }
+            _ => "CREATE TABLE subs (id bigint PRIMARY KEY, plan_id bigint REFERENCES shared.plans (id))",
+        };
+        let grown = "ALTER TABLE plans ADD COLUMN price bigint; CREATE VIEW cheap WITH (security_invoker) AS SELECT id, xmax FROM plans";
+        let tenancy = place.neighbour_with(&[("0002_subs.sql", subscribed)], &[("0002_price.sql", grown)]).await;
+        let shared = tenancy.shared().await.unwrap();
+        sqlx::query("INSERT INTO plans (id, name, price) VALUES (1, 'free', 0), (2, 'dear', 9)")
+            .execute(shared.postgres().unwrap())
+            .await
+            .unwrap();
+        run(&acme, "INSERT INTO subs (id, plan_id) VALUES (1, 2)").await.unwrap();
+        for told in [
+            "SELECT xmax::text FROM plans",
+            "SELECT id::text FROM shared.plans WHERE \"xmax\"::text <> '0'",
+            "SELECT ctid::text FROM plans",
+            "SELECT xmax::text FROM cheap",
+        ] {
+            let error = texts(&globex, told).await.unwrap_err().to_string();
+            assert!(error.contains("permission denied for table plans"), "{kind:?}: {told}: {error}");
+        }
+        // Everything else of it is read as before, what a later file has added too.
+        let row = texts(&globex, "SELECT to_jsonb(p)::text FROM plans p WHERE price > 0").await.unwrap();
+        assert_eq!(row, [r#"{"id": 2, "name": "dear", "price": 9}"#]);
+        assert_eq!(number(&globex, "SELECT count(*) FROM (SELECT * FROM shared.plans) p").await.unwrap(), 2);
+        // Of its own rows a tenant may know what an upsert did.
+        let upsert = "INSERT INTO users (username) VALUES ('eve') RETURNING (xmax = 0)::text";
+        assert_eq!(texts(&globex, upsert).await.unwrap(), ["true"]);
+        // What an older version has given is found, and taken back by what is printed.
+        place.sql_at(&acme, &format!("GRANT SELECT ON shared.plans TO {}", reader_of(&place, &acme)));
+        assert!(texts(&globex, "SELECT xmax::text FROM plans WHERE id = 2").await.is_ok());
+        let report = tenancy.doctor(DoctorOptions::new().read_only(true)).await.unwrap();
+        for found in report.findings.iter().filter(|finding| finding.code == "shared_system_columns") {
+            place.sql_at(&acme, &found.repair);
+        }
+        assert!(texts(&globex, "SELECT xmax::text FROM plans").await.is_err());
+        assert_eq!(number(&globex, "SELECT count(*) FROM plans WHERE price = 9").await.unwrap(), 1);
+    }
+}
+
+/// As whom tenants' statements read the shared tables.
+fn reader_of(place: &Installation, db: &TenantDb) -> String {
+    let role = "SELECT string_agg(DISTINCT grantee, ',') FROM information_schema.column_privileges
+                 WHERE table_schema = 'shared' AND table_name = 'plans' AND privilege_type = 'SELECT' AND grantee ~ '(_rows|_reader)$'
+                   AND NOT has_table_privilege(grantee, 'shared.plans', 'SELECT')";
+    place.sql_at(db, role).trim().to_owned()
+}

@@ -365,6 +365,15 @@ SELECT code, object, detail, correction FROM (
                 ELSE acl.grantee = own.role AND NOT acl.is_grantable
                      AND acl.privilege_type IN ('INSERT', 'UPDATE', 'DELETE') END END
   UNION ALL
+  -- With the right on a table comes that on the server's own columns: `xmax` tells which rows others refer to.
+  SELECT 'shared_system_columns', format('%I', rel.relname), who.rolname::text,
+         format('REVOKE SELECT ON %I FROM %I; GRANT SELECT (%s) ON %I TO %I', rel.relname, who.rolname,
+                (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+                  WHERE attrelid = rel.oid AND attnum > 0 AND NOT attisdropped), rel.relname, who.rolname)
+    FROM own, rel, aclexplode(rel.relacl) g JOIN pg_roles who ON who.oid = g.grantee
+   WHERE own.is_shared AND rel.relkind IN ('r', 'p') AND g.privilege_type = 'SELECT'
+     AND who.rolname ~ ('^' || own.prefix || '(rows|on_.*_reader)$')
+  UNION ALL
   SELECT 'granted_to_others', format('%I.%I', rel.relname, p.polname), string_agg('TO ' || pg_get_userbyid(r.oid), ', '),
          format('ALTER POLICY %I ON %I TO PUBLIC', p.polname, rel.relname)
     FROM own, rel JOIN pg_policy p ON p.polrelid = rel.oid, unnest(p.polroles) r(oid)

@@ -265,8 +265,7 @@ fn local_setting(named: &[Token<'_>]) -> Option<Fault> {
         "standard_conforming_strings",
     ];
     let code = if of_scope.contains(&setting.as_str()) || setting.starts_with("tenantry.") { SCOPE } else { PLANS };
-    (code == SCOPE || settings::steers_plans_of_functions(&setting))
-        .then(|| Fault { code, detail: format!("SET LOCAL {setting}") })
+    (code == SCOPE || settings::steers_plans(&setting)).then(|| Fault { code, detail: format!("SET LOCAL {setting}") })
 }
 
 /// A name in a statement that nobody may use.

@@ -72,8 +72,9 @@ const REASONS: &[(&str, &str)] = &[
     (
         "index_computes",
         "the index computes with the values of all tenants, or keeps a summary of them: one value beyond what a number or a page holds \
-         would stop everybody's writes, and a statement can notice what is there; make it a btree led by tenant_id, or of something of \
-         a fixed size that is only compared (in an exclusion: `uuid`, `bigint`, a range of times)",
+         would stop everybody's writes, and a statement can notice what is there; make it a btree led by tenant_id, or compare ranges \
+         (in an exclusion: a range of times, `int8range(room, room, '[]') WITH &&` for `room WITH =`, and of another type than a number \
+         the same of `uuid_hash_extended(room, 0)` or its like)",
     ),
     (
         "index_not_led",
@@ -124,6 +125,10 @@ const REASONS: &[(&str, &str)] = &[
     (
         "shared_domain",
         "a shared domain, composite or range is in no tenant's own database, and a shared file could look at every tenant's values by it; use the type under it, or one of the tenants' own",
+    ),
+    (
+        "shared_system_columns",
+        "tenants may read the server's own columns of the shared table, and `xmax` tells which rows others refer to",
     ),
     (
         "shared_type",

@@ -104,9 +104,10 @@ SELECT code, object, detail, correction FROM (
     FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
    WHERE NOT i.indisunique AND NOT i.indisexclusion AND NOT ic.relispartition AND t.tenant IS NOT NULL
      AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n WHERE i.indkey[n] = t.tenant)
-     -- gin and hash take no condition but those of their operators, and one that is not leakproof is not used before the rows are hidden;
-     -- gist, spgist and brin search for NULL too, and a partial index is searched without any condition.
-     AND (am.amname NOT IN ('gin', 'hash') OR i.indpred IS NOT NULL
+     -- gin takes no condition but those of its operators, and one that is not leakproof is not used before the rows are hidden; gist,
+     -- spgist and brin search for NULL too, and a partial index is searched without any condition. To put a value into a hash index
+     -- takes longer the more tenants have it.
+     AND (am.amname <> 'gin' OR i.indpred IS NOT NULL
           OR EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n JOIN pg_opclass c ON c.oid = i.indclass[n]
                        JOIN pg_amop m ON m.amopfamily = c.opcfamily
                        JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
@@ -127,6 +128,8 @@ SELECT code, object, detail, correction FROM (
   -- there. brin keeps a summary of all tenants' values, and finds by that. These only compare, and keep what has a size of its own.
   SELECT DISTINCT 'index_computes', format('%I.%I', t.relname, ic.relname), c.opcname::text,
          CASE WHEN k.conname IS NOT NULL THEN format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname)
+              WHEN am.amname = 'hash' THEN replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), ' USING hash (', ' USING btree (')
+              WHEN am.amname = 'gin' AND ic.reloptions::text ~ 'fastupdate' THEN format('ALTER INDEX %I RESET (fastupdate)', ic.relname)
               WHEN am.amname = 'brin' THEN
                 regexp_replace(regexp_replace(replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), ' USING brin (', ' USING btree ('),
                                               ' \w+_(minmax|minmax_multi|inclusion|bloom)_ops( \([^)]*\))?', '', 'g'),
@@ -144,23 +147,26 @@ SELECT code, object, detail, correction FROM (
         SELECT part.oid FROM within w JOIN pg_type wt ON wt.oid = w.oid
           LEFT JOIN pg_range r ON w.oid IN (r.rngtypid, r.rngmultitypid)
          CROSS JOIN LATERAL (VALUES (wt.typbasetype), (wt.typelem), (r.rngsubtype)) part (oid) WHERE part.oid <> 0)
-      SELECT FROM within JOIN pg_type wt ON wt.oid = within.oid WHERE wt.typtype = 'c' OR wt.oid = 'record'::regtype)) compared (by_field)
-   WHERE NOT ic.relispartition AND (i.indkey[n] IS DISTINCT FROM t.tenant OR am.amname = 'brin')
+      SELECT FROM within JOIN pg_type wt ON wt.oid = within.oid WHERE wt.typtype = 'c' OR wt.oid = 'record'::regtype)) compared (by_field),
+         LATERAL (SELECT EXISTS (SELECT FROM pg_amop m JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
+                                  WHERE m.amopfamily = c.opcfamily AND (p.proleakproof OR m.amoppurpose = 'o'))) searched (by_leakproof)
+   WHERE NOT ic.relispartition AND (i.indkey[n] IS DISTINCT FROM t.tenant OR am.amname IN ('brin', 'hash'))
      AND CASE am.amname
-           WHEN 'hash' THEN false
+           -- One of the tenant alone, which no rule before this names.
+           WHEN 'hash' THEN i.indkey[n] = t.tenant
            -- Each key of gin is searched and sorted by itself, over all tenants: an operator that is leakproof would ask it.
-           WHEN 'gin' THEN EXISTS (SELECT FROM pg_amop m JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
-                                    WHERE m.amopfamily = c.opcfamily AND p.proleakproof)
-                OR compared.by_field
+           WHEN 'gin' THEN searched.by_leakproof OR compared.by_field
+                -- Without its list of what is pending, each row takes its time by what others have.
+                OR ic.reloptions::text ~ 'fastupdate=(off|false|no|0)'
            -- Behind the tenant only rows of one tenant are compared.
            WHEN 'btree' THEN false
-           WHEN 'gist' THEN a.attoptions IS NOT NULL OR NOT CASE
+           -- A page is looked at if a condition fits what all rows on it span, and tenants share pages. An order is searched for by any
+           -- operator.
+           WHEN 'gist' THEN searched.by_leakproof OR a.attoptions IS NOT NULL OR NOT CASE
              WHEN c.opcname IN ('range_ops', 'multirange_ops')
              THEN a.atttypid < 16384 AND a.atttypid NOT IN ('numrange'::regtype, 'nummultirange'::regtype)
-             ELSE c.opcname = ANY ('{inet_ops,tsquery_ops,tsvector_ops,gist_bool_ops,
-                                   gist_enum_ops,gist_inet_ops,gist_int2_ops,gist_int4_ops,gist_int8_ops,gist_macaddr8_ops,gist_macaddr_ops,
-                                   gist_oid_ops,gist_uuid_ops,gist__intbig_ops,gist__ltree_ops,gist_hstore_ops,
-                                   gist_trgm_ops,gist_geography_ops,gist_geometry_ops_2d,gist_geometry_ops_nd}') END
+             ELSE c.opcname = ANY ('{tsquery_ops,tsvector_ops,gist_enum_ops,gist__intbig_ops,gist__ltree_ops,gist_hstore_ops,
+                                   gist_geometry_ops_nd}') END
            ELSE true
          END
   UNION ALL

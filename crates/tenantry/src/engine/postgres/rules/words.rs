@@ -5,7 +5,9 @@
 /// what others do, what runs a text or reads a table whose name it is given, large objects. Each in full, because the server
 /// looks them up by its index.
 const FUNCTIONS: &str = "currval cursor_to_xml cursor_to_xmlschema database_to_xml \
-    database_to_xml_and_xmlschema database_to_xmlschema lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek \
+    database_to_xml_and_xmlschema database_to_xmlschema pg_available_wal_summaries pg_control_checkpoint pg_current_wal_flush_lsn \
+    pg_current_wal_insert_lsn pg_current_wal_lsn pg_get_multixact_members pg_get_replication_slots pg_get_wal_summarizer_state \
+    pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_logical_emit_message pg_wal_summary_contents lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek \
     lo_lseek64 lo_open \
     lo_put lo_tell lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite pg_advisory_lock \
     pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared pg_blocking_pids \
@@ -23,7 +25,7 @@ const BEGINNINGS: &str = "brin_desummarize_ brin_summarize_ connectby crosstab d
 
 /// The server's own views and tables.
 const RELATIONS: &str = "pg_backend_memory_contexts pg_cursors pg_largeobject pg_largeobject_metadata pg_locks pg_prepared_statements \
-    pg_prepared_xacts pg_sequences pg_settings";
+    pg_prepared_xacts pg_replication_slots pg_sequences pg_settings";
 
 /// How the names of others begin: what is counted, and what the planner knows, is that of all tenants' rows.
 const RELATION_BEGINNINGS: &str = "pg_stat";

@@ -114,22 +114,35 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
 
 /// What shows the texts of others on the login, or on the connection before, or stops them. What is locked tells which rows a
 /// statement has met before row security has hidden them.
-const OF_OTHERS: [&str; 12] = [
+const OF_OTHERS: [&str; 17] = [
     "pg_blocking_pids",
     "pg_cancel_backend",
+    "pg_control_checkpoint",
+    "pg_get_multixact_members",
+    "pg_get_replication_slots",
     "pg_isolation_test_session_is_blocked",
     "pg_lock_status",
     "pg_locks",
+    "pg_logical_emit_message",
     "pg_prepared_statement",
     "pg_prepared_statements",
     "pg_prepared_xacts",
+    "pg_replication_slots",
     "pg_safe_snapshot_blocking_pids",
     "pg_sequence_last_value",
     "pg_sequences",
     "pg_terminate_backend",
 ];
-/// Counters tell how many rows of all tenants a statement has met.
-const OF_OTHERS_BEGIN: [&str; 2] = ["pg_stat_", "pg_statio_"];
+/// Counters tell how many rows of all tenants a statement has met; how far the log has grown tells what an insert has found in an index.
+const OF_OTHERS_BEGIN: [&str; 7] = [
+    "pg_available_wal_",
+    "pg_current_wal_",
+    "pg_get_wal_summarizer_",
+    "pg_last_wal_",
+    "pg_stat_",
+    "pg_statio_",
+    "pg_wal_summary_",
+];
 
 /// What a sequence gave last is the session's, and the session may have served another tenant before.
 fn asks_the_session(statement: &[Token<'_>]) -> bool {

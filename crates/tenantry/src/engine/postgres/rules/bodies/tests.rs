@@ -143,7 +143,9 @@ fn what_ends_with_the_call_is_left_alone() {
         assert_eq!(code(body), None, "{body}");
     }
     assert_eq!(code("BEGIN LOCK TABLE users IN ACCESS EXCLUSIVE MODE; END"), Some(LOCKS));
-    assert_eq!(code("BEGIN SET LOCAL enable_seqscan = off; END"), Some(PLANS));
+    for setting in ["enable_seqscan = off", "work_mem = '64MB'", "client_min_messages = debug5"] {
+        assert_eq!(code(&format!("BEGIN SET LOCAL {setting}; END")), Some(PLANS), "{setting}");
+    }
 }
 
 #[test]

@@ -79,11 +79,13 @@ pub(super) const ACCEPTED: &[(&str, &str)] = &[
          CREATE UNIQUE INDEX ON users (tenant_id, lower(username)) INCLUDE (id) WHERE username <> '';
          ALTER TABLE users ADD COLUMN doc jsonb, ADD COLUMN words tsvector;
          CREATE INDEX ON users USING gin (doc); CREATE INDEX ON users USING gin (words);
-         CREATE INDEX ON items USING hash (price);
          ALTER TABLE users ADD COLUMN during tstzrange;
          CREATE INDEX ON users USING gist (tenant_id, during) WHERE username <> '';
          CREATE INDEX ON users USING gist (tenant_id, words); CREATE INDEX ON users USING gin (tenant_id, doc) WHERE doc IS NOT NULL;
-         ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, id WITH =, during WITH &&)",
+         ALTER TABLE users ADD COLUMN room uuid, ADD COLUMN floor int8;
+         ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, int8range(floor, floor, '[]') WITH &&, during WITH &&);
+         ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =,
+           int8range(uuid_hash_extended(room, 0), uuid_hash_extended(room, 0), '[]') WITH &&, during WITH &&)",
     ),
     (
         "keys that are compared field by field, and keys of one value",

@@ -112,6 +112,23 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "ALTER TABLE users ADD COLUMN words tsvector; CREATE INDEX ON users USING gist (tenant_id, words tsvector_ops(siglen = 2024))",
         "index_computes",
     ),
+    (
+        "an index of numbers by gist",
+        "ALTER TABLE users ADD COLUMN n bigint; CREATE INDEX ON users USING gist (tenant_id, n)",
+        "index_computes",
+    ),
+    (
+        "an exclusion of numbers",
+        "ALTER TABLE users ADD COLUMN n bigint; ALTER TABLE users ADD EXCLUDE USING gist (tenant_id WITH =, n WITH =)",
+        "index_computes",
+    ),
+    ("an index by hash", "CREATE INDEX ON items USING hash (price)", "index_without_tenant"),
+    ("an index by hash of the tenant", "CREATE INDEX ON items USING hash (tenant_id)", "index_computes"),
+    (
+        "an index by gin whose rows are put in one by one",
+        "ALTER TABLE users ADD COLUMN doc jsonb; CREATE INDEX ON users USING gin (doc) WITH (fastupdate = off)",
+        "index_computes",
+    ),
     ("an index of texts by gist", "CREATE INDEX ON users USING gist (tenant_id, username)", "index_computes"),
     (
         "an exclusion of texts",

@@ -395,6 +395,16 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
         "function_plans",
     ),
     (
+        "a function that leaves its statement less memory",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET LOCAL work_mem = '64kB'; END $$",
+        "function_plans",
+    ),
+    (
+        "a function that tells how far the log has grown",
+        "CREATE FUNCTION f() RETURNS numeric LANGUAGE plpgsql AS $$ BEGIN RETURN pg_current_wal_insert_lsn() - '0/0'; END $$",
+        "function_scope",
+    ),
+    (
         "a function that chooses plans by what they cost, in a text",
         "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SET LOCAL \"Seq_Page_Cost\" = 1e9'; END $$",
         "function_plans",
