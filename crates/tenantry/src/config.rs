@@ -127,26 +127,22 @@ impl Config {
                 .help("run `tenantry init`, or name the file: --config FILE or TENANTRY_CONFIG")
         };
         let text = std::fs::read_to_string(file).map_err(failed)?;
-        let config = Self::parse(&text, |name| std::env::var(name).ok()).map_err(|e| {
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let overrides = Overrides::read(variables)?;
+        let config = Self::parse(&text, overrides).map_err(|e| {
             Error::new(ErrorKind::Configuration, format!("`{}` cannot be used", file.display())).caused_by(e)
         })?;
         let base = std::path::absolute(file).map_err(failed)?;
         Ok(config.based_on(base.parent().unwrap_or(Path::new("/"))))
     }
 
-    fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, toml::de::Error> {
+    fn parse(text: &str, overrides: Overrides) -> Result<Self, toml::de::Error> {
         let mut table: toml::Table = text.parse()?;
-        // The defaults know every key and its type.
-        let known = toml::Table::try_from(Self::default()).unwrap_or_default();
-        for (section, values) in &known {
-            let Some(values) = values.as_table() else { continue };
-            for (name, default) in values {
-                let variable = format!("TENANTRY_{section}_{name}").to_uppercase();
-                let Some(given) = environment(&variable) else { continue };
-                let section = table.entry(section.clone()).or_insert_with(|| toml::Table::new().into());
-                if let Some(section) = section.as_table_mut() {
-                    section.insert(name.clone(), value_like(default, given));
-                }
+        for (section, name, value) in overrides.0 {
+            let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+            if let Some(section) = section.as_table_mut() {
+                section.insert(name, value);
             }
         }
         table.try_into()
@@ -158,6 +154,40 @@ impl Config {
         self.migrations.dir = base.join(&self.migrations.dir);
         self
     }
+}
+
+/// What the environment says instead of the file: section, key and value, each of which can be read.
+struct Overrides(Vec<(String, String, toml::Value)>);
+
+impl Overrides {
+    /// A variable of a section that names no key of it is an error, as in the file.
+    fn read(environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        // The defaults know every key and its type.
+        let known = toml::Table::try_from(Config::default()).unwrap_or_default();
+        let mut found = Vec::new();
+        for (variable, given) in environment {
+            let of_section = |(section, keys): (&String, &toml::Value)| {
+                let name = variable.strip_prefix(&format!("TENANTRY_{}_", section.to_uppercase()))?.to_lowercase();
+                Some((section.clone(), name, keys.as_table().cloned().unwrap_or_default()))
+            };
+            let Some((section, name, keys)) = known.iter().find_map(of_section) else { continue };
+            let Some(default) = keys.get(&name) else { return Err(unknown(&variable, &section, &keys)) };
+            let value = value_like(default, given);
+            let alone = toml::Table::from_iter([(name.clone(), value.clone())]);
+            toml::Table::from_iter([(section.clone(), alone.into())]).try_into::<Config>().map_err(|cause| {
+                Error::new(ErrorKind::Configuration, format!("the variable `{variable}` cannot be used"))
+                    .caused_by(cause)
+            })?;
+            found.push((section, name, value));
+        }
+        Ok(Self(found))
+    }
+}
+
+fn unknown(variable: &str, section: &str, keys: &toml::Table) -> Error {
+    let names = keys.keys().map(|name| format!("TENANTRY_{section}_{name}").to_uppercase()).collect::<Vec<_>>();
+    Error::new(ErrorKind::Configuration, format!("the variable `{variable}` names no setting of `[{section}]`"))
+        .help(format!("one of {}", names.join(", ")))
 }
 
 /// A text of the environment as the type that the key has.
@@ -178,8 +208,15 @@ fn value_like(default: &toml::Value, given: String) -> toml::Value {
 mod tests {
     use super::*;
 
-    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, toml::de::Error> {
-        Config::parse(text, |name| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    /// With its causes.
+    fn told(error: &Error) -> String {
+        std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ")
+    }
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let overrides = Overrides::read(variables)?;
+        Config::parse(text, overrides).map_err(|e| Error::new(ErrorKind::Configuration, "the file").caused_by(e))
     }
 
     #[test]
@@ -204,7 +241,14 @@ mod tests {
     #[test]
     fn a_key_that_is_not_known_and_a_value_of_another_type_are_errors() {
         assert!(parse("[pool]\nper_tennant = 3\n", &[]).is_err());
-        assert!(parse("", &[("TENANTRY_POOL_PER_TENANT", "many")]).is_err());
+        for (variable, value) in [("TENANTRY_POOL_PER_TENANT", "many"), ("TENANTRY_POOL_PER_TENANTS", "4")] {
+            let error = parse("", &[(variable, value)]).expect_err(variable);
+            assert!(error.to_string().contains(variable), "{error}");
+        }
+        let error = parse("", &[("TENANTRY_POOL_PER_TENANTS", "4")]).expect_err("no such setting");
+        assert!(error.help_text().is_some_and(|help| help.contains("TENANTRY_POOL_PER_TENANT,")), "{error:?}");
+        // Others use the beginning of the name too.
+        assert!(parse("", &[("TENANTRY_CONFIG", "x"), ("TENANTRY_KEY", "x"), ("TENANTRY_TEST_X", "x")]).is_ok());
     }
 
     #[test]
@@ -236,7 +280,7 @@ mod tests {
             let variable = [("TENANTRY_TENANTS_STATELESS_EXTENSIONS", wrong)];
             let text = format!("[tenants]\nstateless_extensions = [\"{wrong}\"]\n");
             for result in [parse(&text, &[]), parse("", &variable)] {
-                let error = result.expect_err(wrong).to_string();
+                let error = told(&result.expect_err(wrong));
                 assert!(error.contains("tenants.stateless_extensions"), "{error} names no key");
                 assert!(error.contains(&format!("`{wrong}`")) && error.contains(why), "{error}");
             }
@@ -249,7 +293,7 @@ mod tests {
         let variable = format!("TENANTRY_{section}_{name}").to_uppercase();
         let given = [parse(&format!("[{section}]\n{name} = {value}\n"), &[]), parse("", &[(&variable, value)])];
         for result in given {
-            let error = result.expect_err(&format!("`{key}` takes {value}")).to_string();
+            let error = told(&result.expect_err(&format!("`{key}` takes {value}")));
             assert!(error.contains(key), "{error} names no `{key}`");
             assert!(error.contains(range), "{error} tells no range");
         }

@@ -122,6 +122,13 @@ impl TenantState {
         }
     }
 
+    /// Whether a tenant in this state is already what an operator asks for: asked twice, it is done once.
+    pub(crate) const fn is_reached_by(self, transition: Transition) -> bool {
+        use TenantState as S;
+        use Transition as T;
+        matches!((self, transition), (S::Suspended, T::Suspend) | (S::Active, T::Resume) | (S::Deleted, T::Delete))
+    }
+
     /// Whether requests of a tenant in this state are served.
     #[must_use]
     pub const fn is_served(self) -> bool {

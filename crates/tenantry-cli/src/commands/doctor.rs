@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::{Failure, Result},
-    render::{self, progress::Progress, table, text::clean},
+    render::{self, progress::Progress, table, text::clean_lines},
 };
 
 const NOTES: &str = "\
@@ -50,14 +50,14 @@ impl Doctor {
 fn in_words(report: &DoctorReport) -> String {
     let mut text = String::new();
     for check in &report.checks {
-        text.push_str(&format!("checked   {}\n", clean(check)));
+        text.push_str(&format!("checked   {}\n", clean_lines(check, "          ")));
     }
     for done in &report.repaired {
-        text.push_str(&format!("repaired  {}\n", clean(done)));
+        text.push_str(&format!("repaired  {}\n", clean_lines(done, "          ")));
     }
     for finding in &report.findings {
-        text.push_str(&format!("\nfinding[{}]: {}\n", finding.code, clean(&finding.what)));
-        text.push_str(&format!("help: {}\n", clean(&finding.repair)));
+        text.push_str(&format!("\nfinding[{}]: {}\n", finding.code, clean_lines(&finding.what, "      ")));
+        text.push_str(&format!("help: {}\n", clean_lines(&finding.repair, "      ")));
     }
     let verdict = match report.findings.len() {
         0 => "nothing was found".to_owned(),

@@ -15,6 +15,7 @@ mod crash;
 mod crash_postgres;
 mod doctor;
 mod init;
+mod messages;
 mod migrate;
 mod names;
 #[cfg(feature = "failpoints")]

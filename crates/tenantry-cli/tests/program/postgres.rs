@@ -183,7 +183,7 @@ fn a_fleet_of_all_isolations_is_planned_migrated_and_verified() {
         assert_eq!(site.json(&["tenant", "show", key])["version"], 4, "{key}");
     }
     let again = site.ok(&["migrate", "up"]);
-    assert!(again.starts_with("0 targets migrated, 0 failed, "), "{again}");
+    assert!(again.starts_with("nothing to do: "), "{again}");
     let status = site.ok(&["migrate", "status"]);
     assert!(status.contains("tenants on postgres      4        3        up to date"), "{status}");
     assert_eq!(site.ok(&["migrate", "verify"]), "every history fits its files, and nothing is pending\n");

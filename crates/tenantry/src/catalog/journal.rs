@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, UpdateMany, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, SqlErr, UpdateMany, sea_query::Expr,
+};
 
 use super::{
     Catalog, clock,
     entity::operation::{self, Model},
+    refused,
     store::{CatalogTx, Durability},
     unavailable,
 };
@@ -138,10 +141,13 @@ async fn begin_with(tx: &CatalogTx, kind: OperationKind, on: Subject, input: Str
         result: Set(None),
         cancel_at: Set(None),
     };
-    operation::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(|e| {
-        Error::new(ErrorKind::OperationRunning, format!("another operation works on {on}"))
-            .caused_by(e)
-            .help("wait for it; what a crash left is taken over after 10 s, or by `tenantry doctor --repair`")
+    operation::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(|cause| match cause.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => {
+            Error::new(ErrorKind::OperationRunning, format!("another operation works on {on}"))
+                .caused_by(cause)
+                .help("wait for it; what a crash left is taken over after 10 s, or by `tenantry doctor --repair`")
+        }
+        _ => refused(cause),
     })?;
     Ok(Operation { id, kind, on, done: None, kept: None, is_cancelled: false, owner })
 }

@@ -363,6 +363,9 @@ impl Catalog {
     ) -> Result<Tenant> {
         use sea_orm::TryIntoModel;
         let before = Tenant::try_from(row.clone().try_into_model().map_err(unavailable)?)?;
+        if before.state.is_reached_by(transition) {
+            return Ok(before);
+        }
         let mut after = before.state.after(transition).ok_or_else(|| wrong_state(&before, transition))?;
         match transition {
             Transition::Delete => {

@@ -112,6 +112,17 @@ impl Catalog {
 }
 
 /// A fault of the catalog itself: for requests it means "unavailable", whatever it was.
+/// A statement that the catalog's database may have refused for a reason of its own, which is no outage: a trigger, a rule.
+fn refused(cause: sea_orm::DbErr) -> Error {
+    let read = Error::from(cause);
+    match read.kind() {
+        ErrorKind::Database | ErrorKind::RuleViolated | ErrorKind::MissingReference | ErrorKind::Duplicate => {
+            Error::new(ErrorKind::Internal, "the catalog's database refused a statement").caused_by(read)
+        }
+        _ => Error::new(ErrorKind::CatalogUnavailable, "the catalog's database failed").caused_by(read),
+    }
+}
+
 fn unavailable(cause: sea_orm::DbErr) -> Error {
     Error::new(ErrorKind::CatalogUnavailable, "the catalog's database failed").caused_by(cause)
 }

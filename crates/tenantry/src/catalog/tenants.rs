@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
-    key::TenantKey,
+    key::{CANARY_PREFIX, TenantKey},
     tenant::{Isolation, Tenant, TenantState},
 };
 
@@ -138,7 +138,11 @@ impl Catalog {
 
     /// Tenants by key. The canaries of `doctor` are not among them.
     pub(crate) async fn tenant_list(&self, filter: &TenantFilter) -> Result<Vec<Tenant>> {
-        let mut query = tenant::Entity::find().order_by_asc(tenant::Column::Key).limit(filter.limit);
+        // In the query, so that a page is as long as it was asked for while a doctor is at work.
+        let mut query = tenant::Entity::find()
+            .filter(tenant::Column::Key.not_like(format!("{CANARY_PREFIX}%")))
+            .order_by_asc(tenant::Column::Key)
+            .limit(filter.limit);
         if let Some(state) = filter.state {
             query = query.filter(tenant::Column::State.eq(state.as_str()));
         }
@@ -152,8 +156,7 @@ impl Catalog {
             query = query.filter(tenant::Column::Key.gt(after.as_str()));
         }
         let rows = query.all(self.0.store.read()).await.map_err(unavailable)?;
-        let tenants: Result<Vec<_>> = rows.into_iter().map(Tenant::try_from).collect();
-        Ok(tenants?.into_iter().filter(|t| !t.key.is_canary()).collect())
+        rows.into_iter().map(Tenant::try_from).collect()
     }
 
     /// Tenants whose destruction has begun.
@@ -169,7 +172,7 @@ impl Catalog {
     /// Canary tenants that a `doctor` left behind when it was killed.
     pub(crate) async fn canary_list(&self) -> Result<Vec<Tenant>> {
         let rows = tenant::Entity::find()
-            .filter(tenant::Column::Key.starts_with("!"))
+            .filter(tenant::Column::Key.starts_with(CANARY_PREFIX))
             .all(self.0.store.read())
             .await
             .map_err(unavailable)?;

@@ -7,6 +7,7 @@ use std::{
 
 use super::{DoctorReport, trials};
 use crate::{
+    catalog::TenantFilter,
     engine::{Attack, CanaryTables, Finding, Outcome},
     error::{Error, ErrorKind, Result},
     id::TenantId,
@@ -58,8 +59,7 @@ async fn try_isolation(
     let first = match canary(tenantry, server, isolation).await {
         Ok(first) => first,
         Err(error) => {
-            not_made(server, isolation, &error, report);
-            return Ok(());
+            return not_made(tenantry, server, isolation, &error, report).await;
         }
     };
     let second = canary(tenantry, server, isolation).await;
@@ -72,7 +72,7 @@ async fn try_isolation(
                 report.findings.push(Finding::of_error("canary_failed", &what, &error));
             }
         },
-        Err(error) => not_made(server, isolation, error, report),
+        Err(error) => not_made(tenantry, server, isolation, error, report).await?,
     }
     // Both, whatever becomes of the first.
     let removed = remove(tenantry, first.id).await;
@@ -82,14 +82,27 @@ async fn try_isolation(
     removed
 }
 
-/// What a server is not set up for is no fault of it.
-fn not_made(server: &str, isolation: Isolation, error: &Error, report: &mut DoctorReport) {
+/// What a server is not set up for is no fault of it, and neither are files that do not fit an isolation in which nobody is.
+async fn not_made(
+    tenantry: &Tenantry,
+    server: &str,
+    isolation: Isolation,
+    error: &Error,
+    report: &mut DoctorReport,
+) -> Result<()> {
     let what = format!("no tenant of {isolation} isolation can be made on server `{server}`");
+    let whoever = TenantFilter::all().server(server).isolation(isolation).limit(1);
+    if error.is_migration() && tenantry.tenant_list(&whoever).await?.is_empty() {
+        let instead = "`tenantry tenant create --isolation` says why the files do not fit it";
+        report.checks.push(format!("canaries: {isolation} isolation is not in use on server `{server}`: {instead}"));
+        return Ok(());
+    }
     if error.is_unsupported() {
         report.checks.push(format!("canaries: {what}: {error}"));
-        return;
+    } else {
+        report.findings.push(Finding::of_error("canary_not_made", &what, error));
     }
-    report.findings.push(Finding::of_error("canary_not_made", &what, error));
+    Ok(())
 }
 
 /// How many attacks were tried.

@@ -72,6 +72,11 @@ pub(crate) fn was_stopped(error: &sqlx::Error) -> bool {
     reading(error).is_some_and(|read| read.was_stopped)
 }
 
+/// Whether the database refused a statement for what is written in it, and not for a value or for the state of something.
+pub(crate) fn is_mistake(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && meaning(error).0 == ErrorKind::Database
+}
+
 /// Whether an error says that the place is not there, or that nothing may be written at it.
 pub(crate) fn is_of_place(error: &sqlx::Error) -> bool {
     match error {

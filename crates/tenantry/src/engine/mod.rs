@@ -33,10 +33,10 @@ pub use extension::StatelessExtension;
 #[cfg(feature = "postgres")]
 pub(crate) use extension::{ExtensionClass, extension_class};
 pub use failure::Constraint;
-pub(crate) use failure::{Reading, ends_the_connection, is_of_place, was_stopped};
+pub(crate) use failure::{Reading, ends_the_connection, is_mistake, is_of_place, was_stopped};
 pub(crate) use place::{Place, Placement, Target};
 pub(crate) use registry::{Connection, EngineKind, Listed, Stopper, absolute_url, open, url_of_directory, with_engine};
-pub(crate) use script::{Applied, Ledger, Script, ScriptKind};
+pub(crate) use script::{Applied, Ledger, RETRY, Script, ScriptKind};
 pub(crate) use sql_text::SqlText;
 use traits::sealed;
 pub(crate) use traits::{Connections, Engine, Examination, Migration, Places};

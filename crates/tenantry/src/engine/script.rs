@@ -2,6 +2,9 @@
 
 use sqlx::SqlStr;
 
+/// What an operator types once the cause of a failed migration is gone.
+pub(crate) const RETRY: &str = "run `tenantry migrate up --retry-failed`";
+
 /// Where a file of migrations runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

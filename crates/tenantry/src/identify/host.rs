@@ -131,6 +131,11 @@ fn check_label(label: &str) -> Result<(), Why> {
 
 /// The form in which a custom domain is stored and looked up, or why the text is none.
 pub(crate) fn canonical_domain(text: &str) -> Result<Box<str>> {
+    if let Some(host) = host_of_url(text) {
+        return Err(Error::new(ErrorKind::InvalidInput, format!("{text:?} is a URL and not a domain"))
+            .for_client("this is a URL and not a domain: give the bare host name")
+            .help(format!("write {host}")));
+    }
     read_domain(text).map_err(|why| {
         // `{:?}` escapes control characters and what cannot be seen.
         let shown: String = text.chars().take(80).collect();
@@ -142,6 +147,17 @@ pub(crate) fn canonical_domain(text: &str) -> Result<Box<str>> {
             error.help("give the name as the DNS stores it, its punycode form: `xn--mnchen-3ya.de` for `münchen.de`")
         }
     })
+}
+
+/// The domain in a URL, with or without its scheme, if there is one.
+fn host_of_url(text: &str) -> Option<Box<str>> {
+    let behind_scheme = text.split_once("://").map(|(_, rest)| rest);
+    let rest = behind_scheme.unwrap_or(text);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_url = behind_scheme.is_some() || authority.len() < rest.len();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default();
+    if is_url { read_domain(host).ok() } else { None }
 }
 
 fn read_domain(text: &str) -> Result<Box<str>, Why> {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{self, Name, Operation, OperationKind, Record, Reserved, Step},
-    engine::Target,
+    engine::{RETRY, Target},
     error::{Error, ErrorKind, Result},
     id::TenantId,
     ident::Ident,
@@ -253,10 +253,18 @@ impl Operator {
                         self.catalog.tenant_give_up(&operation).await?;
                         self.failpoints.hit("provision.given_up").await?;
                         self.undo::<Provision>(&operation, &error).await?;
-                        Err(error)
+                        Err(of_creation(error))
                     }
                 }
             }
         }
+    }
+}
+
+/// Nothing of the tenant is left that a migration could go on with.
+fn of_creation(error: Error) -> Error {
+    match error.help_text().filter(|help| help.contains(RETRY)).map(|help| help.replace(RETRY, "create it again")) {
+        Some(help) => error.help(help),
+        None => error,
     }
 }

@@ -152,6 +152,10 @@ impl<S: Subject> Db<S> {
             .help(format!("call `db.{engine}()`")))
     }
 
+    pub(super) fn subject(&self) -> &S {
+        &self.inner.subject
+    }
+
     pub(super) fn scope(&self) -> &Scope {
         &self.inner.scope
     }

@@ -8,6 +8,7 @@ use super::{Db, Tx, subject::Subject, tx::Turn};
 use crate::{
     engine::{
         Again, Connection, Done, Driver, Item, Leave, On, Row, SqlText, SqlxResult, Statement, ends_the_connection,
+        is_mistake,
     },
     error::{Error, ErrorKind, Result},
     pool::Lease,
@@ -22,6 +23,9 @@ impl<D: Driver, T, F> Run<D, T> for F where
     F: for<'l> Fn(&'l mut D::Link, Statement<D::Database>, SqlText) -> BoxFuture<'l, SqlxResult<T>> + Send + Sync
 {
 }
+
+/// How much of a statement is logged.
+const SHOWN: usize = 400;
 
 /// How often a scope is entered on another connection, where the one before did not know the tenant yet.
 pub(super) const ENTRIES: usize = 4;
@@ -70,6 +74,7 @@ struct Shot<D: Driver> {
     lease: Lease,
     text: SqlText,
     begun: Leave,
+    sql: SqlStr,
     statement: Option<Statement<D::Database>>,
     /// For a second try.
     spare: Option<Statement<D::Database>>,
@@ -98,6 +103,14 @@ impl<S: Subject> Db<S> {
                 }
                 Err(error) => shot = self.once_more(shot, error, false).await?,
             }
+        }
+    }
+
+    /// The error itself is told by whoever gets it; which statement of which tenant it was only this place knows.
+    fn log_mistake(&self, sql: &SqlStr, error: &sqlx::Error) {
+        if is_mistake(error) {
+            let shown: String = sql.as_str().chars().take(SHOWN).collect();
+            tracing::warn!(tenant = self.subject().name(), statement = shown, "the database refused a statement");
         }
     }
 
@@ -136,7 +149,8 @@ impl<S: Subject> Db<S> {
     ) -> SqlxResult<Shot<D>> {
         let spare = D::spare(&statement);
         let (lease, begun) = self.enter::<D>(text, streaming).await?;
-        Ok(Shot { lease, text, begun, statement: Some(statement), spare, entries: ENTRIES - 1 })
+        let sql = statement.sql.clone();
+        Ok(Shot { lease, text, begun, sql, statement: Some(statement), spare, entries: ENTRIES - 1 })
     }
 
     /// Undoes one that has failed, and makes it ready for the second try that will do better, if there is one.
@@ -170,6 +184,7 @@ impl<S: Subject> Db<S> {
             shot.lease.clean();
         }
         let error = self.explained(error).await;
+        self.log_mistake(&shot.sql, &error);
         Err(if shot.text.reads_only { nothing_done(error) } else { error })
     }
 
@@ -278,12 +293,15 @@ impl<S: Subject> Tx<S> {
             Err(refused) => return turn.over(Err(refused.into())).await,
         };
         let link = link_of::<D>(turn.start(text)?)?;
-        let kept = text.is_kept(statement.persistent);
+        let (kept, sql) = (text.is_kept(statement.persistent), statement.sql.clone());
         let result = Self::step::<D, _>(link, statement, text, run).await;
         let is_stale = result.as_ref().err().is_some_and(|error| D::is_stale(link, error, kept));
         if is_stale {
             // Here it cannot be run again: the transaction has failed. The next one prepares anew.
             turn.reset_behind();
+        }
+        if let Err(error) = &result {
+            self.db().log_mistake(&sql, error);
         }
         turn.over(result).await
     }
@@ -330,7 +348,7 @@ impl<S: Subject> Tx<S> {
         async_stream::try_stream! {
             let text = D::read(&statement, self.scope())?;
             let mut turn = Reading { turn: Some(self.turn_served().await?), forgiving: text.reads_only };
-            let (mut failure, kept) = (None, text.is_kept(statement.persistent));
+            let (mut failure, kept, sql) = (None, text.is_kept(statement.persistent), statement.sql.clone());
             let is_stale = {
                 let link = link_of::<D>(turn.start(text)?)?;
                 let mut rows = match D::before(link, &statement, text).await? {
@@ -348,6 +366,9 @@ impl<S: Subject> Tx<S> {
             };
             if is_stale {
                 turn.reset_behind();
+            }
+            if let Some(error) = &failure {
+                self.db().log_mistake(&sql, error);
             }
             turn.over(failure).await?;
         }

@@ -21,6 +21,10 @@ mod sealed {
 
 /// Whom a [`Db`](super::Db) speaks for: one tenant, or the shared tables. Sealed: there is no third.
 pub trait Subject: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
+    /// In a log: the tenant's key, or that it is the shared tables.
+    #[doc(hidden)]
+    fn name(&self) -> &str;
+
     #[doc(hidden)]
     fn gate(&self) -> Gate<'_>;
 
@@ -79,6 +83,10 @@ impl TenantScope {
 impl sealed::Sealed for TenantScope {}
 
 impl Subject for TenantScope {
+    fn name(&self) -> &str {
+        self.tenant.key.as_str()
+    }
+
     fn gate(&self) -> Gate<'_> {
         let freshness = self.catalog.freshness();
         if let Err(silent) = freshness.check() {
@@ -103,6 +111,10 @@ pub struct SharedScope;
 impl sealed::Sealed for SharedScope {}
 
 impl Subject for SharedScope {
+    fn name(&self) -> &str {
+        "(shared tables)"
+    }
+
     fn gate(&self) -> Gate<'_> {
         Gate::Decided(Ok(()))
     }

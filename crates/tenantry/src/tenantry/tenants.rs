@@ -68,7 +68,7 @@ impl Tenantry {
     /// Its data stays.
     ///
     /// # Errors
-    /// If there is no such tenant, or it is not active.
+    /// If there is no such tenant, or it is neither active nor suspended already.
     pub async fn tenant_suspend<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
         self.transition(tenant.into(), Transition::Suspend).await
     }
@@ -76,7 +76,7 @@ impl Tenantry {
     /// Serves a suspended tenant again.
     ///
     /// # Errors
-    /// If there is no such tenant, or it is not suspended.
+    /// If there is no such tenant, or it is neither suspended nor active already.
     pub async fn tenant_resume<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
         self.transition(tenant.into(), Transition::Resume).await
     }
@@ -84,7 +84,7 @@ impl Tenantry {
     /// Deletes a tenant. Its data is kept for the grace time, and its key and domains stay its own.
     ///
     /// # Errors
-    /// If there is no such tenant, or it is deleted already.
+    /// If there is no such tenant, or its destruction has begun. One that is deleted already keeps its grace time.
     pub async fn tenant_delete<'t>(&self, tenant: impl Into<TenantRef<'t>>) -> Result<Tenant> {
         self.transition(tenant.into(), Transition::Delete).await
     }

@@ -1,7 +1,5 @@
 //! [`Problem`]: an error as the client sees it.
 
-use std::{error::Error as StdError, fmt::Write as _};
-
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -76,15 +74,9 @@ impl Problem {
     }
 }
 
-/// `this: its cause: the cause of that`, on one line.
+/// `this: its cause: the cause of that`, on one line, each text once.
 fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
+    std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ")
 }
 
 impl From<Error> for Problem {

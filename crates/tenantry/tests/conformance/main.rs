@@ -67,6 +67,7 @@ macro_rules! conformance {
                     a_dropped_savepoint_rolls_back_before_the_next_statement,
                     a_commit_under_an_open_savepoint_is_refused,
                     a_read_transaction_sees_one_snapshot,
+                    a_read_transaction_writes_nothing_and_the_next_one_may,
                     a_dropped_stream_of_reads_does_not_fail_the_transaction,
                     a_savepoint_for_a_caller_who_went_away_is_taken_for_no_other,
                     a_transaction_that_the_database_ended_unseen_stores_nothing_more,

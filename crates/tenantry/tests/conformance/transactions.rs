@@ -99,6 +99,30 @@ pub async fn a_read_transaction_sees_one_snapshot(place: Installation) {
     expect_users(&acme, &["a", "b"]).await;
 }
 
+pub async fn a_read_transaction_writes_nothing_and_the_next_one_may(place: Installation) {
+    let acme = place.tenant("acme").await;
+    user_add(&acme, "a").await;
+    for ends_well in [true, false] {
+        let mut reading = acme.begin_read().await.unwrap();
+        assert_eq!(count(&mut reading).await, 1);
+        for write in ["DELETE FROM users", "INSERT INTO users (username) VALUES ('b')"] {
+            let mut reading = acme.begin_read().await.unwrap();
+            let refused = on!(reading, view => sqlx::query(write).execute(view).await.map(drop));
+            assert!(refused.is_err(), "{write}");
+            assert!(reading.commit().await.unwrap_err().is_transaction_failed());
+        }
+        match ends_well {
+            true => reading.commit().await.unwrap(),
+            false => drop(reading),
+        }
+        expect_users(&acme, &["a"]).await;
+    }
+    // Whichever connection it meets.
+    for n in 0..8 {
+        user_add(&acme, &format!("n{n}")).await;
+    }
+}
+
 pub async fn a_dropped_stream_of_reads_does_not_fail_the_transaction(place: Installation) {
     let acme = place.tenant("acme").await;
     for n in 0..100 {

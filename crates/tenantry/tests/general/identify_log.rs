@@ -52,6 +52,10 @@ impl Write for Log {
     }
 }
 
+async fn broken(db: TenantDb) -> tenantry::Result<String> {
+    Ok(sqlx::query_scalar("SELECT nickname FROM users").fetch_one(db.sqlite()?).await?)
+}
+
 #[tokio::test]
 async fn the_log_names_the_tenant_of_each_line_and_never_the_query_or_the_token() {
     let log = Log::default();
@@ -65,7 +69,8 @@ async fn the_log_names_the_tenant_of_each_line_and_never_the_query_or_the_token(
     let keys = JwtKeys::hs256(SECRET, "shop", "shop").unwrap();
     let place = installation().await;
     let layer = place.tenancy.layer(Identify::new().path().jwt(keys));
-    let app = Router::new().route("/users", get(users)).route("/{tenant}/users", get(users)).layer(layer);
+    let app = Router::new().route("/users", get(users)).route("/{tenant}/users", get(users));
+    let app = app.route("/{tenant}/broken", get(broken)).layer(layer);
 
     let claims = json!({"iss": "shop", "aud": "shop", "exp": u32::MAX, "tenant": "acme"});
     let token = format!("Bearer {}", encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap());
@@ -83,6 +88,14 @@ async fn the_log_names_the_tenant_of_each_line_and_never_the_query_or_the_token(
     assert!(!text.contains("hunter2") && !text.contains(&token[10..]), "{text}");
     let all_json = text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok());
     assert!(all_json && text.matches("\"status\":404,\"code\":\"unknown_tenant\"").count() == 1, "{text}");
+
+    // A column that is not there: the database's text once, and the statement.
+    visit(&app, "/acme/broken", None).await;
+    let text = log.text();
+    assert_eq!(text.matches("no such column: nickname").count(), 1, "{text}");
+    let line = text.lines().find(|line| line.contains("SELECT nickname FROM users")).expect("the statement's line");
+    let told: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&told["level"], &told["fields"]["tenant"]), (&json!("WARN"), &json!("acme")), "{line}");
 
     // A request whose signals disagree leaves a line for the operator, without either tenant's name.
     place.tenant("umbrella").await;

@@ -426,3 +426,28 @@ async fn rows_are_copied_out_everywhere_and_in_where_postgres_can() {
         assert!(tenantry::Error::from(as_text).help_text().unwrap().contains("copy_out"));
     }
 }
+
+/// Whoever ends the connection of a file is the first error, not what comes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_postgres_whose_connection_is_ended_is_told_with_its_line_and_that_nothing_is_stored() {
+    for kind in [Kind::PostgresRow, Kind::PostgresSchema, Kind::PostgresDatabase] {
+        let place = Installation::on(kind).await;
+        let acme = place.tenant("acme").await;
+        let slow = "CREATE TYPE mood AS ENUM ('ok');\n\nSELECT pg_sleep(30)";
+        let next = release(&place, &[("0002_slow.sql", slow)], &[]).await;
+        let run = tokio::spawn(async move { next.migrations().up(&MigrateOptions::new(), |_| ()).await.unwrap() });
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()";
+        while place.sql_at(&acme, end).trim() == "0" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let report = run.await.unwrap();
+        let error = report.targets.iter().find_map(|target| target.error.as_ref()).unwrap();
+        assert_eq!((error.file.as_deref(), error.line), (Some("0002_slow.sql"), Some(3)), "{kind:?}: {error:?}");
+        assert!(
+            error.message.contains("57P01") && error.message.contains("nothing of the file is stored"),
+            "{error:?}"
+        );
+        assert_eq!(place.sql_at(&acme, "SELECT count(*) FROM pg_type WHERE typname = 'mood'").trim(), "0");
+    }
+}

@@ -53,7 +53,7 @@ pub(crate) enum Migrate {
 #[derive(Debug, Args)]
 struct Which {
     /// Only tenants whose key fits, such as 'acme-*'; the shared tables are left out then
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     only: Option<String>,
 }
 

@@ -152,6 +152,13 @@ impl Outcome {
     fn in_words(&self) -> String {
         let FleetReport { targets, up_to_date, failed, not_tried, gone, cancelled, .. } = &self.report;
         let migrated = targets.len() - failed;
+        if (migrated, *failed, *not_tried, gone.len(), *cancelled) == (0, 0, 0, 0, false) {
+            return match up_to_date {
+                0 => "nothing to do".into(),
+                1 => "nothing to do: 1 target is up to date".into(),
+                all => format!("nothing to do: {all} targets are up to date"),
+            };
+        }
         let mut text = format!(
             "{} migrated, {failed} failed, {up_to_date} up to date before, {not_tried} not tried",
             table::count(migrated, "target")

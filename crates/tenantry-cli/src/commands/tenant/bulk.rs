@@ -144,25 +144,31 @@ const COLUMNS: [&str; 4] = ["key", "isolation", "server", "domain"];
 
 fn read(tenancy: &Tenantry, file: &Path) -> Result<Vec<Line>> {
     let cannot = || format!("cannot read `{}`", file.display());
-    let mut reader = csv::Reader::from_path(file).map_err(|e| Failure::new(cannot()).code("io").caused_by(e))?;
+    let text = std::fs::read(file).map_err(|e| Failure::new(cannot()).code("io").caused_by(e))?;
+    let mut reader = csv::Reader::from_reader(&text[..]);
     let titles = reader.headers().map_err(|e| Failure::new(cannot()).caused_by(e))?.clone();
     check_titles(&titles, file)?;
     let mut seen = HashMap::new();
     let mut lines = Vec::new();
     for record in reader.records() {
         let line = match record {
-            Ok(record) => line_of(tenancy, &titles, &record, &mut seen),
+            Ok(record) => line_of(tenancy, &titles, &record, number_of(&text, record.position()), &mut seen),
             Err(error) => {
-                let number = error.position().map_or(0, csv::Position::line);
-                if matches!(error.kind(), csv::ErrorKind::Io(_)) {
-                    return Err(Failure::new(cannot()).code("io").caused_by(error));
-                }
+                let number = number_of(&text, error.position());
                 Line { number, key: String::new(), new: Err(Failure::new(reason(&error)).code("invalid_input")) }
             }
         };
         lines.push(line);
     }
     Ok(lines)
+}
+
+/// The line as an editor counts it: the position is where the last record ended, before its line feed and empty lines.
+fn number_of(text: &[u8], position: Option<&csv::Position>) -> u64 {
+    let end = position.map_or(0, |at| usize::try_from(at.byte()).unwrap_or(usize::MAX)).min(text.len());
+    let empty = text[end..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let feeds = text[..end + empty].iter().filter(|byte| **byte == b'\n').count();
+    u64::try_from(feeds).map_or(u64::MAX, |feeds| feeds + 1)
 }
 
 fn reason(error: &csv::Error) -> String {
@@ -179,7 +185,7 @@ fn check_titles(titles: &StringRecord, file: &Path) -> Result<()> {
     let bad = |why: String| {
         Err(Failure::new(format!("`{}` cannot be used: {why}", file.display()))
             .code("invalid_input")
-            .help("the first line names the columns: key,isolation,server,domain; only key is required"))
+            .help("the first line names the columns, parted by commas and without spaces: key,isolation,server,domain; only key is required"))
     };
     for (at, title) in titles.iter().enumerate() {
         if !COLUMNS.contains(&title) {
@@ -195,11 +201,16 @@ fn check_titles(titles: &StringRecord, file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn line_of(tenancy: &Tenantry, titles: &StringRecord, record: &StringRecord, seen: &mut HashMap<String, u64>) -> Line {
+fn line_of(
+    tenancy: &Tenantry,
+    titles: &StringRecord,
+    record: &StringRecord,
+    number: u64,
+    seen: &mut HashMap<String, u64>,
+) -> Line {
     let field = |name: &str| {
         titles.iter().zip(record).find(|(title, text)| *title == name && !text.is_empty()).map(|(_, text)| text)
     };
-    let number = record.position().map_or(0, csv::Position::line);
     let key = field("key").unwrap_or_default();
     let new = match seen.get(key) {
         Some(first) => Err(Failure::new(format!("the key stands on line {first} already")).code("taken")),

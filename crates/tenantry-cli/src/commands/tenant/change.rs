@@ -1,7 +1,7 @@
 //! `tenantry tenant suspend|resume|rename|undelete`.
 
 use clap::Args;
-use tenantry::Tenant;
+use tenantry::{Tenant, TenantState};
 
 use crate::{context::Context, failure::Result, render};
 
@@ -21,20 +21,25 @@ pub(crate) struct Rename {
     new_key: String,
 }
 
-fn tell(context: &Context, tenant: &Tenant) -> Result<()> {
-    render::answer(context, tenant, || format!("tenant `{}` is {}", tenant.key, tenant.state))
+fn tell(context: &Context, tenant: &Tenant, was: Option<TenantState>) -> Result<()> {
+    let already = if was == Some(tenant.state) { " already" } else { "" };
+    render::answer(context, tenant, || format!("tenant `{}` is{already} {}", tenant.key, tenant.state))
 }
 
 pub(super) async fn suspend(context: &Context, key: &Key) -> Result<()> {
-    tell(context, &context.open().await?.tenant_suspend(&key.key).await?)
+    let tenancy = context.open().await?;
+    let was = tenancy.tenant_find(&key.key).await?.state;
+    tell(context, &tenancy.tenant_suspend(&key.key).await?, Some(was))
 }
 
 pub(super) async fn resume(context: &Context, key: &Key) -> Result<()> {
-    tell(context, &context.open().await?.tenant_resume(&key.key).await?)
+    let tenancy = context.open().await?;
+    let was = tenancy.tenant_find(&key.key).await?.state;
+    tell(context, &tenancy.tenant_resume(&key.key).await?, Some(was))
 }
 
 pub(super) async fn undelete(context: &Context, key: &Key) -> Result<()> {
-    tell(context, &context.open().await?.tenant_undelete(&key.key).await?)
+    tell(context, &context.open().await?.tenant_undelete(&key.key).await?, None)
 }
 
 pub(super) async fn rename(context: &Context, rename: &Rename) -> Result<()> {

@@ -97,7 +97,7 @@ impl Control {
                 return Ok(Admin { control: self, connection, _permit: permit });
             }
         }
-        let connection = in_time(&self.options).await.map_err(cannot_connect)?;
+        let connection = in_time(&self.options).await.map_err(|cause| cannot_connect(&self.options, cause))?;
         Ok(Admin { control: self, connection, _permit: permit })
     }
 
@@ -114,7 +114,7 @@ impl Control {
         }
         let connection = in_time(&options).await.map_err(|cause| match database {
             Some(name) if is_missing(&cause) => is_gone(name, cause),
-            _ => cannot_connect(cause),
+            _ => cannot_connect(&options, cause),
         })?;
         Ok(Fresh { connection, _permit: permit })
     }
@@ -185,8 +185,17 @@ fn is_gone(database: &str, cause: sqlx::Error) -> Error {
         .help("tenantry doctor")
 }
 
-fn cannot_connect(cause: sqlx::Error) -> Error {
-    Error::new(ErrorKind::DatabaseBusy, "cannot reach the database server as its administrator")
-        .caused_by(cause)
-        .help("look whether it runs, and whether its admin URL is right: tenantry server list")
+/// With whom and where it was tried, and never the password.
+fn cannot_connect(options: &PgConnectOptions, cause: sqlx::Error) -> Error {
+    let (host, port, user) = (options.get_host(), options.get_port(), options.get_username());
+    let way = match options.get_socket() {
+        Some(socket) => format!("{} (port {port})", socket.display()),
+        None => format!("{host}:{port}"),
+    };
+    Error::new(
+        ErrorKind::DatabaseBusy,
+        format!("cannot reach the database server at {way} as its administrator `{user}`"),
+    )
+    .caused_by(cause)
+    .help("look whether it runs there, and whether user, password and database of the admin URL are right")
 }

@@ -16,6 +16,7 @@ use super::{
     server,
     site::Site,
     statements::{self, Statement},
+    transaction,
     tries::Tries,
     wall,
 };
@@ -82,8 +83,7 @@ async fn apply_in_tx(
         ledger::write(admin, &site.target, &[script]).await
     }
     .await;
-    admin.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    applied
+    transaction::end(admin, applied).await
 }
 
 /// CASCADE makes what an extension needs, too.

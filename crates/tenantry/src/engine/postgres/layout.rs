@@ -9,6 +9,7 @@ use super::{
     names::{Names, TENANT, literal, quoted},
     rows_role, rules, scripts, server,
     site::{Site, SiteKind},
+    transaction,
 };
 use crate::{
     engine::Script,
@@ -78,8 +79,7 @@ pub(super) async fn renew(admin: &mut PgConnection, names: &Names, site: &Site) 
         renew_in_tx(admin, names, site).await
     }
     .await;
-    admin.execute(if renewed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    renewed
+    transaction::end(admin, renewed).await
 }
 
 async fn renew_in_tx(admin: &mut PgConnection, names: &Names, site: &Site) -> Result<()> {

@@ -48,6 +48,7 @@ mod slots;
 pub(crate) mod statements;
 mod targets;
 mod text;
+mod transaction;
 mod tries;
 mod types;
 mod url;

@@ -13,7 +13,7 @@ use super::{
     scope::path,
     scripts,
     site::Site,
-    slots,
+    slots, transaction,
     tries::Tries,
     writers,
 };
@@ -77,8 +77,7 @@ pub(super) async fn remove(door: &Door, placement: &Placement) -> Result<()> {
     let mut admin = door.control.admin().await?;
     admin.execute("BEGIN").await?;
     let buried = bury_in_tx(&mut admin, placement).await;
-    admin.execute(if buried.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    buried?;
+    transaction::end(&mut admin, buried).await?;
     writers::wait_out(&mut admin, &door.names).await?;
     let tables = tables(&mut admin).await?;
     if tables.is_empty() {
@@ -128,8 +127,7 @@ async fn remove_as(
         require_none(slot, placement, tables).await
     }
     .await;
-    slot.execute(if removed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    removed
+    transaction::end(slot, removed).await
 }
 
 /// As the owner, who is bound by the walls too: it could delete no other tenant's rows.

@@ -9,7 +9,7 @@ use super::{
     extend, layout, ledger,
     names::Names,
     site::{Site, SiteKind},
-    slots,
+    slots, transaction,
     tries::Tries,
 };
 use crate::{
@@ -105,8 +105,7 @@ async fn apply_in_tx(
         in_tx(slot, names, site, files, counted).await
     }
     .await;
-    slot.execute(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    applied
+    transaction::end(slot, applied).await
 }
 
 /// The files in the transaction that is open, under the lock of its target.

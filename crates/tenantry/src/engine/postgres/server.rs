@@ -8,7 +8,7 @@ use super::{
     rights::{self, Rights, grant_to_myself},
     rows_role, rules, scram,
     site::Site,
-    wall,
+    transaction, wall,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -47,9 +47,7 @@ pub(super) async fn prepare(
         former_logins(admin, names).await
     }
     .await;
-    let end = if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    admin.execute(end).await?;
-    prepared
+    transaction::end(admin, prepared).await
 }
 
 /// Adds what a server lacks that a program of an older version has prepared. It adds only: no table is changed or locked, and
@@ -65,9 +63,7 @@ pub(super) async fn renew(
     }
     admin.execute("BEGIN").await?;
     let prepared = prepare_in_tx(admin, names, installation, password).await;
-    let end = if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    admin.execute(end).await?;
-    prepared
+    transaction::end(admin, prepared).await
 }
 
 /// Whether it has all that this version prepares.

@@ -14,7 +14,7 @@ use super::{
     lex,
     names::{SHARED, literal, quoted},
     rights::Rights,
-    scripts,
+    scripts, transaction,
     tries::Tries,
 };
 use crate::{
@@ -218,8 +218,7 @@ async fn try_import(connection: &mut PgConnection, home: &Home, rights: &Rights,
     }
     connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{}'", scripts::LOCK_TIMEOUT))).await?;
     let imported = import_in_tx(connection, home, rights, base).await;
-    connection.execute(if imported.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    imported
+    transaction::end(connection, imported).await
 }
 
 async fn import_in_tx(connection: &mut PgConnection, home: &Home, rights: &Rights, base: Option<&str>) -> Result<()> {

@@ -113,6 +113,7 @@ impl Action<'_> {
             ffi::SQLITE_PRAGMA => {
                 Self::names(self.first, READING_PRAGMAS)
                     || (!self.has_second && Self::names(self.first, PRAGMAS_WITHOUT_VALUE))
+                    || (engine_speaks && Self::names(self.first, &["query_only"]))
             }
             _ => false,
         }

@@ -32,6 +32,8 @@ pub(crate) struct SqliteLink {
     guard: Arc<Guard>,
     stop: Stop,
     file: Option<FileIdentity>,
+    /// Set before SQLite is told that nothing may be written, until it was told the opposite.
+    only_reads: bool,
 }
 
 type Done = Result<(), sqlx::Error>;
@@ -50,7 +52,7 @@ impl SqliteLink {
         let seen = stop.clone();
         guard::wait_at_most(&mut connection, BUSY_TIMEOUT, stop.clone()).await?;
         connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_CHECKS, move || !seen.is_due());
-        Ok(Self { connection, guard, stop, file })
+        Ok(Self { connection, guard, stop, file, only_reads: false })
     }
 
     pub(crate) fn stopper(&self) -> Stop {
@@ -65,6 +67,15 @@ impl SqliteLink {
         self.connection.execute(sqlx::raw_sql(sql)).await.map(drop)
     }
 
+    /// Ends what [`Begin::SNAPSHOT`] has begun with: nobody else finds the connection unable to write.
+    async fn may_write_again(&mut self) -> Result<(), sqlx::Error> {
+        if self.only_reads {
+            self.speak("PRAGMA query_only = OFF").await?;
+            self.only_reads = false;
+        }
+        Ok(())
+    }
+
     pub(super) fn guard(&self) -> &Arc<Guard> {
         &self.guard
     }
@@ -75,7 +86,7 @@ impl SqliteLink {
     /// again behind the driver's back: its rows would come under the names of the old columns.
     pub(crate) async fn enter(&mut self, text: SqlText) -> Result<(), sqlx::Error> {
         if text.needs_transaction() {
-            self.begin(&Scope::None, if text.reads_only { Begin::SNAPSHOT } else { Begin::WRITE }).await?;
+            self.speak(if text.reads_only { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" }).await?;
         }
         self.newest_shape(text).await
     }
@@ -168,15 +179,21 @@ impl Link for SqliteLink {
 
     async fn begin(&mut self, _: &Scope, begin: Begin) -> Done {
         // One level is all that SQLite has, and it is the strictest.
-        self.speak(if begin.read_only { "BEGIN DEFERRED" } else { "BEGIN IMMEDIATE" }).await
+        if begin.read_only {
+            self.only_reads = true;
+            return self.speak("PRAGMA query_only = ON; BEGIN DEFERRED").await;
+        }
+        self.speak("BEGIN IMMEDIATE").await
     }
 
     async fn commit(&mut self) -> Done {
-        self.speak("COMMIT").await
+        self.speak("COMMIT").await?;
+        self.may_write_again().await
     }
 
     async fn rollback(&mut self) -> Done {
-        self.speak("ROLLBACK").await
+        self.speak("ROLLBACK").await?;
+        self.may_write_again().await
     }
 
     async fn commit_checked(&mut self) -> Done {
@@ -214,7 +231,7 @@ impl Link for SqliteLink {
         let open = self.in_transaction().await;
         self.stop.reset();
         match open {
-            Ok(false) => true,
+            Ok(false) => self.may_write_again().await.is_ok(),
             Ok(true) => self.rollback().await.is_ok() && matches!(self.in_transaction().await, Ok(false)),
             Err(_) => false,
         }

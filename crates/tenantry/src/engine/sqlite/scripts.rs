@@ -6,7 +6,7 @@ use sqlx::{Connection as _, Executor, Row, sqlite::SqliteConnection};
 
 use super::{link::SqliteLink, open};
 use crate::{
-    engine::{Applied, Begin, Link, Scope, Script},
+    engine::{Applied, Begin, Link, RETRY, Scope, Script},
     error::{Error, ErrorKind, Result},
 };
 
@@ -80,7 +80,7 @@ fn refused(script: &Script, cause: sqlx::Error) -> Error {
                     put `-- no-transaction` at the top of a file that needs none",
         )
     } else {
-        error.help("mend the file and run `tenantry migrate up --retry-failed`")
+        error.help(format!("mend the file and {RETRY}"))
     }
 }
 

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     engine::{
-        Script,
+        RETRY, Script,
         postgres::{
-            layout, link,
+            failure, layout, link,
             names::{Names, literal, quoted},
             scope::path,
             site::{Site, SiteKind},
@@ -206,13 +206,30 @@ pub(in crate::engine::postgres) async fn run(
     done.map(drop).map_err(|cause| refused_by_server(script, statement, cause))
 }
 
+/// The connection broke, or the server ended it, while a statement ran.
+fn cut_off(script: &Script, statement: &Statement<'_>, state: Option<String>, cause: sqlx::Error) -> Error {
+    let state = state.map(|state| format!(" (SQLSTATE {state})")).unwrap_or_default();
+    let (stored, first) = if script.no_transaction {
+        ("it is unknown whether the statement took effect", "look whether it did, then ")
+    } else {
+        ("nothing of the file is stored", "")
+    };
+    at(script, statement.line, format!("the connection ended while the statement ran{state}; {stored}"))
+        .caused_by(cause)
+        .help(format!("{first}{RETRY}"))
+}
+
 fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Error) -> Error {
     let server = cause.as_database_error().and_then(|e| e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
     let reads_rows = server.is_some_and(|e| e.code() == "42501" && e.message().contains("row-level security"));
     if server.is_some_and(|e| e.code() == "55P03") {
         return at(script, statement.line, "somebody holds a lock that the statement needs".into())
             .caused_by(cause)
-            .help("end the oldest transaction in pg_stat_activity and run `tenantry migrate up --retry-failed`");
+            .help(format!("end the oldest transaction in pg_stat_activity and {RETRY}"));
+    }
+    let state = server.map(|e| e.code().to_owned());
+    if state.as_deref().map_or(!matches!(cause, sqlx::Error::Database(_)), failure::ends_the_connection) {
+        return cut_off(script, statement, state, cause);
     }
     let hint = server.and_then(|e| e.hint()).map(str::to_owned);
     if reads_rows {
@@ -235,6 +252,6 @@ fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Er
              ones in migrations/shared",
         );
     }
-    let help = hint.unwrap_or_else(|| "mend the file and run `tenantry migrate up --retry-failed`".into());
+    let help = hint.unwrap_or_else(|| format!("mend the file and {RETRY}"));
     at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(help)
 }

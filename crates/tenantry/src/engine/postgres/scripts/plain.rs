@@ -19,6 +19,7 @@ use crate::{
             scope::path,
             site::{Site, SiteKind},
             statements::Statement,
+            transaction,
         },
     },
     error::Result,
@@ -99,8 +100,7 @@ async fn build(
         ledger::applied_by_slot(slot, script.version).await
     }
     .await;
-    slot.execute(if secured.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-    secured
+    transaction::end(slot, secured).await
 }
 
 async fn take_back(slot: &mut PgConnection, names: &Names, site: &Site, before: &[String]) -> Result<()> {
