@@ -27,6 +27,8 @@ mod seconds;
 mod secret;
 mod tenant;
 mod tenantry;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "axum")]
 mod web;
 

@@ -19,6 +19,8 @@ mod place;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod registry;
+#[cfg(feature = "testing")]
+mod scratch;
 mod script;
 mod sql_text;
 #[cfg(feature = "sqlite")]
@@ -36,6 +38,8 @@ pub use failure::Constraint;
 pub(crate) use failure::{Reading, ends_the_connection, is_mistake, is_of_place, was_stopped};
 pub(crate) use place::{Place, Placement, Target};
 pub(crate) use registry::{Connection, EngineKind, Listed, Stopper, absolute_url, open, url_of_directory, with_engine};
+#[cfg(feature = "testing")]
+pub(crate) use scratch::Scratch;
 pub(crate) use script::{Applied, Ledger, RETRY, Script, ScriptKind};
 pub(crate) use sql_text::SqlText;
 use traits::sealed;

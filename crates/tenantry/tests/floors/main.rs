@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["migrate", "archive"],
     &["operate"],
     &["tenantry", "config", "doctor"],
-    &["web", "orm", "admin"],
+    &["web", "orm", "admin", "testing", "guide"],
     &["lib"],
 ];
 

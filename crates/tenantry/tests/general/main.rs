@@ -17,3 +17,5 @@ mod pool;
 mod pool_limits;
 mod processes;
 mod request_limits;
+#[cfg(feature = "testing")]
+mod testing;

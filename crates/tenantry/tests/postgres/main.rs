@@ -32,6 +32,8 @@ mod servers;
 mod signup;
 mod sql;
 mod state;
+#[cfg(feature = "testing")]
+mod testing;
 mod tls;
 mod walls;
 mod wire;

@@ -39,6 +39,8 @@ mod rules;
 mod schemas;
 mod scope;
 mod scram;
+#[cfg(feature = "testing")]
+mod scratch;
 mod scripts;
 mod server;
 mod settings;

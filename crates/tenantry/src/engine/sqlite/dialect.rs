@@ -25,7 +25,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const SCHEME: &str = "sqlite";
 
 /// The path in a URL of this engine.
-fn path_of(url: &str) -> Option<&Path> {
+pub(super) fn path_of(url: &str) -> Option<&Path> {
     url.strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix("://")).map(Path::new)
 }
 

@@ -21,6 +21,8 @@ mod guard;
 mod link;
 mod open;
 mod place;
+#[cfg(feature = "testing")]
+mod scratch;
 mod scripts;
 
 pub(crate) use driver::SqliteDriver;
