@@ -13,6 +13,8 @@ mod doctor;
 mod engine;
 mod error;
 mod failpoint;
+#[cfg(all(doctest, feature = "testing"))]
+mod guide;
 mod id;
 mod ident;
 mod identify;
