@@ -13,6 +13,7 @@ use imports::{imports, used};
 
 mod dialects;
 mod imports;
+mod page;
 mod tokens;
 
 /// The modules of the library by floor. A new one is written in here, on purpose. `lib.rs` is the face over all of them.
