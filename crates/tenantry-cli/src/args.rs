@@ -49,11 +49,11 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Destroy without asking
+    /// Do not ask for confirmation
     #[arg(long, short = 'y', global = true)]
     pub(crate) yes: bool,
 
-    /// Say more on stderr; twice for everything. RUST_LOG goes before it
+    /// Say more on stderr; twice for everything. RUST_LOG overrides it
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// `RUST_LOG` goes before `-v`.
+/// `RUST_LOG` overrides `-v`. Which statement was refused the operator knows, who has typed it.
 pub(crate) fn start(verbose: u8) {
     let usual = match verbose {
-        0 => "warn",
-        1 => "warn,tenantry=info",
+        0 => "warn,tenantry::statements=off",
+        1 => "warn,tenantry=info,tenantry::statements=off",
         2 => "info,tenantry=debug",
         _ => "trace",
     };

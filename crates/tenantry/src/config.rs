@@ -43,7 +43,7 @@ pub struct Config {
 pub struct CatalogConfig {
     /// The catalog's database.
     pub url: String,
-    /// The key that seals stored URLs; `TENANTRY_KEY` goes before it.
+    /// The key that seals stored URLs; `TENANTRY_KEY` overrides it.
     pub key_file: PathBuf,
     /// How long known tenants are served while the catalog is silent, in seconds.
     pub max_stale: Seconds,

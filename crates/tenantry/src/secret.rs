@@ -15,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The environment variable that goes before the key file.
+/// The environment variable that overrides the key file.
 pub(crate) const KEY_VARIABLE: &str = "TENANTRY_KEY";
 
 const KEY_BYTES: usize = 32;

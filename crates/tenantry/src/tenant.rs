@@ -41,9 +41,8 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self> {
                 Self::ALL.iter().copied().find(|v| v.as_str() == text).ok_or_else(|| {
                     let known: Vec<_> = Self::ALL.iter().map(|v| v.as_str()).collect();
-                    Error::new(ErrorKind::InvalidInput, format!("{text:?} is no {}", $what))
-                        .for_client(concat!("this is no ", $what))
-                        .help(format!("use one of: {}", known.join(", ")))
+                    let message = format!("{text:?} is no {}: use one of {}", $what, known.join(", "));
+                    Error::new(ErrorKind::InvalidInput, message).for_client(concat!("this is no ", $what))
                 })
             }
         }
@@ -102,6 +101,18 @@ impl Transition {
             Self::Delete => "delete",
             Self::Undelete => "undelete",
             Self::Purge => "purge",
+        }
+    }
+
+    /// As in "cannot be suspended".
+    pub(crate) const fn participle(self) -> &'static str {
+        match self {
+            Self::Activate => "activated",
+            Self::Suspend => "suspended",
+            Self::Resume => "resumed",
+            Self::Delete => "deleted",
+            Self::Undelete => "brought back",
+            Self::Purge => "purged",
         }
     }
 }

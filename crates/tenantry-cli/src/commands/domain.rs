@@ -25,7 +25,7 @@ pub(crate) enum Domain {
         /// The host name, without port and path
         host: String,
     },
-    /// Take a custom domain away; it is closed to others for 10 s
+    /// Take a custom domain away; it cannot be reused for 10 seconds
     Remove {
         /// The host name
         host: String,

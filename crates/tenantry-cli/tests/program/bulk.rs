@@ -71,7 +71,7 @@ fn a_file_that_cannot_be_used_creates_nothing() {
     for (text, why) in [
         ("key,colour\none,red\n", "there is no column \"colour\""),
         ("isolation\nrow\n", "the column `key` is missing"),
-        ("key,key\none,two\n", "the column `key` stands twice"),
+        ("key,key\none,two\n", "the column `key` appears twice"),
         ("", "the column `key` is missing"),
     ] {
         site.write("t.csv", text);

@@ -66,7 +66,10 @@ fn a_bad_line_of_a_file_has_the_number_that_an_editor_shows() {
     }
     site.write("t.csv", "key,isolation\ntwo,dabatase\n");
     let ran = site.exits(3, &["tenant", "create", "--from", "t.csv"]);
-    assert!(ran.out.contains("is no isolation") && ran.out.contains("database"), "{ran:?}");
+    assert!(
+        ran.out.contains("is no isolation: use one of row, schema, database") && ran.out.contains("database"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_tenant_that_fails_stops_no_other_and_is_retried_when_the_cause_is_mended() 
     let ran = site.exits(3, &["migrate", "up"]);
     assert!(ran.out.ends_with("\n2 targets migrated, 1 failed, 1 up to date before, 0 not tried\n"), "{ran:?}");
     assert!(ran.out.lines().any(|l| l.starts_with("beta    1        migration 2 (")), "{ran:?}");
-    assert!(ran.err.contains("help: mend the cause, then: tenantry migrate up --retry-failed"), "{ran:?}");
+    assert!(ran.err.contains("help: fix the cause, then: tenantry migrate up --retry-failed"), "{ran:?}");
     assert_eq!(
         [count_of_index(&site, "alpha"), count_of_index(&site, "beta"), count_of_index(&site, "gamma")],
         [1, 0, 1]
@@ -157,7 +157,7 @@ fn a_failing_shared_file_leaves_the_tenants_alone() {
     site.write(SECOND, "CREATE TABLE more (id INTEGER);");
     let ran = site.exits(3, &["migrate", "up"]);
     assert!(ran.out.contains("0 targets migrated, 1 failed, 0 up to date before, 1 not tried"), "{ran:?}");
-    assert!(ran.err.contains("help: mend the file, then: tenantry migrate up"), "{ran:?}");
+    assert!(ran.err.contains("help: fix the file, then: tenantry migrate up"), "{ran:?}");
     assert_eq!(site.json(&["tenant", "show", "acme"])["version"], 1);
 }
 
@@ -190,7 +190,7 @@ fn a_history_that_does_not_fit_its_files_stops_everything_before_any_change() {
         change(&site);
         if why.starts_with("is older") {
             // Two files of one version: refused even before the histories are read.
-            site.exits(1, &["migrate", "up"]).says_only_on_stderr("stands twice");
+            site.exits(1, &["migrate", "up"]).says_only_on_stderr("appears twice");
             continue;
         }
         site.write("migrations/tenant/0009_later.sql", "CREATE TABLE later (x);");

@@ -197,7 +197,7 @@ fn a_file_that_is_not_safe_for_common_tables_is_refused_with_its_line_and_what_t
     site.write("migrations/tenant/0003_carts.sql", "-- Carts.\n\nCREATE TABLE carts (id bigint PRIMARY KEY);\n");
     let ran = site.exits(3, &["migrate", "up"]);
     assert!(ran.out.contains("0003_carts.sql:3") && ran.out.contains("tenant_id"), "{ran:?}");
-    assert!(ran.err.contains("help: mend the cause"), "{ran:?}");
+    assert!(ran.err.contains("help: fix the cause"), "{ran:?}");
     assert!(!ran.out.contains(" at line "), "{ran:?}");
     assert_eq!(site.database().sql("SELECT to_regclass('tenant.carts') IS NULL").unwrap(), "t");
     assert_eq!(rows(&site, "acme", "SELECT count(*) FROM users"), json!([[1]]));

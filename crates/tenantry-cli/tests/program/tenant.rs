@@ -12,7 +12,10 @@ fn a_tenant_is_created_suspended_renamed_deleted_brought_back_and_purged() {
     assert_eq!(site.ok(&["tenant", "suspend", "acme"]), "tenant `acme` is suspended\n");
     site.exits(1, &["sql", "acme", "-c", "SELECT 1"]).says_only_on_stderr("help: tenantry tenant resume acme");
     assert_eq!(site.ok(&["tenant", "resume", "acme"]), "tenant `acme` is active\n");
-    assert_eq!(site.ok(&["tenant", "rename", "acme", "acme-2"]), "tenant `acme` is now `acme-2`\n");
+    assert_eq!(
+        site.ok(&["tenant", "rename", "acme", "acme-2"]),
+        "tenant `acme` is now `acme-2`; the key `acme` cannot be reused for 10 seconds\n"
+    );
     site.exits(1, &["tenant", "create", "acme"]).says_only_on_stderr("error: the key `acme` was given up a moment ago");
     site.exits(1, &["tenant", "purge", "acme-2", "--yes"]).says_only_on_stderr("help: tenantry tenant delete acme-2");
     site.ok(&["tenant", "delete", "acme-2", "-y"]);

@@ -72,7 +72,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Gives a domain up; it is closed to others for a while.
+    /// Gives a domain up; it cannot be reused for a while.
     pub(crate) async fn domain_remove(&self, host: Box<str>) -> Result<()> {
         let me = self.clone();
         self.write(Durability::Acknowledged, move |tx| {

@@ -65,8 +65,8 @@ pub(crate) enum Reserved {
 }
 
 fn wrong_state(tenant: &Tenant, transition: Transition) -> Error {
-    let (key, state, verb) = (&tenant.key, tenant.state, transition.verb());
-    let error = Error::new(ErrorKind::WrongState, format!("tenant `{key}` is {state}: it cannot {verb} from there"));
+    let (key, state, done) = (&tenant.key, tenant.state, transition.participle());
+    let error = Error::new(ErrorKind::WrongState, format!("tenant `{key}` is {state} and cannot be {done}"));
     match (state, transition) {
         (TenantState::Active | TenantState::Suspended, Transition::Purge) => {
             error.help(format!("tenantry tenant delete {key}"))

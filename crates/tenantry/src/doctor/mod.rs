@@ -111,7 +111,7 @@ async fn repair(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()> {
         report.findings.push(Finding {
             code: "operation_stuck",
             what: why.to_string(),
-            repair: "mend the cause and run `tenantry doctor --repair` again".into(),
+            repair: "fix the cause and run `tenantry doctor --repair` again".into(),
         });
     }
     let swept = canary::sweep(tenantry).await?;

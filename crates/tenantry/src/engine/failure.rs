@@ -180,7 +180,7 @@ fn meaning(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::RowNotFound => (ErrorKind::Database, "a row that was expected is not there"),
         sqlx::Error::Io(_) => (
             ErrorKind::OutcomeUnknown,
-            "the connection to the database broke before the answer: nobody knows what was done",
+            "the connection to the database broke before the answer: it is unknown whether the statement took effect",
         ),
         _ => (ErrorKind::Database, "the database failed"),
     }

@@ -169,7 +169,7 @@ fn read_domain(text: &str) -> Result<Box<str>, Why> {
     }
     let name = read_name(text)?;
     if ends_in_a_number(&name) {
-        return Err("an IP address is no domain");
+        return Err("an IP address is not a domain");
     }
     if !name.contains('.') {
         return Err("it needs at least two labels");

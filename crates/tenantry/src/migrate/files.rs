@@ -103,7 +103,7 @@ fn sorted(mut files: Vec<File>) -> Result<Arc<[File]>> {
     for (first, second) in files.iter().zip(files.iter().skip(1)) {
         if first.script.version == second.script.version && first.engine == second.engine {
             let (version, a, b) = (first.script.version, &first.script.file, &second.script.file);
-            return Err(Error::new(ErrorKind::Migration, format!("version {version} stands twice: `{a}` and `{b}`"))
+            return Err(Error::new(ErrorKind::Migration, format!("version {version} appears twice: `{a}` and `{b}`"))
                 .help("give one of them the next free version: tenantry migrate new NAME"));
         }
     }

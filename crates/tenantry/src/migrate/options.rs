@@ -47,7 +47,7 @@ impl MigrateOptions {
         self
     }
 
-    /// Shares of the fleet, such as 0.01, 0.1 and 1.0: a wave in which something failed is the last.
+    /// Shares of the fleet, such as 0.01, 0.1 and 1.0: stops after the first wave with a failure.
     pub fn waves(mut self, shares: &[f64]) -> Self {
         self.waves = shares.to_vec();
         self

@@ -34,7 +34,7 @@ use stats::Counters;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PoolLimits {
-    /// Connections to one server, over all tenants. A server's own `--connections` goes before it.
+    /// Connections to one server, over all tenants. A server's own `--connections` overrides it.
     pub connections: usize,
     /// Connections of one tenant.
     pub per_tenant: usize,

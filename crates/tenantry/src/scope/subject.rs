@@ -25,6 +25,10 @@ pub trait Subject: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn name(&self) -> &str;
 
+    /// Whether it is made to be refused.
+    #[doc(hidden)]
+    fn is_canary(&self) -> bool;
+
     #[doc(hidden)]
     fn gate(&self) -> Gate<'_>;
 
@@ -87,6 +91,10 @@ impl Subject for TenantScope {
         self.tenant.key.as_str()
     }
 
+    fn is_canary(&self) -> bool {
+        self.tenant.key.is_canary()
+    }
+
     fn gate(&self) -> Gate<'_> {
         let freshness = self.catalog.freshness();
         if let Err(silent) = freshness.check() {
@@ -113,6 +121,10 @@ impl sealed::Sealed for SharedScope {}
 impl Subject for SharedScope {
     fn name(&self) -> &str {
         "(shared tables)"
+    }
+
+    fn is_canary(&self) -> bool {
+        false
     }
 
     fn gate(&self) -> Gate<'_> {

@@ -106,7 +106,7 @@ impl Tenantry {
         self.0.operator.tenant_purge(tenant.id).await
     }
 
-    /// Gives a tenant another key. The old one is closed to others for 10 s.
+    /// Gives a tenant another key. The old key cannot be reused for 10 seconds.
     ///
     /// # Errors
     /// If the new key is taken or reserved.
@@ -118,14 +118,14 @@ impl Tenantry {
     /// Gives a tenant a custom domain.
     ///
     /// # Errors
-    /// If the text is no domain, or it belongs to a tenant already.
+    /// If the text is not a domain, or it belongs to a tenant already.
     pub async fn domain_add<'t>(&self, tenant: impl Into<TenantRef<'t>>, host: &str) -> Result<()> {
         let host = canonical_domain(host)?;
         let tenant = self.tenant_named(tenant.into()).await?;
         self.0.catalog.domain_add(tenant.id, host).await
     }
 
-    /// Takes a custom domain away; it is closed to others for 10 s.
+    /// Takes a custom domain away; it cannot be reused for 10 seconds.
     ///
     /// # Errors
     /// If no tenant has it.

@@ -466,7 +466,7 @@ async fn nobody_learns_from_a_shared_table_which_rows_others_refer_to() {
             }
             _ => "CREATE TABLE subs (id bigint PRIMARY KEY, plan_id bigint REFERENCES shared.plans (id))",
         };
-        let grown = "ALTER TABLE plans ADD COLUMN price bigint; CREATE VIEW cheap WITH (security_invoker) AS SELECT id, xmax FROM plans";
+        let grown = "ALTER TABLE plans ADD COLUMN price bigint";
         let tenancy = place.neighbour_with(&[("0002_subs.sql", subscribed)], &[("0002_price.sql", grown)]).await;
         let shared = tenancy.shared().await.unwrap();
         sqlx::query("INSERT INTO plans (id, name, price) VALUES (1, 'free', 0), (2, 'dear', 9)")
@@ -478,7 +478,6 @@ async fn nobody_learns_from_a_shared_table_which_rows_others_refer_to() {
             "SELECT xmax::text FROM plans",
             "SELECT id::text FROM shared.plans WHERE \"xmax\"::text <> '0'",
             "SELECT ctid::text FROM plans",
-            "SELECT xmax::text FROM cheap",
         ] {
             let error = texts(&globex, told).await.unwrap_err().to_string();
             assert!(error.contains("permission denied for table plans"), "{kind:?}: {told}: {error}");

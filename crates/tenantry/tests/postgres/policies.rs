@@ -143,8 +143,15 @@ async fn no_statement_is_planned_so_that_a_page_is_looked_at_before_the_rows_of_
     let planned = raw.fetch_all(explain).await.unwrap();
     let without = plan(planned.iter().map(|row| row.get::<String, _>(0)).collect());
     assert!(without.contains("Bitmap"), "the statement has to be one that could be planned so: {without}");
-    let planned = plan(texts(&globex, explain).await.unwrap());
+    let mut raw = session_of(&place, &globex).await;
+    raw.execute("SET enable_bitmapscan = off").await.unwrap();
+    let planned = raw.fetch_all(explain).await.unwrap();
+    let planned = plan(planned.iter().map(|row| row.get::<String, _>(0)).collect());
     assert!(!planned.contains("Bitmap"), "{planned}");
+    assert_eq!(texts(&globex, "SELECT current_setting('enable_bitmapscan')").await.unwrap(), ["off"]);
+    // By what the planner expects a statement would tell single values of others.
+    let error = Error::from(run(&globex, explain).await.unwrap_err());
+    assert!(error.is_refused() && error.to_string().contains("what the planner knows"), "{error}");
     for setting in [
         "SET LOCAL work_mem = 64",
         "SET enable_bitmapscan = on",

@@ -26,7 +26,7 @@ line and what to write. Changes of data stand in files that end in .data.sql, wh
 Examples:
   tenantry migrate new users          make migrations/tenant/0001_users.sql
   tenantry migrate plan               what would be applied, and to how many
-  tenantry migrate up --wave 1%,100%  apply; a wave in which something failed is the last
+  tenantry migrate up --wave 1%,100%  apply; stops after the first wave with a failure
   tenantry migrate status             which versions the tenants have, and what failed";
 
 /// What to do with migrations.

@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
     let status = Status::read(context.open().await?, &files).await?;
     render::answer(context, &status, || status.in_words())?;
     if !status.failures.is_empty() {
-        render::hint(context, "mend the cause, then: tenantry migrate up --retry-failed");
+        render::hint(context, "fix the cause, then: tenantry migrate up --retry-failed");
     } else if !status.up_to_date {
         render::hint(context, "next: tenantry migrate plan, tenantry migrate up");
     }

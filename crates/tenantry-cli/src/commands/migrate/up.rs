@@ -22,7 +22,7 @@ Examples:
   tenantry migrate up
   tenantry migrate up --wave 1%,10%,100% --parallel 8   the first wave is the canary
   tenantry migrate up --only 'trial-*' --stop-after 5
-  tenantry migrate up --retry-failed                    after the cause was mended";
+  tenantry migrate up --retry-failed                    after the cause was fixed";
 
 /// How to go through the fleet.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ Examples:
 pub(crate) struct Up {
     #[command(flatten)]
     which: Which,
-    /// Shares of the fleet; a wave in which something failed is the last
+    /// Shares of the fleet; stops after the first wave with a failure
     #[arg(long, value_name = "1%,10%,100%", value_delimiter = ',', value_parser = share)]
     wave: Vec<f64>,
     /// How many tenants at once
@@ -196,9 +196,9 @@ impl Outcome {
         }
         let shared = report.targets.iter().any(|t| t.target == "shared" && t.error.is_some());
         render::note(if shared {
-            "help: mend the file, then: tenantry migrate up"
+            "help: fix the file, then: tenantry migrate up"
         } else {
-            "help: mend the cause, then: tenantry migrate up --retry-failed"
+            "help: fix the cause, then: tenantry migrate up --retry-failed"
         });
         Exit::PartFailed
     }

@@ -192,7 +192,7 @@ fn check_titles(titles: &StringRecord, file: &Path) -> Result<()> {
             return bad(format!("there is no column {title:?}"));
         }
         if titles.iter().take(at).any(|earlier| earlier == title) {
-            return bad(format!("the column `{title}` stands twice"));
+            return bad(format!("the column `{title}` appears twice"));
         }
     }
     if !titles.iter().any(|title| title == "key") {

@@ -44,5 +44,8 @@ pub(super) async fn undelete(context: &Context, key: &Key) -> Result<()> {
 
 pub(super) async fn rename(context: &Context, rename: &Rename) -> Result<()> {
     let tenant = context.open().await?.tenant_rename(&rename.key, &rename.new_key).await?;
-    render::answer(context, &tenant, || format!("tenant `{}` is now `{}`", rename.key, tenant.key))
+    render::answer(context, &tenant, || {
+        let (old, new) = (&rename.key, &tenant.key);
+        format!("tenant `{old}` is now `{new}`; the key `{old}` cannot be reused for 10 seconds")
+    })
 }

@@ -35,7 +35,7 @@ pub(crate) enum Tenant {
     Suspend(change::Key),
     /// Serve a suspended tenant again
     Resume(change::Key),
-    /// Give a tenant another key; the old one is closed to others for 10 s
+    /// Give a tenant another key; the old key cannot be reused for 10 seconds
     Rename(change::Rename),
     /// Delete a tenant: it is not served any more, its data is kept for the grace time
     Delete(change::Key),

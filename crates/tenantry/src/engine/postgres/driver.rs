@@ -83,12 +83,12 @@ impl Driver for PgDriver {
             )
             .help("write it into a file of migrations: tenantry migrate new NAME"));
         }
-        if read.tells_work && scope.isolation() == Some(Isolation::Row) {
+        if read.explains && scope.isolation() == Some(Isolation::Row) {
             return Err(Error::new(
                 ErrorKind::Refused,
-                "`EXPLAIN ANALYZE` would tell what other tenants' rows hold: it counts those that row security hides",
+                "`EXPLAIN` would tell what other tenants' rows hold: it shows what the planner knows of the rows of all",
             )
-            .help("write EXPLAIN without ANALYZE, or explain the statement on a connection of the administrator's"));
+            .help("explain the statement on a connection of the administrator's"));
         }
         if read.steers_plans && scope.isolation() == Some(Isolation::Row) {
             return Err(Error::new(

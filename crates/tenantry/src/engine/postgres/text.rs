@@ -31,8 +31,8 @@ pub(crate) struct PgText {
     pub(crate) outlives_reset: bool,
     /// It locks whole tables.
     pub(crate) locks_tables: bool,
-    /// It tells how much work a statement was, on rows that row security hides too: `EXPLAIN ANALYZE`.
-    pub(crate) tells_work: bool,
+    /// It tells what the planner knows of all rows, and how much work a statement was on those that row security hides: `EXPLAIN`.
+    pub(crate) explains: bool,
     /// It changes what there is, or who may use it. No tenant may, but the server locks the table before it says so.
     pub(crate) defines: bool,
     /// It sets what steers how statements are planned.
@@ -46,7 +46,7 @@ impl PgText {
         plain: false,
         outlives_reset: false,
         locks_tables: false,
-        tells_work: false,
+        explains: false,
         defines: false,
         steers_plans: false,
     };
@@ -66,7 +66,7 @@ pub(crate) fn read(sql: &str) -> Result<PgText> {
     }
     let outlives_reset = statements.iter().any(|statement| plain::outlives_reset(statement));
     let locks_tables = statements.iter().any(|statement| statement.first().is_some_and(|verb| verb.is("lock")));
-    let tells_work = statements.iter().any(|statement| plain::tells_work(statement));
+    let explains = statements.iter().any(|statement| statement.first().is_some_and(|verb| verb.is("explain")));
     let defines = statements.iter().any(|statement| refused::defines(statement));
     let steers_plans = statements.iter().any(|statement| refused::steers_plans(statement));
     let read = |statement: &Vec<Token<'_>>| plain::read(statement);
@@ -76,7 +76,7 @@ pub(crate) fn read(sql: &str) -> Result<PgText> {
         [only] => read(only),
         several => PgText { reads_only: several.iter().all(|s| read(s).reads_only), ..PgText::UNSURE },
     };
-    Ok(PgText { outlives_reset, locks_tables, tells_work, defines, steers_plans, ..text })
+    Ok(PgText { outlives_reset, locks_tables, explains, defines, steers_plans, ..text })
 }
 
 /// The statements of a text, and whether it could be read to its end. Other than in a file, any semicolon that is not in

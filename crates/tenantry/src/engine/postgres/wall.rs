@@ -18,13 +18,15 @@ use crate::{
 const SET_CONFIG: &str = "pg_catalog.set_config(text,text,boolean)";
 
 /// The server's functions that run a text which they are given, as whoever calls them: no word of a statement tells what such a text
-/// says. And those that look past row security: at rows, or at how far the log has grown, by which an insert tells whether an index
-/// that tenants share has its value already.
+/// says. And those that look past row security: at rows, or at how far the log or an index has grown, by which an insert tells whether an
+/// index that tenants share has its value already; and at the counter behind `xmax`.
 const LOOK_BEYOND: &str = "p.pronamespace = 'pg_catalog'::regnamespace
     AND (p.proname ~ '^(query|cursor|table|schema|database)_to_xml'
          OR p.proname IN ('ts_stat', 'currtid2')
          OR p.proname ~ '^pg_(current_wal_|last_wal_|available_wal_|wal_summary_|get_wal_summarizer_)'
-         OR p.proname IN ('pg_logical_emit_message', 'pg_control_checkpoint', 'pg_get_replication_slots', 'pg_get_multixact_members')
+         OR p.proname IN ('pg_logical_emit_message', 'pg_control_checkpoint', 'pg_get_replication_slots', 'pg_get_multixact_members',
+                          'mxid_age', 'pg_column_toast_chunk_id', 'pg_relation_size', 'pg_table_size', 'pg_indexes_size',
+                          'pg_total_relation_size', 'pg_tablespace_size')
          OR p.oid = 'pg_catalog.ts_rewrite(tsquery,text)'::regprocedure)";
 
 /// What stands in front of a statement's own conditions (`rules::HIDES_FIRST`): to the planner it costs less than nothing, together with the

@@ -80,7 +80,7 @@ fn refused(script: &Script, cause: sqlx::Error) -> Error {
                     put `-- no-transaction` at the top of a file that needs none",
         )
     } else {
-        error.help(format!("mend the file and {RETRY}"))
+        error.help(format!("fix the file and {RETRY}"))
     }
 }
 

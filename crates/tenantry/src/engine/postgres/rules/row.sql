@@ -129,14 +129,14 @@ SELECT code, object, detail, correction FROM (
   SELECT DISTINCT 'index_computes', format('%I.%I', t.relname, ic.relname), c.opcname::text,
          CASE WHEN k.conname IS NOT NULL THEN format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname)
               WHEN am.amname = 'hash' THEN replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), ' USING hash (', ' USING btree (')
-              WHEN am.amname = 'gin' AND ic.reloptions::text ~ 'fastupdate' THEN format('ALTER INDEX %I RESET (fastupdate)', ic.relname)
+              WHEN slow.pending THEN format('ALTER INDEX %I RESET (fastupdate, gin_pending_list_limit)', ic.relname)
               WHEN am.amname = 'brin' THEN
                 regexp_replace(regexp_replace(replace(replace(pg_get_indexdef(i.indexrelid), '{schema}.', ''), ' USING brin (', ' USING btree ('),
                                               ' \w+_(minmax|minmax_multi|inclusion|bloom)_ops( \([^)]*\))?', '', 'g'),
                                '\) WITH \([^)]*\)', ')')
               ELSE format('DROP INDEX %I', ic.relname) END
     FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
-    LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'x'
+    LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = t.oid AND k.contype IN ('p', 'u', 'x')
    CROSS JOIN generate_series(0, i.indnkeyatts - 1) n
     JOIN pg_opclass c ON c.oid = i.indclass[n]
     JOIN pg_attribute a ON a.attrelid = i.indexrelid AND a.attnum = n + 1
@@ -149,15 +149,21 @@ SELECT code, object, detail, correction FROM (
          CROSS JOIN LATERAL (VALUES (wt.typbasetype), (wt.typelem), (r.rngsubtype)) part (oid) WHERE part.oid <> 0)
       SELECT FROM within JOIN pg_type wt ON wt.oid = within.oid WHERE wt.typtype = 'c' OR wt.oid = 'record'::regtype)) compared (by_field),
          LATERAL (SELECT EXISTS (SELECT FROM pg_amop m JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
-                                  WHERE m.amopfamily = c.opcfamily AND (p.proleakproof OR m.amoppurpose = 'o'))) searched (by_leakproof)
-   WHERE NOT ic.relispartition AND (i.indkey[n] IS DISTINCT FROM t.tenant OR am.amname IN ('brin', 'hash'))
+                                  WHERE m.amopfamily = c.opcfamily AND (p.proleakproof OR m.amoppurpose = 'o'))) searched (by_leakproof),
+         LATERAL (SELECT coalesce(bool_or(CASE split_part(o, '=', 1) WHEN 'fastupdate' THEN NOT split_part(o, '=', 2)::boolean
+                                                                     WHEN 'gin_pending_list_limit' THEN split_part(o, '=', 2)::bigint < 4096
+                                          END), false)
+                    FROM unnest(ic.reloptions) o WHERE am.amname = 'gin') slow (pending)
+   -- A partition's index is as its parent's, but for its options.
+   WHERE (NOT ic.relispartition OR ic.reloptions IS NOT NULL OR a.attoptions IS NOT NULL)
+     AND (i.indkey[n] IS DISTINCT FROM t.tenant OR am.amname IN ('brin', 'hash'))
      AND CASE am.amname
            -- One of the tenant alone, which no rule before this names.
            WHEN 'hash' THEN i.indkey[n] = t.tenant
            -- Each key of gin is searched and sorted by itself, over all tenants: an operator that is leakproof would ask it.
            WHEN 'gin' THEN searched.by_leakproof OR compared.by_field
                 -- Without its list of what is pending, each row takes its time by what others have.
-                OR ic.reloptions::text ~ 'fastupdate=(off|false|no|0)'
+                OR slow.pending
            -- Behind the tenant only rows of one tenant are compared.
            WHEN 'btree' THEN false
            -- A page is looked at if a condition fits what all rows on it span, and tenants share pages. An order is searched for by any

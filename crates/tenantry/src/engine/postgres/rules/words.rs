@@ -7,7 +7,8 @@
 const FUNCTIONS: &str = "currval cursor_to_xml cursor_to_xmlschema database_to_xml \
     database_to_xml_and_xmlschema database_to_xmlschema pg_available_wal_summaries pg_control_checkpoint pg_current_wal_flush_lsn \
     pg_current_wal_insert_lsn pg_current_wal_lsn pg_get_multixact_members pg_get_replication_slots pg_get_wal_summarizer_state \
-    pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_logical_emit_message pg_wal_summary_contents lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek \
+    pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_logical_emit_message pg_wal_summary_contents mxid_age pg_column_toast_chunk_id pg_database_size pg_indexes_size pg_relation_size \
+    pg_table_size pg_tablespace_size pg_total_relation_size lastval lo_close lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek \
     lo_lseek64 lo_open \
     lo_put lo_tell lo_tell64 lo_truncate lo_truncate64 lo_unlink loread lowrite pg_advisory_lock \
     pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared pg_blocking_pids \

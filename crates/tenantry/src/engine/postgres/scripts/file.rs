@@ -252,6 +252,6 @@ fn refused_by_server(script: &Script, statement: &Statement<'_>, cause: sqlx::Er
              ones in migrations/shared",
         );
     }
-    let help = hint.unwrap_or_else(|| format!("mend the file and {RETRY}"));
+    let help = hint.unwrap_or_else(|| format!("fix the file and {RETRY}"));
     at(script, statement.line, "the server refused the statement".into()).caused_by(cause).help(help)
 }

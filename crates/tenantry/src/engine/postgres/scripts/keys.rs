@@ -174,7 +174,7 @@ async fn prove(slot: &mut PgConnection, scripts: &[&Script], key: &Unproven) -> 
         return Err(error(scripts, name, format!("the rows of `{table}` do not fit the foreign key `{name}`"))
             .caused_by(cause)
             .help(
-                "mend the rows in a file of data before this one, or write NOT VALID and validate it in a later file",
+                "fix the rows in a file of data before this one, or write NOT VALID and validate it in a later file",
             ));
     }
     slot.execute(AssertSqlSafe(format!("ALTER TABLE {table} DROP CONSTRAINT {proof}"))).await?;

@@ -37,12 +37,6 @@ pub(super) fn outlives_reset(statement: &[Token<'_>]) -> bool {
     sets_seed || verb.is("do") || names().any(|name| names::outlives_reset(&name))
 }
 
-/// Whether a statement is EXPLAIN with ANALYZE, which may be said of one that is not plain too.
-pub(super) fn tells_work(statement: &[Token<'_>]) -> bool {
-    let [verb, rest @ ..] = statement else { return false };
-    verb.is("explain") && explained(rest).runs
-}
-
 const READS: PgText = PgText { reads_only: true, plain: true, ..PgText::UNSURE };
 const WRITES: PgText = PgText { plain: true, ..PgText::UNSURE };
 

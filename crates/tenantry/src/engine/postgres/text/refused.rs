@@ -114,24 +114,33 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
 
 /// What shows the texts of others on the login, or on the connection before, or stops them. What is locked tells which rows a
 /// statement has met before row security has hidden them.
-const OF_OTHERS: [&str; 17] = [
+const OF_OTHERS: [&str; 26] = [
+    "mxid_age",
     "pg_blocking_pids",
     "pg_cancel_backend",
+    "pg_column_toast_chunk_id",
     "pg_control_checkpoint",
+    "pg_database_size",
     "pg_get_multixact_members",
     "pg_get_replication_slots",
+    "pg_indexes_size",
     "pg_isolation_test_session_is_blocked",
     "pg_lock_status",
     "pg_locks",
     "pg_logical_emit_message",
     "pg_prepared_statement",
     "pg_prepared_statements",
+    "pg_prepared_xact",
     "pg_prepared_xacts",
+    "pg_relation_size",
     "pg_replication_slots",
     "pg_safe_snapshot_blocking_pids",
     "pg_sequence_last_value",
     "pg_sequences",
+    "pg_table_size",
+    "pg_tablespace_size",
     "pg_terminate_backend",
+    "pg_total_relation_size",
 ];
 /// Counters tell how many rows of all tenants a statement has met; how far the log has grown tells what an insert has found in an index.
 const OF_OTHERS_BEGIN: [&str; 7] = [

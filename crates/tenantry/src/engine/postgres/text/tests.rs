@@ -8,7 +8,7 @@ const WRITES: PgText = PgText { plain: true, ..PgText::UNSURE };
 fn all(expected: PgText, texts: &[&str]) {
     for sql in texts {
         let read = read(sql).expect(sql);
-        assert_eq!(PgText { tells_work: false, defines: false, steers_plans: false, ..read }, expected, "{sql}");
+        assert_eq!(PgText { explains: false, defines: false, steers_plans: false, ..read }, expected, "{sql}");
     }
 }
 
@@ -427,7 +427,7 @@ proptest! {
 }
 
 #[test]
-fn what_only_an_owner_may_do_and_what_tells_work_is_seen_behind_explain_too() {
+fn what_only_an_owner_may_do_is_seen_behind_explain_too_and_so_is_that_itself() {
     for sql in [
         "CREATE TRIGGER t BEFORE INSERT ON a EXECUTE FUNCTION b()",
         "select 1; ALTER TABLE a ADD b int",
@@ -446,10 +446,12 @@ fn what_only_an_owner_may_do_and_what_tells_work_is_seen_behind_explain_too() {
         "EXPLAIN ANALYZE SELECT 1",
         "select 1; explain (costs off, \"analyze\") select 1",
         "explain analyse verbose select 1",
+        "EXPLAIN SELECT 1",
+        "/* x */ explain (buffers) table a",
     ] {
-        assert!(read(sql).expect(sql).tells_work, "{sql}");
+        assert!(read(sql).expect(sql).explains, "{sql}");
     }
-    for sql in ["EXPLAIN SELECT 1", "explain (verbose) select 1", "ANALYZE t"] {
-        assert!(!read(sql).expect(sql).tells_work, "{sql}");
+    for sql in ["SELECT explain FROM a", "select 1 as explain", "ANALYZE t"] {
+        assert!(!read(sql).expect(sql).explains, "{sql}");
     }
 }

@@ -129,6 +129,23 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "ALTER TABLE users ADD COLUMN doc jsonb; CREATE INDEX ON users USING gin (doc) WITH (fastupdate = off)",
         "index_computes",
     ),
+    (
+        "an index by gin whose rows are put in one by one, spelled otherwise",
+        "ALTER TABLE users ADD COLUMN doc jsonb; CREATE INDEX g ON users USING gin (doc); ALTER INDEX g SET (fastupdate = 'F')",
+        "index_computes",
+    ),
+    (
+        "an index by gin whose list is put in order all the time",
+        "ALTER TABLE users ADD COLUMN doc jsonb; CREATE INDEX ON users USING gin (doc) WITH (gin_pending_list_limit = 64)",
+        "index_computes",
+    ),
+    (
+        "a partition's index by gin whose rows are put in one by one",
+        "CREATE TABLE logs (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, doc jsonb, PRIMARY KEY (tenant_id, id)) PARTITION BY HASH (id);
+         CREATE TABLE logs_0 PARTITION OF logs FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+         CREATE INDEX logs_doc ON logs USING gin (doc); ALTER INDEX logs_0_doc_idx SET (fastupdate = 'n')",
+        "index_computes",
+    ),
     ("an index of texts by gist", "CREATE INDEX ON users USING gist (tenant_id, username)", "index_computes"),
     (
         "an exclusion of texts",
@@ -489,6 +506,11 @@ pub(super) const SHARED: &[(&str, &str, &str)] = &[
         "CREATE TABLE shared.pointers (tenant_id uuid, id bigint,
            FOREIGN KEY (tenant_id, id) REFERENCES tenant.users (tenant_id, id))",
         "reaches_other_schema",
+    ),
+    (
+        "a shared view that shows which rows tenants refer to",
+        "CREATE VIEW shared.locked AS SELECT id, xmax AS mark FROM shared.plans",
+        "expression_scope",
     ),
     ("a shared table that everybody writes", "GRANT INSERT ON shared.plans TO PUBLIC", "granted_to_others"),
     ("a shared table that everybody reads", "GRANT SELECT ON shared.plans TO PUBLIC", "granted_to_others"),

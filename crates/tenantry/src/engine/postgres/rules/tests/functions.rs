@@ -400,6 +400,11 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str)] = &[
         "function_plans",
     ),
     (
+        "a function that tells how large a table of all tenants is",
+        "CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN pg_relation_size('users'); END $$",
+        "function_scope",
+    ),
+    (
         "a function that tells how far the log has grown",
         "CREATE FUNCTION f() RETURNS numeric LANGUAGE plpgsql AS $$ BEGIN RETURN pg_current_wal_insert_lsn() - '0/0'; END $$",
         "function_scope",
