@@ -116,13 +116,13 @@ impl Identify {
     }
 
     /// The tenant in a claim of a signed token (`Authorization: Bearer`). A token that is not valid is answered 401,
-    /// whatever else the request says; [`Claims`] hands the claims of a valid one to the handler.
+    /// whatever else the request says; [`Claims`](crate::Claims) hands the claims of a valid one to the handler.
     pub fn jwt(self, keys: JwtKeys) -> Self {
         self.with(Source::Jwt(keys))
     }
 
     /// An async closure that finds the organisation of the signed-in user. It is given the request without its body
-    /// (with [`Claims`] among the extensions, if there is a token).
+    /// (with [`Claims`](crate::Claims) among the extensions, if there is a token).
     ///
     /// ```
     /// use tenantry::{Identify, Signal};
