@@ -103,6 +103,14 @@ impl SecretKey {
         Self::from_text(&fs::read_to_string(file).map_err(failed)?)
     }
 
+    /// A new key, as [`SecretKey::from_text`] reads it.
+    pub(crate) fn new_text() -> Result<String> {
+        let mut key = [0_u8; KEY_BYTES];
+        aws_lc_rs::rand::fill(&mut key)
+            .map_err(|_| Error::new(ErrorKind::Internal, "the system gave no random bytes"))?;
+        Ok(BASE64.encode(key))
+    }
+
     /// Makes the key file if there is none, for its owner only.
     ///
     /// # Errors
@@ -113,13 +121,11 @@ impl SecretKey {
         if file.try_exists().map_err(failed)? {
             return Ok(());
         }
-        let mut key = [0_u8; KEY_BYTES];
-        aws_lc_rs::rand::fill(&mut key)
-            .map_err(|_| Error::new(ErrorKind::Internal, "the system gave no random bytes"))?;
+        let key = Self::new_text()?;
         // Under another name first: a key file that is there is a whole one, even after `kill -9`.
         let half = file.with_extension(format!("making-{}", uuid::Uuid::now_v7().as_simple()));
         let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half).and_then(|mut made| {
-            made.write_all(format!("{}\n", BASE64.encode(key)).as_bytes())?;
+            made.write_all(format!("{key}\n").as_bytes())?;
             made.sync_all()?;
             // A link, unlike a rename, never replaces a key that another process has just made.
             fs::hard_link(&half, file)

@@ -30,9 +30,7 @@
 
 use std::{fmt::Debug, path::Path, thread, time::Duration};
 
-use aws_lc_rs::rand;
 use axum::{Router, body::Body};
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::Request;
 use tower_service::Service as _;
 use uuid::Uuid;
@@ -234,13 +232,8 @@ async fn open(place: &Place, migrations: Migrations) -> Result<Tenantry> {
     if let Some(scratch) = &place.scratch {
         config.catalog.url = scratch.catalog_url.expose().to_owned();
     }
-    Tenantry::builder().config(config).migrations(migrations).key(new_key()?).actor("test").open().await
-}
-
-fn new_key() -> Result<SecretKey> {
-    let mut key = [0_u8; 32];
-    rand::fill(&mut key).map_err(|_| Error::new(ErrorKind::Internal, "the system gave no random bytes"))?;
-    SecretKey::from_text(&BASE64.encode(key))
+    let key = SecretKey::from_text(&SecretKey::new_text()?)?;
+    Tenantry::builder().config(config).migrations(migrations).key(key).actor("test").open().await
 }
 
 /// The server, its tables, and the two tenants.

@@ -111,7 +111,6 @@ impl Catalog {
     }
 }
 
-/// A fault of the catalog itself: for requests it means "unavailable", whatever it was.
 /// A statement that the catalog's database may have refused for a reason of its own, which is no outage: a trigger, a rule.
 fn refused(cause: sea_orm::DbErr) -> Error {
     let read = Error::from(cause);
@@ -123,6 +122,7 @@ fn refused(cause: sea_orm::DbErr) -> Error {
     }
 }
 
+/// A fault of the catalog itself: for requests it means "unavailable", whatever it was.
 fn unavailable(cause: sea_orm::DbErr) -> Error {
     Error::new(ErrorKind::CatalogUnavailable, "the catalog's database failed").caused_by(cause)
 }

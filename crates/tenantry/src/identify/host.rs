@@ -131,14 +131,14 @@ fn check_label(label: &str) -> Result<(), Why> {
 
 /// The form in which a custom domain is stored and looked up, or why the text is none.
 pub(crate) fn canonical_domain(text: &str) -> Result<Box<str>> {
+    // `{:?}` escapes control characters and what cannot be seen.
+    let shown: String = text.chars().take(80).collect();
     if let Some(host) = host_of_url(text) {
-        return Err(Error::new(ErrorKind::InvalidInput, format!("{text:?} is a URL and not a domain"))
+        return Err(Error::new(ErrorKind::InvalidInput, format!("{shown:?} is a URL and not a domain"))
             .for_client("this is a URL and not a domain: give the bare host name")
             .help(format!("write {host}")));
     }
     read_domain(text).map_err(|why| {
-        // `{:?}` escapes control characters and what cannot be seen.
-        let shown: String = text.chars().take(80).collect();
         let error = Error::new(ErrorKind::InvalidInput, format!("{shown:?} is not a domain: {why}"))
             .for_client(format!("this is not a domain: {why}"));
         if text.is_ascii() {

@@ -19,20 +19,53 @@ async fn creating() -> (tempfile::TempDir, Catalog, Operation) {
     let url = format!("sqlite://{}", dir.path().join("catalog.db").display());
     let key = SecretKey::load(&key_file).unwrap();
     let catalog = Catalog::open(&url, key, "test".into(), LEASE).await.unwrap();
+    // A server need not be there for it.
+    let Ok(Reserved::New(operation)) = catalog.tenant_reserve(new_tenant(TenantKey::canary(1))).await else {
+        unreachable!("the key is free")
+    };
+    (dir, catalog, operation)
+}
+
+fn new_tenant(key: TenantKey) -> NewTenant {
     let id = TenantId::new();
-    let new = NewTenant {
+    NewTenant {
         id,
-        // A server need not be there for it.
-        key: TenantKey::canary(1),
+        key,
         isolation: Isolation::Database,
         server: "local".into(),
         physical: Ident::of_tenant(id).to_string(),
         tenants_per_login: None,
         password: None,
         domains: Vec::new(),
-    };
-    let Ok(Reserved::New(operation)) = catalog.tenant_reserve(new).await else { unreachable!("the key is free") };
-    (dir, catalog, operation)
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_cannot_be_written_down_is_told_with_the_reason_and_one_that_runs_is_not_mixed_up_with_it() {
+    let (_dir, catalog, operation) = creating().await;
+    let id = operation.tenant().unwrap();
+    let twice = catalog.tenant_purge_begin(id, None).await.unwrap_err();
+    assert!(twice.is_operation_running(), "{twice:?}");
+    let trigger = "CREATE TRIGGER broken BEFORE INSERT ON operations BEGIN SELECT RAISE(ABORT, 'disk exploded'); END";
+    sea_orm::ConnectionTrait::execute_unprepared(catalog.0.store.read(), trigger).await.unwrap();
+    let broken = catalog.operation_begin(OperationKind::Migrate, &Nothing {}).await.unwrap_err();
+    assert_eq!((broken.http_status(), broken.is_operation_running()), (500, false), "{broken:?}");
+    assert!(broken.causes().iter().any(|cause| cause.contains("disk exploded")), "{broken:?}");
+}
+
+#[tokio::test]
+async fn a_page_of_tenants_is_full_while_a_doctor_has_its_canaries() {
+    let (_dir, catalog, _) = creating().await;
+    for number in 2..5 {
+        catalog.tenant_reserve(new_tenant(TenantKey::canary(number))).await.unwrap();
+    }
+    let one = "INSERT INTO servers (name, engine, admin_url, pooler, shared_version, created_at) VALUES ('local', 'sqlite', '', false, 0, 0)";
+    sea_orm::ConnectionTrait::execute_unprepared(catalog.0.store.read(), one).await.unwrap();
+    for key in ["acme", "globex", "umbrella"] {
+        catalog.tenant_reserve(new_tenant(key.parse().unwrap())).await.unwrap();
+    }
+    let listed = catalog.tenant_list(&crate::catalog::TenantFilter::all().limit(2)).await.unwrap();
+    assert_eq!(listed.iter().map(|tenant| tenant.key.as_str()).collect::<Vec<_>>(), ["acme", "globex"]);
 }
 
 #[tokio::test]

@@ -151,8 +151,7 @@ SELECT code, object, detail, correction FROM (
          LATERAL (SELECT EXISTS (SELECT FROM pg_amop m JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_proc p ON p.oid = o.oprcode
                                   WHERE m.amopfamily = c.opcfamily AND (p.proleakproof OR m.amoppurpose = 'o'))) searched (by_leakproof),
          LATERAL (SELECT coalesce(bool_or(CASE split_part(o, '=', 1) WHEN 'fastupdate' THEN NOT split_part(o, '=', 2)::boolean
-                                                                     WHEN 'gin_pending_list_limit' THEN split_part(o, '=', 2)::bigint < 4096
-                                          END), false)
+                                                                     WHEN 'gin_pending_list_limit' THEN true END), false)
                     FROM unnest(ic.reloptions) o WHERE am.amname = 'gin') slow (pending)
    -- A partition's index is as its parent's, but for its options.
    WHERE (NOT ic.relispartition OR ic.reloptions IS NOT NULL OR a.attoptions IS NOT NULL)
