@@ -32,6 +32,7 @@ mod servers;
 mod signup;
 mod sql;
 mod state;
+mod statistics;
 #[cfg(feature = "testing")]
 mod testing;
 mod tls;

@@ -48,6 +48,7 @@ mod shared;
 mod site;
 mod slots;
 pub(crate) mod statements;
+mod statistics;
 mod targets;
 mod text;
 mod transaction;

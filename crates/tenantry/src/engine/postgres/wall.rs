@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 use super::{
     names::{Names, literal, quoted},
     rules::{FIRST_POLICY, HIDES_FIRST},
+    statistics,
 };
 use crate::{
     engine::{Finding, Wall},
@@ -165,6 +166,8 @@ pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()>
              REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM PUBLIC;
              IF NOT ({hides_first}) THEN {hide_first}; END IF;
              IF NOT {refuses_casts} THEN {refuse_casts}; END IF;
+             -- Whoever is none would make functions that may not look.
+             IF NOT {hides_statistics} AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN {hide_statistics}; END IF;
          EXCEPTION WHEN insufficient_privilege THEN NULL;
          END $wall$",
         logins = logins(names),
@@ -172,7 +175,9 @@ pub(super) async fn close(admin: &mut PgConnection, names: &Names) -> Result<()>
         hides_first = hides_first(names),
         hide_first = hide_first(names),
         refuses_casts = refuses_casts(names),
-        refuse_casts = refuse_casts(names)
+        refuse_casts = refuse_casts(names),
+        hides_statistics = statistics::are_made(&listed(owner_names(names))),
+        hide_statistics = statistics::make(&owners(names))
     );
     admin.execute(AssertSqlSafe(text)).await?;
     Ok(())
@@ -208,6 +213,8 @@ fn listed(names: [String; 3]) -> String {
     names.map(|name| literal(&name)).join(", ")
 }
 
+const STATISTICS_KEPT: &str = "the planner keeps values of all tenants' rows";
+
 /// What is open, as the catalog has it now: a dump that is restored loses the revoke on the language `sql`.
 pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall> {
     let text = format!(
@@ -234,6 +241,8 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
              SELECT 7, 'files of migrations may make casts, which a reference calls with the rights of the shared tables'' owner', {refuse_casts}
               WHERE NOT {refuses_casts}
              UNION ALL
+             SELECT 8, {kept}, replace({hide_statistics}, '{{administrator}}', quote_ident(current_user)) WHERE NOT {hides_statistics}
+             UNION ALL
              SELECT 3, format('tenants may call set_config as %I', g.grantee::regrole::text),
                     format('REVOKE EXECUTE ON FUNCTION {SET_CONFIG} FROM %s', g.grantee::regrole)
                FROM pg_catalog.pg_proc p, aclexplode(p.proacl) g
@@ -247,11 +256,26 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
         hides_first = hides_first(names),
         hide_first = literal(&format!("{}; {HIDE_FIRST_IN_TABLES}", hide_first(names))),
         refuses_casts = refuses_casts(names),
-        refuse_casts = literal(&refuse_casts(names))
+        refuse_casts = literal(&refuse_casts(names)),
+        hides_statistics = statistics::are_made(&listed(owner_names(names))),
+        kept = literal(STATISTICS_KEPT),
+        hide_statistics = literal(&format!(
+            "{}, {{administrator}}; {}",
+            statistics::make(&owners(names)),
+            statistics::HIDE
+        ))
     );
     let rows = admin.fetch_all(AssertSqlSafe(text)).await?;
-    let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let revokes: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+    let mut missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let mut revokes: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+    // The server would not even read that query where the functions are missing.
+    if !missing.iter().any(|what| what == STATISTICS_KEPT) {
+        let told: Vec<String> = sqlx::query_scalar(statistics::TOLD_OF).fetch_all(&mut *admin).await?;
+        if !told.is_empty() {
+            missing.push(format!("{STATISTICS_KEPT} ({})", told.join(", ")));
+            revokes.push(statistics::HIDE.to_owned());
+        }
+    }
     let close = if missing.is_empty() { String::new() } else { closing(admin, names, revokes).await? };
     Ok(Wall { missing, close })
 }

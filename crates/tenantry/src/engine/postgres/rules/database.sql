@@ -111,6 +111,8 @@ SELECT code, what, repair FROM (
      -- Looked at by itself, below.
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.may_write()')
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.hide_first(regclass)')
+     AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.told_statistics()')
+     AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.hide_statistics()')
    GROUP BY p.oid, p.proowner, of.extension
   UNION ALL
   -- Tables, and views of what they read, that no rule looks at.

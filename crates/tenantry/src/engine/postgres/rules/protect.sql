@@ -77,5 +77,8 @@ BEGIN
   LOOP
     EXECUTE todo;
   END LOOP;
+  IF to_regprocedure('tenantry.hide_statistics()') IS NOT NULL THEN
+    PERFORM tenantry.hide_statistics();
+  END IF;
 END
 $protect$;
