@@ -42,6 +42,7 @@ const MENDED: &[&str] = &[
     "shared_writable",
     "slot_function",
     "statements_shown",
+    "statistics_kept",
     "tenant_function",
     "wrong_owner",
 ];

@@ -5,15 +5,17 @@
 //! halves, to the last letter. So none are kept. Where the wall is closed two functions of a superuser's see to it: what is stored, the
 //! owner of a table may neither see nor remove.
 
+use sqlx::postgres::PgConnection;
+
 use super::names::literal;
+use crate::{engine::Finding, error::Result};
 
 const TOLD: &str = include_str!("statistics.sql");
 
 /// What makes the planner forget all that there is, as any owner of tables may call it.
 pub(super) const HIDE: &str = "SELECT tenantry.hide_statistics()";
 
-/// The tables of which it knows values.
-pub(super) const TOLD_OF: &str = "SELECT DISTINCT relation::text FROM tenantry.told_statistics() ORDER BY 1";
+const TOLD_OF: &str = "SELECT DISTINCT relation::text FROM tenantry.told_statistics() ORDER BY 1";
 
 /// What is stored is removed behind a lock that ANALYZE takes too: it would write its rows anew.
 const HIDING: &str = " DECLARE
@@ -64,4 +66,17 @@ pub(super) fn are_made(owners: &str) -> String {
         literal(&told_body()),
         literal(HIDING)
     )
+}
+
+/// The tables of which the planner knows values, or would the next time: somebody has asked for it behind the engine's back.
+pub(super) async fn findings(admin: &mut PgConnection) -> Result<Vec<Finding>> {
+    let told: Vec<String> = sqlx::query_scalar(TOLD_OF).fetch_all(admin).await?;
+    Ok(told
+        .into_iter()
+        .map(|table| Finding {
+            code: "statistics_kept",
+            what: format!("row isolation: `{table}`: the planner keeps values of all tenants' rows"),
+            repair: HIDE.into(),
+        })
+        .collect())
 }

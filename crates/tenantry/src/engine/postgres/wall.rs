@@ -213,7 +213,7 @@ fn listed(names: [String; 3]) -> String {
     names.map(|name| literal(&name)).join(", ")
 }
 
-const STATISTICS_KEPT: &str = "the planner keeps values of all tenants' rows";
+const STATISTICS_KEPT: &str = "the planner may keep values of all tenants' rows";
 
 /// What is open, as the catalog has it now: a dump that is restored loses the revoke on the language `sql`.
 pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall> {
@@ -266,16 +266,8 @@ pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
         ))
     );
     let rows = admin.fetch_all(AssertSqlSafe(text)).await?;
-    let mut missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let mut revokes: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
-    // The server would not even read that query where the functions are missing.
-    if !missing.iter().any(|what| what == STATISTICS_KEPT) {
-        let told: Vec<String> = sqlx::query_scalar(statistics::TOLD_OF).fetch_all(&mut *admin).await?;
-        if !told.is_empty() {
-            missing.push(format!("{STATISTICS_KEPT} ({})", told.join(", ")));
-            revokes.push(statistics::HIDE.to_owned());
-        }
-    }
+    let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let revokes: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
     let close = if missing.is_empty() { String::new() } else { closing(admin, names, revokes).await? };
     Ok(Wall { missing, close })
 }
@@ -323,6 +315,10 @@ pub(super) async fn findings(admin: &mut PgConnection, names: &Names) -> Result<
     let mut found = Vec::new();
     if could_be_closed && !missing.is_empty() {
         found.push(Finding { code: "open_wall", what: format!("open wall: {}", missing.join(", ")), repair: close });
+    }
+    // Without the functions the server would not even read that query.
+    if !missing.iter().any(|what| what == STATISTICS_KEPT) {
+        found.extend(statistics::findings(admin).await?);
     }
     let query = format!(
         "SELECT rolname::text FROM pg_roles
