@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use serde::{Deserialize, Serialize};
+use tenantry_sql::{Refusal, Unfinished};
 
 /// The result of the library's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -327,6 +328,18 @@ impl StdError for Error {
 }
 
 /// Wraps one of ours so that it passes through an API whose error is `sqlx`'s.
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(ErrorKind::Refused, refusal.to_string()).help(refusal.instead())
+    }
+}
+
+impl From<Unfinished> for Error {
+    fn from(file: Unfinished) -> Self {
+        Self::new(ErrorKind::Migration, file.to_string()).caused_by(file.cause)
+    }
+}
+
 impl From<Error> for sqlx::Error {
     fn from(error: Error) -> Self {
         Self::AnyDriverError(Box::new(error))

@@ -7,8 +7,8 @@ use crate::{
     id::TenantId,
 };
 
-/// The longest identifier, in bytes: PostgreSQL cuts longer ones silently.
-pub(crate) const MAX_IDENT_BYTES: usize = 63;
+/// The longest identifier, in bytes.
+const MAX_IDENT_BYTES: usize = tenantry_sql::MAX_NAME_BYTES;
 
 /// A name that is safe as a quoted identifier and as a file name on every engine:
 /// ASCII lower-case letters, digits and underscores, 1 to 63 bytes, a letter or underscore first.

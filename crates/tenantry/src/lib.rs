@@ -45,7 +45,7 @@ pub use identify::{Claims, Identify, JwtKeys, Signal};
 pub use identify::{DirectoryLimits, RefusedStats};
 pub use key::{MAX_KEY_BYTES, TenantKey};
 pub use migrate::{Fleet, FleetReport, MigrateEvent, MigrateOptions, Migrations, Mismatch, TargetPlan, TargetReport};
-#[cfg(feature = "postgres")]
+#[cfg(feature = "tenantify")]
 pub use migrate::{Note, Tenantified, tenantify};
 pub use operate::{NewTenant, Recovered};
 pub use pool::{PoolLimits, PoolStats};

@@ -7,12 +7,12 @@ mod options;
 mod plan;
 mod report;
 mod run;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "tenantify")]
 mod tenantify;
 
 pub use files::Migrations;
 pub use fleet::Fleet;
 pub use options::MigrateOptions;
 pub use report::{FleetReport, MigrateEvent, Mismatch, TargetPlan, TargetReport};
-#[cfg(feature = "postgres")]
+#[cfg(feature = "tenantify")]
 pub use tenantify::{Note, Tenantified, tenantify};

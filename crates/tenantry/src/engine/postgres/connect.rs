@@ -6,6 +6,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, Row,
     postgres::{PgConnectOptions, PgConnection},
 };
+use tenantry_sql::postgres::settings;
 
 use super::{
     control::Control,
@@ -14,7 +15,7 @@ use super::{
     names::{Names, TENANT, literal, quoted},
     rules,
     scope::{Limits, path},
-    scram, settings,
+    scram,
     wire::{self, Certificates, Wire},
 };
 use crate::{

@@ -4,18 +4,20 @@
 //! therefore holds nothing else, and only these forms of it: nothing in it can name anything of a tenant's.
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+use tenantry_sql::postgres::{
+    lex::{Kind, Lexer, Token},
+    statements::{self, Statement},
+};
 
 use super::{
     connect::Door,
     ledger,
-    lex::{Kind, Lexer, Token},
     names::SHARED,
     rules::Binding,
     scope::path,
     scripts::{self, OURS, at, run},
     server,
     site::Site,
-    statements::{self, Statement},
     transaction,
     tries::Tries,
     wall,

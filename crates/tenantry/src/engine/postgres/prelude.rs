@@ -2,8 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
-use super::lex::Lexer;
 use crate::error::Result;
+use tenantry_sql::postgres::lex::Lexer;
 
 /// The names that a file speaks of.
 fn names(sql: &str) -> Vec<String> {

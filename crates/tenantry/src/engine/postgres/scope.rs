@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    names::{SHARED, TENANT, literal, quoted},
-    settings,
-};
+use tenantry_sql::postgres::settings;
+
+use super::names::{SHARED, TENANT, literal, quoted};
 use crate::{
     engine::{Begin, Level, Placement},
     id::TenantId,

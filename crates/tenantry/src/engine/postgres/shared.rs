@@ -9,9 +9,9 @@ use sqlx::{
     AssertSqlSafe, Executor, Row,
     postgres::{PgConnectOptions, PgConnection, PgSslMode},
 };
+use tenantry_sql::postgres::lex;
 
 use super::{
-    lex,
     names::{SHARED, literal, quoted},
     rights::Rights,
     scripts, transaction,

@@ -3,6 +3,7 @@
 use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{SqlStr, Sqlite, sqlite::SqliteTypeInfo};
 use sqlx_core::describe::Describe;
+use tenantry_sql::sqlite::SqliteText;
 
 use super::link::SqliteLink;
 use crate::{
@@ -20,7 +21,8 @@ impl Driver for SqliteDriver {
     type Database = Sqlite;
 
     fn read(statement: &Statement<Sqlite>, _: &Scope) -> Result<SqlText> {
-        SqlText::read(statement.sql.as_str())
+        let SqliteText { reads_only, shape_follows_schema, .. } = SqliteText::read(statement.sql.as_str())?;
+        Ok(SqlText { reads_only, shape_follows_schema, leaves_state: false, outlives_reset: false })
     }
 
     fn enter<'l>(

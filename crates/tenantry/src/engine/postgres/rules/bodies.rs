@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use sqlx::{Row as _, postgres::PgConnection};
-
-use super::{Breach, Rules, Subject, breach_of, rendered, words};
-use crate::engine::postgres::{
+use tenantry_sql::postgres::{
     lex::{Kind, Lexer, Token},
     settings, text,
 };
+
+use super::{Breach, Rules, Subject, breach_of, rendered, words};
 
 const BODIES: &str = include_str!("bodies.sql");
 

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
 
 use super::{Breach, Subject, breach_of, rendered};
-use crate::engine::postgres::lex::{Kind, Lexer, Token};
+use tenantry_sql::postgres::lex::{Kind, Lexer, Token};
 
 const CASCADES: &str = include_str!("cascades.sql");
 #[cfg(test)]

@@ -8,9 +8,9 @@ use sqlx::{
     AssertSqlSafe, Row as _,
     postgres::{PgConnection, PgRow},
 };
+use tenantry_sql::postgres::statements;
 
 use super::{Binding, Breach, Rules, Subject, breach_of, rendered};
-use crate::engine::postgres::statements;
 
 const IMMUTABLE: &str = include_str!("immutable.sql");
 const READS: &str = include_str!("reads.sql");

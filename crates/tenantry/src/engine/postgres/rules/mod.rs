@@ -8,8 +8,8 @@ use sqlx::{
     AssertSqlSafe, Row as _,
     postgres::{PgConnection, PgRow},
 };
+use tenantry_sql::postgres::settings;
 
-use super::settings;
 use crate::ident::Ident;
 
 mod audit;

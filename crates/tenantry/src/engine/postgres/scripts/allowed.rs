@@ -1,14 +1,18 @@
 //! Which statements a file may hold, and what their words tell.
 
+use tenantry_sql::postgres::{
+    lex,
+    statements::{self, Statement},
+    text::{self, PgText},
+};
+
 use super::at;
 use crate::{
     engine::{
         Script,
         postgres::{
-            extend, lex, rules,
+            extend, rules,
             site::{Site, SiteKind},
-            statements::{self, Statement},
-            text::{self, PgText},
         },
     },
     error::{Error, Result},
@@ -44,10 +48,8 @@ pub(super) fn require_allowed(script: &Script, statement: &Statement<'_>) -> Res
         return Err(at(script, statement.line, "`set_config` cannot be called in a file".into())
             .help("a file is run with the settings of its target: leave the statement out"));
     }
-    text::read(statement.text).map_err(|refused| {
-        let help = refused.help_text().unwrap_or_default().to_owned();
-        at(script, statement.line, refused.to_string()).help(help)
-    })
+    text::read(statement.text)
+        .map_err(|refused| at(script, statement.line, refused.to_string()).help(refused.instead()))
 }
 
 fn first_words(statement: &Statement<'_>) -> Vec<String> {

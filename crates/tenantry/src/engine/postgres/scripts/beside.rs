@@ -5,6 +5,7 @@
 //! again is code of the file's which runs with that owner's rights. Whatever way there is: what it did is seen here.
 
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
+use tenantry_sql::postgres::statements::{self, Statement};
 
 use super::{allowed::may_hold_code, at};
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
         postgres::{
             names::literal,
             site::{Site, SiteKind},
-            statements::{self, Statement},
         },
     },
     error::{Error, Result},

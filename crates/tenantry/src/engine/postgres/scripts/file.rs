@@ -1,6 +1,7 @@
 //! Running the statements of one file, with the rights of its target and no others.
 
 use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
+use tenantry_sql::postgres::statements::{self, Statement};
 
 use super::{
     LOCK_TIMEOUT,
@@ -21,7 +22,6 @@ use crate::{
             names::{Names, literal, quoted},
             scope::path,
             site::{Site, SiteKind},
-            statements::{self, Statement},
         },
     },
     error::{Error, ErrorKind, Result},

@@ -4,13 +4,13 @@
 //! new reference sees none either, and finds it valid. So it is made once more when the file's code is over and found safe.
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+use tenantry_sql::postgres::lex;
 
 use super::{at, file::OURS, verify::place_of};
 use crate::{
     engine::{
         Script,
         postgres::{
-            lex,
             names::{Names, quoted},
             site::{Site, SiteKind},
         },

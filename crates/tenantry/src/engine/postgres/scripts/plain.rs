@@ -1,6 +1,7 @@
 //! Files that run outside of a transaction.
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+use tenantry_sql::postgres::{lex, statements::Statement};
 
 use super::{
     allowed::{needs_no_transaction, statements_of},
@@ -13,12 +14,11 @@ use crate::{
     engine::{
         Script, ScriptKind,
         postgres::{
-            layout, ledger, lex,
+            layout, ledger,
             names::{Names, quoted},
             prelude,
             scope::path,
             site::{Site, SiteKind},
-            statements::Statement,
             transaction,
         },
     },

@@ -1,6 +1,7 @@
 //! The walls of tables in common while a file changes them: they stand behind every statement, and not only at the file's end.
 
 use sqlx::postgres::PgConnection;
+use tenantry_sql::postgres::statements::Statement;
 
 use super::at;
 use crate::{
@@ -9,7 +10,6 @@ use crate::{
         postgres::{
             rules,
             site::{Site, SiteKind},
-            statements::Statement,
         },
     },
     error::Result,

@@ -1,18 +1,20 @@
 //! What has to hold before the commit, and where in the files it does not.
 
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
+use tenantry_sql::postgres::{
+    lex,
+    statements::{self, Statement},
+};
 
 use super::{at, file::OURS};
 use crate::{
     engine::{
         Script,
         postgres::{
-            lex,
             names::{Names, quoted},
             rules::{self, Binding, Breach, Rules},
             server,
             site::{Site, SiteKind},
-            statements::{self, Statement},
         },
     },
     error::{Error, ErrorKind, Result},

@@ -1,7 +1,7 @@
 //! The parts of `CREATE TABLE` and of `ALTER TABLE ... ADD`: columns and constraints.
 
 use super::cursor::{Cursor, Group, Name, parts};
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 pub(super) const TENANT_ID: &str = "tenant_id";
 

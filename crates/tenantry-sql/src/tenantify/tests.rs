@@ -216,7 +216,7 @@ fn data_files_get_notes_only() {
 fn a_file_that_cannot_be_read_is_an_error_with_its_line() {
     let error = tenantify("0001_a.sql", "SELECT 1;\nSELECT '", &[]).expect_err("the text is open");
     assert_eq!(error.to_string(), "`0001_a.sql` cannot be read");
-    let cause = std::error::Error::source(&error).expect("it has a cause");
+    let cause = error.source().expect("it has a cause");
     assert_eq!(cause.to_string(), "line 2: a text without its closing quote");
 }
 

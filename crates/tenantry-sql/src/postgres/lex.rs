@@ -3,28 +3,31 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::ident::MAX_IDENT_BYTES;
+use super::MAX_NAME_BYTES;
 
 /// One word, text or mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token<'a> {
-    pub(crate) kind: Kind,
-    pub(crate) text: &'a str,
+pub struct Token<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// As it is written, with its quotes.
+    pub text: &'a str,
     /// The byte at which it starts.
-    pub(crate) start: usize,
+    pub start: usize,
     /// How many parentheses and brackets are open around it; one of these itself counts as outside.
-    pub(crate) depth: usize,
+    pub depth: usize,
 }
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A name without quotes, or a keyword.
     Word,
     /// `"..."` and `U&"..."`.
     Quoted,
     /// `'...'` with any prefix, and `$tag$...$tag$`.
     Text,
+    /// `1`, `1.5e3`, `0x1F`
     Number,
     /// `$1`
     Parameter,
@@ -34,35 +37,41 @@ pub(crate) enum Kind {
 
 impl<'a> Token<'a> {
     /// The byte behind it.
-    pub(crate) const fn end(&self) -> usize {
+    pub const fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
     /// Whether it is this keyword.
-    pub(crate) fn is(&self, keyword: &str) -> bool {
+    pub fn is(&self, keyword: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
 
-    pub(crate) fn is_any(&self, keywords: &[&str]) -> bool {
+    /// Whether it is one of these keywords.
+    #[must_use]
+    pub fn is_any(&self, keywords: &[&str]) -> bool {
         keywords.iter().any(|keyword| self.is(keyword))
     }
 
-    pub(crate) fn is_name(&self) -> bool {
+    /// A word or a quoted name.
+    #[must_use]
+    pub fn is_name(&self) -> bool {
         matches!(self.kind, Kind::Word | Kind::Quoted)
     }
 
     /// `U&"..."`
-    pub(crate) fn is_escaped_name(&self) -> bool {
+    pub fn is_escaped_name(&self) -> bool {
         self.kind == Kind::Quoted && !self.text.starts_with('"')
     }
 
-    pub(crate) fn is_mark(&self, mark: &str) -> bool {
+    /// Whether it is this mark, one character of it.
+    #[must_use]
+    pub fn is_mark(&self, mark: &str) -> bool {
         self.kind == Kind::Mark && self.text == mark
     }
 
     /// The name as the server keeps it, cut to 63 bytes; `None` for what is no name, and for `U&"..."`, whose escapes are
     /// not read.
-    pub(crate) fn name(&self) -> Option<Cow<'a, str>> {
+    pub fn name(&self) -> Option<Cow<'a, str>> {
         let name = match self.kind {
             Kind::Word if self.text.bytes().any(|b| b.is_ascii_uppercase()) => self.text.to_ascii_lowercase().into(),
             Kind::Word => Cow::Borrowed(self.text),
@@ -72,17 +81,18 @@ impl<'a> Token<'a> {
             }
             _ => return None,
         };
-        let kept = name.floor_char_boundary(MAX_IDENT_BYTES);
+        let kept = name.floor_char_boundary(MAX_NAME_BYTES);
         Some(if kept == name.len() { name } else { name[..kept].to_owned().into() })
     }
 }
 
 /// A comment, text or name that is not closed, or a NUL byte: the server would not read the text either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unterminated {
-    pub(crate) what: &'static str,
+pub struct Unterminated {
+    /// What it is, with its article.
+    pub what: &'static str,
     /// The byte at which it starts.
-    pub(crate) start: usize,
+    pub start: usize,
 }
 
 impl fmt::Display for Unterminated {
@@ -100,7 +110,7 @@ pub(crate) fn lex(sql: &str) -> Result<Vec<Token<'_>>, Unterminated> {
 }
 
 /// The tokens of a text, one by one; nothing comes after an error.
-pub(crate) struct Lexer<'a> {
+pub struct Lexer<'a> {
     sql: &'a str,
     at: usize,
     depth: usize,
@@ -109,7 +119,9 @@ pub(crate) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) fn new(sql: &'a str) -> Self {
+    /// From the text's beginning.
+    #[must_use]
+    pub fn new(sql: &'a str) -> Self {
         Self { sql, at: 0, depth: 0, nul: sql.find('\0').unwrap_or(sql.len()) }
     }
 

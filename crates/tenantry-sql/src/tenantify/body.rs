@@ -1,7 +1,7 @@
 //! What is said about statements that are left as they are: functions, data changes, and what the engine does itself.
 
 use super::{Work, cursor::Cursor, definition::TENANT_ID};
-use crate::engine::postgres::lex::{Kind, Lexer, Token};
+use crate::postgres::lex::{Kind, Lexer, Token};
 
 impl Work<'_, '_> {
     /// A function, procedure or `DO` block, with the statements in its body.

@@ -4,7 +4,7 @@ use super::{
     super::{lex::Token, settings},
     plain, refusal,
 };
-use crate::error::Result;
+use crate::Refusal;
 
 const SCOPE: &str = "a tenant's role, search path and id are set by its scope alone: take a `TenantDb` of the tenant that \
                      you mean";
@@ -25,7 +25,7 @@ const LARGE: &str = "large objects belong to no tenant: store the bytes in a col
 const OTHERS: &str = "other tenants share the login: look with the administrator's own connection";
 
 /// `Err` if the statement must not be sent.
-pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
+pub(super) fn check(statement: &[Token<'_>]) -> Result<(), Refusal> {
     let [verb, rest @ ..] = statement else { return Ok(()) };
     if verb.is("explain") {
         return check(plain::explained(rest).statement);
@@ -55,7 +55,7 @@ pub(super) fn check(statement: &[Token<'_>]) -> Result<()> {
 }
 
 /// `Err` if the statement, whatever its verb, looks at what other users of the connection or the login have done.
-pub(super) fn check_looks(statement: &[Token<'_>]) -> Result<()> {
+pub(super) fn check_looks(statement: &[Token<'_>]) -> Result<(), Refusal> {
     if asks_the_session(statement) {
         return Err(refusal("`currval` or `lastval`", SEQUENCE));
     }
@@ -93,7 +93,7 @@ pub(super) fn defines(statement: &[Token<'_>]) -> bool {
 }
 
 /// Functions and views by which a shared login sees, or stops, what others do on it.
-fn reaches_others(statement: &[Token<'_>]) -> Result<()> {
+fn reaches_others(statement: &[Token<'_>]) -> Result<(), Refusal> {
     for (at, token) in statement.iter().enumerate() {
         if token.is_escaped_name() {
             return Err(refusal("a name in `U&`", SPELLING));

@@ -6,7 +6,7 @@ use super::{
     definition::{Constraint, Element, Rule, TENANT_ID, elements},
     tables::{State, Table},
 };
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 const COLUMN: &str = "tenant_id uuid NOT NULL DEFAULT tenantry.tenant()";
 

@@ -1,11 +1,11 @@
 //! The one COPY statement of a copy call.
 
 use super::{super::lex::Token, plain::group, refusal, refused, statements};
-use crate::error::{Error, Result};
+use crate::Refusal;
 
 /// Which way the rows go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CopyDirection {
+pub enum CopyDirection {
     /// `COPY ... TO STDOUT`
     Out,
     /// `COPY ... FROM STDIN`
@@ -17,7 +17,7 @@ pub(crate) enum CopyDirection {
 ///
 /// # Errors
 /// If it is not exactly one COPY statement from STDIN or to STDOUT, or looks at what is not the tenant's.
-pub(crate) fn copy_direction(sql: &str) -> Result<CopyDirection> {
+pub fn copy_direction(sql: &str) -> Result<CopyDirection, Refusal> {
     let (statements, whole) = statements(sql);
     let [statement] = &statements[..] else { return Err(not_a_copy()) };
     match statement.first() {
@@ -31,7 +31,7 @@ pub(crate) fn copy_direction(sql: &str) -> Result<CopyDirection> {
 }
 
 /// Whether a COPY leaves nothing behind: one of a table, or of one plain query.
-pub(crate) fn copy_is_plain(sql: &str) -> bool {
+pub fn copy_is_plain(sql: &str) -> bool {
     let (statements, whole) = statements(sql);
     let [statement] = &statements[..] else { return false };
     let [_, open, rest @ ..] = &statement[..] else { return false };
@@ -43,7 +43,7 @@ pub(crate) fn copy_is_plain(sql: &str) -> bool {
     whole && query.is_some_and(|query| super::read(query).is_ok_and(|read| read.plain))
 }
 
-fn not_a_copy() -> Error {
+fn not_a_copy() -> Refusal {
     refusal(
         "what is not exactly one COPY statement",
         "a copy call takes `COPY ... TO STDOUT` or `COPY ... FROM STDIN`; send other statements through `execute(..)`",

@@ -6,7 +6,7 @@ use super::{
     definition::{Column, Element, TENANT_ID},
     tables::{State, Table},
 };
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 impl Work<'_, '_> {
     pub(super) fn alter_table(&mut self, tokens: &[Token<'_>]) {

@@ -1,7 +1,7 @@
 //! `CREATE VIEW`: it has to read as who asks, not as its owner.
 
 use super::{Work, cursor::Cursor};
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 impl Work<'_, '_> {
     pub(super) fn create_view(&mut self, tokens: &[Token<'_>]) {

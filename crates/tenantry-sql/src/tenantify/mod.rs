@@ -16,16 +16,15 @@ mod table;
 mod tables;
 mod view;
 
+use std::{error::Error, fmt};
+
 use cursor::{Cursor, Name};
 use draft::Draft;
 use tables::{State, Tables};
 
-use crate::{
-    engine::postgres::{
-        lex::{Lexer, Token},
-        statements::{self, Statement},
-    },
-    error::{Error, ErrorKind, Result},
+use crate::postgres::{
+    lex::{Lexer, Token},
+    statements::{self, Statement, Unfinished},
 };
 
 /// A file after [`tenantify`].
@@ -50,13 +49,34 @@ pub struct Note {
     pub what: String,
 }
 
+/// A file that has no end somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which one of the files.
+    pub file: String,
+    /// Where in it.
+    pub cause: Unfinished,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` cannot be read", self.file)
+    }
+}
+
+impl Error for Unreadable {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
 /// Rewrites a migration file with plain single-tenant tables into the form that is the same under every isolation.
 /// `earlier` are the files of the folder that come before it, names and texts, already converted. What is converted
 /// already stays as it is.
 ///
 /// # Errors
 /// If a comment, a text or a quoted name has no end.
-pub fn tenantify(file_name: &str, text: &str, earlier: &[(&str, &str)]) -> Result<Tenantified> {
+pub fn tenantify(file_name: &str, text: &str, earlier: &[(&str, &str)]) -> Result<Tenantified, Unreadable> {
     let mut tables = Tables::default();
     for (name, text) in earlier {
         convert(Draft::new(name, without_mark(text), true), &mut tables)?;
@@ -72,11 +92,11 @@ fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-fn convert(draft: Draft<'_>, tables: &mut Tables) -> Result<(String, Vec<Note>)> {
+fn convert(draft: Draft<'_>, tables: &mut Tables) -> Result<(String, Vec<Note>), Unreadable> {
     let (file, text) = (draft.file, draft.text);
     let mut work = Work { draft, tables, made: Vec::new(), keys: Vec::new() };
     let mut made = Vec::new();
-    let failed = |e| Error::new(ErrorKind::Migration, format!("`{file}` cannot be read")).caused_by(e);
+    let failed = |cause| Unreadable { file: file.to_owned(), cause };
     for statement in statements::split(text).map_err(failed)? {
         work.statement(&tokens(&statement));
         made.extend(work.made.drain(..).map(|name| (name, statement)));

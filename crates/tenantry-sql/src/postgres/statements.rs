@@ -1,29 +1,31 @@
 //! The statements of a file, each with the line of its first word.
 
+use std::{error::Error, fmt};
+
 use super::lex::{Lexer, Token, Unterminated};
-use crate::error::{Error, ErrorKind, Result};
 
 /// One statement without its semicolon and without the comments before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Statement<'a> {
-    pub(crate) text: &'a str,
+pub struct Statement<'a> {
+    /// As it is written.
+    pub text: &'a str,
     /// The byte of the file at which it starts.
-    pub(crate) start: usize,
+    pub start: usize,
     /// The line of its first word; the first line is 1.
-    pub(crate) line: usize,
+    pub line: usize,
 }
 
 /// Splits a file at its top-level semicolons; empty statements are left out.
 ///
 /// # Errors
 /// If a comment, a text or a quoted name has no end.
-pub(crate) fn split(sql: &str) -> Result<Vec<Statement<'_>>> {
+pub fn split(sql: &str) -> Result<Vec<Statement<'_>>, Unfinished> {
     let mut ends = Ends::default();
     let mut lines = Lines::new(sql);
     let mut statements = Vec::new();
     let mut open: Option<(usize, usize)> = None;
     for token in Lexer::new(sql) {
-        let token = token.map_err(|e| unterminated(sql, e))?;
+        let token = token.map_err(|cause| Unfinished { line: Lines::new(sql).of(cause.start), cause })?;
         if ends.is_end(&token) {
             if let Some((start, end)) = open.take() {
                 statements.push(Statement { text: &sql[start..end], start, line: lines.of(start) });
@@ -38,9 +40,25 @@ pub(crate) fn split(sql: &str) -> Result<Vec<Statement<'_>>> {
     Ok(statements)
 }
 
-fn unterminated(sql: &str, cause: Unterminated) -> Error {
-    let line = Lines::new(sql).of(cause.start);
-    Error::new(ErrorKind::Migration, format!("line {line}: {}", cause.what)).caused_by(cause)
+/// A file in which a comment, a text or a quoted name has no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The line on which it starts; the first line is 1.
+    pub line: usize,
+    /// What it is.
+    pub cause: Unterminated,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.cause.what)
+    }
+}
+
+impl Error for Unfinished {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
 }
 
 /// Tells the semicolon that ends a statement from one in parentheses (`CREATE RULE ... DO (a; b)`) and from one in the

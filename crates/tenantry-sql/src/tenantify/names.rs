@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{engine::postgres::lex::Token, ident::MAX_IDENT_BYTES};
+use crate::postgres::{MAX_NAME_BYTES, lex::Token};
 
 /// The name of an unnamed constraint or index: table, columns and a word for its kind, cut to 63 bytes as the server does.
 /// `taken` tells the names that are in use; then a number is put behind.
@@ -26,7 +26,7 @@ fn joined(columns: &[String]) -> String {
             joined.push('_');
         }
         joined.push_str(column);
-        if joined.len() > MAX_IDENT_BYTES {
+        if joined.len() > MAX_NAME_BYTES {
             break;
         }
     }
@@ -36,10 +36,10 @@ fn joined(columns: &[String]) -> String {
 /// The longer of the two parts is shortened until all fits.
 fn assembled(table: &str, columns: &str, label: &str) -> String {
     if columns.is_empty() {
-        return format!("{}_{label}", cut(table, MAX_IDENT_BYTES - label.len() - 1));
+        return format!("{}_{label}", cut(table, MAX_NAME_BYTES - label.len() - 1));
     }
-    let room = MAX_IDENT_BYTES - label.len() - 2;
-    let (mut first, mut second) = (table.len(), columns.len().min(MAX_IDENT_BYTES));
+    let room = MAX_NAME_BYTES - label.len() - 2;
+    let (mut first, mut second) = (table.len(), columns.len().min(MAX_NAME_BYTES));
     while first + second > room {
         if first > second {
             first -= 1;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 /// A place in a list of tokens.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use super::{
     names::{chosen, distinct, of_index_part, written},
     tables::Holder,
 };
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 impl Work<'_, '_> {
     pub(super) fn create_index(&mut self, tokens: &[Token<'_>]) {

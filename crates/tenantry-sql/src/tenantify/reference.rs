@@ -9,7 +9,7 @@ use super::{
     names::listed,
     tables::State,
 };
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 pub(super) type Edits = Vec<(Range<usize>, String)>;
 

@@ -7,7 +7,7 @@ use super::{
     names::{chosen, written},
     tables::Holder,
 };
-use crate::engine::postgres::lex::Token;
+use crate::postgres::lex::Token;
 
 impl Work<'_, '_> {
     /// Converts the parts of a table's definition. Gives the constraints that have to leave their columns, as constraints

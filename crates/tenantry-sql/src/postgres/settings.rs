@@ -4,7 +4,7 @@
 //! again, before row security hides those of others: by the time of that a statement would learn what is in them.
 
 /// What a connection of row isolation is opened with.
-pub(super) const NO_BITMAPS: (&str, &str) = ("enable_bitmapscan", "off");
+pub const NO_BITMAPS: (&str, &str) = ("enable_bitmapscan", "off");
 
 /// What a statement may set in row isolation. Everything else may make a plan that was not chosen by what is expected of it; and
 /// some messages (`client_min_messages`) tell what is on a page of all tenants' rows.
@@ -25,11 +25,11 @@ fn has(list: &str, name: &str) -> bool {
 
 /// Whether a statement of a tenant's may not set what has this name, in small letters. A name with a dot is an extension's or
 /// the app's own.
-pub(super) fn steers_plans(name: &str) -> bool {
+pub fn steers_plans(name: &str) -> bool {
     !name.contains('.') && !has(FREE, name)
 }
 
 /// What a function may set by a clause, as an array that SQL reads.
-pub(super) fn free_in_functions() -> String {
+pub fn free_in_functions() -> String {
     format!("{{{}}}", FREE.split_whitespace().chain(FREE_IN_FUNCTIONS.split_whitespace()).collect::<Vec<_>>().join(","))
 }
