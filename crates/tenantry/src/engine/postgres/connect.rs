@@ -1,6 +1,6 @@
 //! Opening connections for apps, each bound to its place.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, Row,
@@ -10,6 +10,7 @@ use tenantry_sql::postgres::settings;
 
 use super::{
     control::Control,
+    dial::{has_wrong_password, in_time, patiently},
     extensions,
     link::PgLink,
     names::{Names, TENANT, literal, quoted},
@@ -193,22 +194,6 @@ impl Door {
              memberships and objects away, or leave --app-url out: then the login is made for you"
         )))
     }
-}
-
-/// How long a server may take to answer: one behind a wall that swallows everything never does.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-pub(crate) async fn in_time(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    patiently(options.connect()).await
-}
-
-async fn patiently<T>(opening: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {PATIENCE:?}"));
-    tokio::time::timeout(PATIENCE, opening).await.map_err(late)?
-}
-
-pub(super) fn has_wrong_password(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|e| e.code()).as_deref() == Some("28P01")
 }
 
 fn cannot_open(place: &Place, cause: sqlx::Error) -> Error {

@@ -11,7 +11,7 @@ use sqlx::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{connect::in_time, extensions, types::OwnTypes};
+use super::{dial::in_time, extensions, types::OwnTypes};
 use crate::{
     engine::StatelessExtension,
     error::{Error, ErrorKind, Result},

@@ -11,7 +11,7 @@ use super::{
     ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
     rights::{self, Rights},
-    schemas, scram, scripts, server,
+    roles, schemas, scram, scripts, server,
     shared::{self, Home},
     site::Site,
 };
@@ -149,7 +149,7 @@ async fn require_owner(own: &mut PgConnection, placement: &Placement) -> Result<
 /// Destroys a tenant's database and login; whoever is still connected is cut off. May be run again.
 pub(super) async fn remove(admin: &mut PgConnection, names: &Names, physical: &str) -> Result<()> {
     let name = names.of_tenant(physical);
-    if server::role_exists(admin, &name).await? {
+    if roles::role_exists(admin, &name).await? {
         rights::grant_to_myself(admin, &name).await?;
     }
     admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name)))).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgConnection};
 
-use super::{connect, connect::Door, names::Names, wall};
+use super::{connect::Door, dial, names::Names, wall};
 use crate::{
     engine::{Attack, Begin, Outcome, Place, Placement, Scope},
     error::{Error, ErrorKind, Result},
@@ -29,7 +29,7 @@ pub(super) async fn try_all(
     if victim.isolation == Isolation::Database || !is_closed(door).await? {
         return Ok(Vec::new());
     }
-    let mut session = connect::in_time(&door.options(place)?).await?;
+    let mut session = dial::in_time(&door.options(place)?).await?;
     session.execute(AssertSqlSafe(scope.begin(Begin::WRITE))).await?;
     let before = whose(&mut session).await?;
     let mut tried = Vec::new();

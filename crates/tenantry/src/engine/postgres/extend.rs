@@ -11,12 +11,13 @@ use tenantry_sql::postgres::{
 
 use super::{
     connect::Door,
-    ledger,
+    fault::at,
+    ledger, locks,
     names::SHARED,
     rules::Binding,
-    scope::path,
-    scripts::{self, OURS, at, run},
-    server,
+    scope::{OURS, path},
+    scripts::{self, allowed::is_of_extension, run},
+    shared_grants,
     site::Site,
     transaction,
     tries::Tries,
@@ -26,20 +27,6 @@ use crate::{
     engine::{ExtensionClass, Patience, Script, extension_class},
     error::Result,
 };
-
-/// Whether a statement makes, changes or drops an extension.
-pub(super) fn is_of_extension(statement: &Statement<'_>) -> bool {
-    match &Lexer::new(statement.text).take(3).flatten().collect::<Vec<_>>()[..] {
-        [verb, what, ..] if verb.is_any(&["create", "alter", "drop"]) => what.is("extension"),
-        [verb, on, what] if verb.is("comment") && on.is("on") => what.is("extension"),
-        _ => false,
-    }
-}
-
-/// Whether a file has such a statement.
-pub(super) fn is_of_extensions(script: &Script) -> bool {
-    statements::split(script.sql.as_str()).is_ok_and(|all| all.iter().any(is_of_extension))
-}
 
 pub(super) async fn apply(door: &Door, site: &Site, script: &Script, patience: Patience) -> Result<()> {
     let statements = statements_of(script)?;
@@ -64,10 +51,10 @@ async fn apply_in_tx(
     statements: &[Statement<'_>],
 ) -> Result<()> {
     let settings =
-        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{}'; {OURS}", scripts::LOCK_TIMEOUT);
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{}'; {OURS}", locks::LOCK_TIMEOUT);
     admin.execute(AssertSqlSafe(settings)).await?;
     let applied = async {
-        scripts::lock(admin, &site.target, "pg_try_advisory_xact_lock").await?;
+        locks::lock(admin, &site.target, "pg_try_advisory_xact_lock").await?;
         if ledger::has(admin, &site.target, script.version).await? {
             return Ok(());
         }
@@ -78,7 +65,7 @@ async fn apply_in_tx(
             admin.execute(OURS).await?;
         }
         require_none_refused(admin, script).await?;
-        admin.execute(AssertSqlSafe(server::shared_grants(&door.names))).await?;
+        admin.execute(AssertSqlSafe(shared_grants::shared_grants(&door.names))).await?;
         // It may have brought a language, which everybody may use then.
         wall::close(admin, &door.names).await?;
         scripts::verify(admin, &door.names, site, &[script], Binding::Look).await?;

@@ -6,8 +6,9 @@
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
+    locks,
     names::{Names, TENANT, literal, quoted},
-    rows_role, rules, scripts, server,
+    roles, rows_role, rules,
     site::{Site, SiteKind},
     transaction,
 };
@@ -72,10 +73,10 @@ pub(super) async fn renew(admin: &mut PgConnection, names: &Names, site: &Site) 
     if !is_old(admin, names, site).await? {
         return Ok(());
     }
-    let settings = format!("BEGIN; SET LOCAL lock_timeout = '{}'", scripts::LOCK_TIMEOUT);
+    let settings = format!("BEGIN; SET LOCAL lock_timeout = '{}'", locks::LOCK_TIMEOUT);
     admin.execute(AssertSqlSafe(settings)).await?;
     let renewed = async {
-        scripts::lock(admin, &site.target, "pg_try_advisory_xact_lock").await?;
+        locks::lock(admin, &site.target, "pg_try_advisory_xact_lock").await?;
         renew_in_tx(admin, names, site).await
     }
     .await;
@@ -94,7 +95,7 @@ async fn renew_in_tx(admin: &mut PgConnection, names: &Names, site: &Site) -> Re
         ),
         SiteKind::Rows | SiteKind::Shared | SiteKind::Database => String::new(),
     };
-    let text = format!("DO $do$ BEGIN {} {defaults} END $do$", server::owner_make(names, &owner));
+    let text = format!("DO $do$ BEGIN {} {defaults} END $do$", roles::owner_make(names, &owner));
     admin.execute(AssertSqlSafe(text)).await?;
     let changes = CHANGES.replace("{schema}", &literal(&site.schema)).replace("{former}", &literal(&names.owner()));
     let changes: Vec<String> = sqlx::query_scalar(AssertSqlSafe(changes)).fetch_all(&mut *admin).await?;
@@ -104,10 +105,19 @@ async fn renew_in_tx(admin: &mut PgConnection, names: &Names, site: &Site) -> Re
     }
     admin.execute(AssertSqlSafe(text)).await?;
     if site.kind == SiteKind::Rows {
-        server::protect_rows(admin, names).await?;
+        protect_rows(admin, names).await?;
         // Last of all: a program of an older version is refused by the server from now on.
         rows_role::close(admin, names).await?;
     }
+    Ok(())
+}
+
+/// Makes the tables that tenants have in common what they have to be.
+pub(super) async fn protect_rows(admin: &mut PgConnection, names: &Names) -> Result<()> {
+    let (site, owner) = (Site::rows(names), owner_of(admin, TENANT).await?);
+    admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&owner)))).await?;
+    rules::protect(admin, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
+    admin.execute("SET LOCAL ROLE NONE").await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     connect::Door,
-    layout, ledger,
+    layout, ledger, locks,
     names::{TENANT, quoted},
     rights::Rights,
     rules,
@@ -97,7 +97,7 @@ pub(super) async fn remove(door: &Door, placement: &Placement) -> Result<()> {
 
 /// Under the lock: a data file that runs for it would fill tables that this knows nothing of.
 async fn bury_in_tx(admin: &mut PgConnection, placement: &Placement) -> Result<()> {
-    scripts::lock(admin, &placement.physical, "pg_try_advisory_xact_lock").await?;
+    locks::lock(admin, &placement.physical, "pg_try_advisory_xact_lock").await?;
     ledger::bury(admin, &placement.physical).await
 }
 
@@ -134,7 +134,7 @@ async fn remove_as(
 async fn enter(slot: &mut PgConnection, placement: &Placement, owner: &str) -> Result<()> {
     let scope = format!(
         "SET LOCAL lock_timeout = '{}'; SET LOCAL search_path = {}; SET LOCAL tenantry.tenant = '{}'; SET LOCAL ROLE {}",
-        scripts::DATA_LOCK_TIMEOUT,
+        locks::DATA_LOCK_TIMEOUT,
         path(TENANT),
         placement.id,
         quoted(owner)

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use super::{
     names::{Names, SHARED, TENANT, literal, quoted},
     rights::{grant_to_myself, memberships_inherit},
-    server,
+    roles,
 };
 use crate::{engine::Finding, error::Result};
 
@@ -13,7 +13,7 @@ use crate::{engine::Finding, error::Result};
 /// versions still run on its own rights.
 pub(super) async fn make(admin: &mut PgConnection, names: &Names) -> Result<()> {
     let role = names.rows_role();
-    server::role(admin, &role, "NOLOGIN NOINHERIT", None).await?;
+    roles::role(admin, &role, "NOLOGIN NOINHERIT", None).await?;
     grant_to_myself(admin, &role).await?;
     // The login takes the role on, and has none of its rights before it does.
     let with = if memberships_inherit(admin) { " WITH INHERIT FALSE, SET TRUE" } else { "" };

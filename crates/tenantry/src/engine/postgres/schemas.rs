@@ -6,9 +6,9 @@ use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     connect::Door,
-    layout, ledger,
+    layout, ledger, locks,
     names::{Names, literal, quoted},
-    rights, scripts, server,
+    rights, roles, scripts,
     site::Site,
     wall,
 };
@@ -54,7 +54,7 @@ async fn make(connection: &mut PgConnection, names: &Names, placement: &Placemen
     }
     let (role, owner) = (names.of_tenant(&placement.physical), names.owner_of_tenant(&placement.physical));
     let defaults = layout::default_privileges(&placement.physical, &owner, &role);
-    let make_owner = server::owner_make(names, &owner);
+    let make_owner = roles::owner_make(names, &owner);
     let (role, schema, owner) = (quoted(&role), quoted(&placement.physical), quoted(&owner));
     let (login, reader) = (quoted(&login), quoted(&names.reader()));
     // Each may be there already, from an attempt of an older form; all of it is one text, one round trip.
@@ -95,7 +95,7 @@ async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&
                  EXECUTE format('GRANT CONNECT ON DATABASE %I TO {login}', current_database());
              END IF;
          END $do$",
-        lock = server::LOCK,
+        lock = roles::LOCK,
         member = rights::membership(login),
         admit = wall::admit(login),
         login = quoted(login)
@@ -109,10 +109,10 @@ async fn login_make(connection: &mut PgConnection, login: &str, secret: Option<&
 /// It waits for no lock longer than a migration does: what a tenant's tables refer to is others' too. If it fails, the
 /// connection is of no use any more.
 pub(super) async fn remove(connection: &mut PgConnection, names: &Names, physical: &str) -> Result<()> {
-    let settings = format!("SET lock_timeout = '{}'", scripts::LOCK_TIMEOUT);
+    let settings = format!("SET lock_timeout = '{}'", locks::LOCK_TIMEOUT);
     connection.execute(AssertSqlSafe(settings)).await?;
     // A migration that ran at the same time would make things in a schema that is being dropped.
-    scripts::lock(connection, physical, "pg_try_advisory_lock").await?;
+    locks::lock(connection, physical, "pg_try_advisory_lock").await?;
     drop_all(connection, names, physical).await?;
     connection.execute("SELECT pg_advisory_unlock_all(); RESET lock_timeout").await?;
     Ok(())
@@ -145,7 +145,7 @@ pub(super) async fn role_remove(connection: &mut PgConnection, role: &str) -> Re
 /// Takes back all rights that a role was given in this database, in which it owns nothing. Whoever holds what it was given
 /// there is not waited for longer than a migration waits.
 pub(super) async fn role_forget(connection: &mut PgConnection, role: &str) -> Result<()> {
-    let settings = format!("SET lock_timeout = '{}'", scripts::LOCK_TIMEOUT);
+    let settings = format!("SET lock_timeout = '{}'", locks::LOCK_TIMEOUT);
     connection.execute(AssertSqlSafe(settings)).await?;
     of_role(connection, role, &format!("DROP OWNED BY {}", quoted(role))).await
 }

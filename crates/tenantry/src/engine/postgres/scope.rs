@@ -11,6 +11,10 @@ use crate::{
     tenant::Isolation,
 };
 
+/// The path of the engine's own statements: in the app's, a function of the app's by the name of the server's would be called
+/// where its arguments fit better.
+pub(super) const OURS: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
+
 /// What a transaction of one tenant, or on the shared tables, is entered with. It is local to the transaction: nothing is
 /// left when that ends.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    PgDriver,
-    connect::{self, in_time},
+    PgDriver, connect,
+    dial::in_time,
     names::{Names, quoted},
 };
 use crate::{

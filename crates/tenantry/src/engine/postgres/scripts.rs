@@ -1,12 +1,11 @@
 //! Applying files of migrations: statement by statement, as the owner of the tables, and verified before the commit.
 
-use std::time::{Duration, Instant};
-
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
     connect::Door,
     extend, layout, ledger,
+    locks::{DATA_LOCK_TIMEOUT, LOCK_TIMEOUT, keep_apart, lock},
     names::Names,
     site::{Site, SiteKind},
     slots, transaction,
@@ -17,7 +16,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-mod allowed;
+pub(super) mod allowed;
 mod beside;
 mod file;
 mod keys;
@@ -25,20 +24,15 @@ mod plain;
 mod standing;
 mod verify;
 
+use allowed::is_of_extensions;
 use beside::Beside;
 use file::{run_data, run_schema};
 use keys::Keys;
 use plain::apply_plain;
 use verify::secure;
 
-pub(super) use file::{OURS, run};
+pub(super) use file::run;
 pub(super) use verify::verify;
-
-/// How long a change waits for a lock before it lets others pass: who comes behind it waits for no longer than this.
-pub(super) const LOCK_TIMEOUT: &str = "300ms";
-
-/// How long a change of data waits for a lock: nobody comes behind it, and it would begin all over again.
-pub(super) const DATA_LOCK_TIMEOUT: &str = "10s";
 
 /// Applies one file and writes it down, in one transaction unless it asks for none. Applied already: nothing.
 pub(super) async fn apply(door: &Door, site: &Site, script: &Script) -> Result<()> {
@@ -46,7 +40,7 @@ pub(super) async fn apply(door: &Door, site: &Site, script: &Script) -> Result<(
 }
 
 pub(super) async fn apply_with(door: &Door, site: &Site, script: &Script, patience: Patience) -> Result<()> {
-    if site.kind == SiteKind::Shared && extend::is_of_extensions(script) {
+    if site.kind == SiteKind::Shared && is_of_extensions(script) {
         return extend::apply(door, site, script, patience).await;
     }
     let role = match script.kind {
@@ -149,41 +143,6 @@ async fn in_tx(
     Ok(())
 }
 
-/// Two runners never work on one target. A lock is tried for and never waited for: CREATE INDEX CONCURRENTLY waits for
-/// everybody who waits.
-pub(super) async fn lock(connection: &mut PgConnection, target: &str, how: &str) -> Result<()> {
-    let text = format!("SELECT {how}(hashtextextended('tenantry ' || current_database() || $1, 0))");
-    let got: bool = sqlx::query_scalar(AssertSqlSafe(text)).bind(target).fetch_one(connection).await?;
-    if got {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::OperationRunning, format!("another process migrates `{target}`")))
-}
-
-/// How long files of the shared tables and of tenants' tables wait for each other, and how often they look.
-const APART: Duration = Duration::from_secs(10);
-const APART_PAUSE: Duration = Duration::from_millis(20);
-
-/// A file of the shared tables is verified beside tenants' tables as they are, and these beside it: what the other has not
-/// committed yet neither would see. `until` says how long it holds, as the server's functions are named.
-async fn keep_apart(slot: &mut PgConnection, site: &Site, until: &str) -> Result<()> {
-    let how = match site.kind {
-        SiteKind::Database => return Ok(()),
-        SiteKind::Shared => format!("pg_try_advisory_{until}lock"),
-        SiteKind::Rows | SiteKind::Schema => format!("pg_try_advisory_{until}lock_shared"),
-    };
-    let text = format!("SELECT {how}(hashtextextended('tenantry apart ' || current_database(), 0))");
-    let begun = Instant::now();
-    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(text.clone())).persistent(false).fetch_one(&mut *slot).await? {
-        if begun.elapsed() > APART {
-            let other = if site.kind == SiteKind::Shared { "tenants' tables" } else { "the shared tables" };
-            return Err(Error::new(ErrorKind::OperationRunning, format!("another process migrates {other}")));
-        }
-        tokio::time::sleep(APART_PAUSE).await;
-    }
-    Ok(())
-}
-
 /// A purge takes the same lock: under it the tenant is there to the end, or is not there any more. What needs no table
 /// would otherwise be written down for one that is gone.
 async fn require_there(slot: &mut PgConnection, site: &Site) -> Result<()> {
@@ -200,9 +159,4 @@ async fn require_there(slot: &mut PgConnection, site: &Site) -> Result<()> {
 fn no_place(site: &Site) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no place `{}` any more", site.target))
         .help("`tenantry tenant list` shows who is there, `tenantry doctor` what is amiss")
-}
-
-pub(super) fn at(script: &Script, line: usize, what: String) -> Error {
-    Error::new(ErrorKind::Migration, format!("migration {} ({}:{line}): {what}", script.version, script.file))
-        .at(&script.file, Some(line))
 }

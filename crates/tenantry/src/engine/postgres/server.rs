@@ -3,20 +3,18 @@
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 
 use super::{
-    layout, ledger,
+    layout::protect_rows,
+    ledger,
     names::{Names, SHARED, TENANT, literal, quoted},
-    rights::{self, Rights, grant_to_myself},
-    rows_role, rules, scram,
-    site::Site,
+    rights::{Rights, grant_to_myself},
+    roles, rows_role, rules, scram,
+    shared_grants::shared_grants,
     transaction, wall,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     id::TenantId,
 };
-
-/// Held to the end of a transaction that makes logins or changes the rights on a database: one at a time.
-pub(super) const LOCK: &str = "pg_advisory_xact_lock(7463205553)";
 
 /// The oldest server whose column lists of ON DELETE SET NULL and views of the caller's rights the engine needs.
 const OLDEST: i32 = 150_000;
@@ -93,27 +91,29 @@ async fn prepare_in_tx(
     installation: TenantId,
     password: Option<&str>,
 ) -> Result<()> {
-    admin.execute(AssertSqlSafe(format!("SELECT {LOCK}"))).await?;
+    admin.execute(AssertSqlSafe(format!("SELECT {}", roles::LOCK))).await?;
     for owner in [names.owner(), names.shared_owner(), names.authors()] {
-        role(admin, &owner, "NOLOGIN NOINHERIT", None).await?;
+        roles::role(admin, &owner, "NOLOGIN NOINHERIT", None).await?;
         grant_to_myself(admin, &owner).await?;
     }
-    admin.execute(AssertSqlSafe(format!("DO $do$ BEGIN {} END $do$", owner_make(names, &names.rows_owner())))).await?;
+    admin
+        .execute(AssertSqlSafe(format!("DO $do$ BEGIN {} END $do$", roles::owner_make(names, &names.rows_owner()))))
+        .await?;
     for login in [names.rows_login(), names.schemas_login(0), names.shared_login(), names.remote()] {
         let own = |secret: &str| {
             let is_apps = login == names.rows_login();
             if is_apps { secret.to_owned() } else { scram::password_of(secret, &login) }
         };
         let secret = password.map(|secret| scram::secret(&own(secret))).transpose()?;
-        login_make(admin, names, &login, secret.as_deref()).await?;
+        roles::login_make(admin, names, &login, secret.as_deref()).await?;
     }
-    if !role_exists(admin, &names.reader()).await? {
-        role(admin, &names.reader(), "NOLOGIN NOINHERIT", None).await?;
+    if !roles::role_exists(admin, &names.reader()).await? {
+        roles::role(admin, &names.reader(), "NOLOGIN NOINHERIT", None).await?;
         grant_to_myself(admin, &names.reader()).await?;
     }
     rows_role::make(admin, names).await?;
     if Rights::of(admin).await?.is_superuser {
-        role(admin, &names.auditor(), "NOLOGIN BYPASSRLS", None).await?;
+        roles::role(admin, &names.auditor(), "NOLOGIN BYPASSRLS", None).await?;
         admin.execute(AssertSqlSafe(format!("GRANT pg_read_all_data TO {}", quoted(&names.auditor())))).await?;
     }
     let (tenant, may_write) = (rules::tenant_of_scope(), rules::may_write());
@@ -126,20 +126,6 @@ async fn prepare_in_tx(
     wall::close(admin, names).await
 }
 
-/// Statements of a DO block that make the owner of one target, unless it is there.
-pub(super) fn owner_make(names: &Names, owner: &str) -> String {
-    format!(
-        "IF to_regrole('{role}') IS NULL THEN
-             CREATE ROLE {role} NOLOGIN INHERIT;
-             GRANT {authors} TO {role};
-         END IF;
-         {member}",
-        role = quoted(owner),
-        authors = quoted(&names.authors()),
-        member = rights::membership(owner)
-    )
-}
-
 /// The ledger of a tenant's own database may be of an older form.
 pub(super) async fn ledger_renew(own: &mut PgConnection) -> Result<()> {
     let query = "SELECT to_regprocedure('tenantry.applied(bigint)') IS NOT NULL";
@@ -147,36 +133,6 @@ pub(super) async fn ledger_renew(own: &mut PgConnection) -> Result<()> {
         own.execute(ledger::SCHEMA).await?;
     }
     Ok(())
-}
-
-/// A login of ours; one that the operator has made is left as it is, and checked at every connect.
-async fn login_make(admin: &mut PgConnection, names: &Names, login: &str, secret: Option<&str>) -> Result<()> {
-    if login.starts_with(&names.prefix()) {
-        role(admin, login, "LOGIN NOINHERIT", secret).await?;
-        // One that is no superuser could not stop its statements otherwise.
-        return grant_to_myself(admin, login).await;
-    }
-    if role_exists(admin, login).await? {
-        return rights::require_to_stop_in_tx(admin, login).await;
-    }
-    Err(Error::new(ErrorKind::NotFound, format!("the server has no login `{login}`, which --app-url names"))
-        .help(format!("CREATE ROLE \"{login}\" LOGIN NOINHERIT PASSWORD '...', or leave --app-url out")))
-}
-
-/// Makes a role, or brings one that is there to these attributes.
-pub(super) async fn role(admin: &mut PgConnection, name: &str, attributes: &str, secret: Option<&str>) -> Result<()> {
-    let verb = if role_exists(admin, name).await? { "ALTER" } else { "CREATE" };
-    let password = secret.map(|s| format!(" PASSWORD {}", literal(s))).unwrap_or_default();
-    let text = format!("{verb} ROLE {} {attributes}{password}", quoted(name));
-    admin.execute(AssertSqlSafe(text)).await?;
-    Ok(())
-}
-
-pub(super) async fn role_exists(admin: &mut PgConnection, name: &str) -> Result<bool> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
-        .bind(name)
-        .fetch_one(admin)
-        .await?)
 }
 
 /// Two installations in one database would share their tables.
@@ -254,65 +210,4 @@ async fn former_logins(admin: &mut PgConnection, names: &Names) -> Result<()> {
     );
     admin.execute(AssertSqlSafe(text)).await?;
     protect_rows(admin, names).await
-}
-
-/// Makes the tables that tenants have in common what they have to be.
-pub(super) async fn protect_rows(admin: &mut PgConnection, names: &Names) -> Result<()> {
-    let (site, owner) = (Site::rows(names), layout::owner_of(admin, TENANT).await?);
-    admin.execute(AssertSqlSafe(format!("SET LOCAL ROLE {}", quoted(&owner)))).await?;
-    rules::protect(admin, &site.subject(names)?.as_ref(), rules::EVERYTHING).await?;
-    admin.execute("SET LOCAL ROLE NONE").await?;
-    Ok(())
-}
-
-/// In a block over `thing`: tenants read a shared table by its columns. The right on the table would show them the server's own columns
-/// too, and `xmax` tells which rows others refer to.
-fn readers_by_column(readers: &[String]) -> String {
-    let readers = readers.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
-    format!(
-        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns
-           FROM pg_attribute WHERE attrelid = thing.oid AND attnum > 0 AND NOT attisdropped;
-         FOREACH who IN ARRAY ARRAY[{readers}] LOOP
-             IF columns IS NOT NULL AND (has_table_privilege(who, thing.oid, 'SELECT') OR EXISTS (
-                 SELECT FROM pg_attribute WHERE attrelid = thing.oid AND attnum > 0 AND NOT attisdropped
-                    AND NOT has_column_privilege(who, thing.oid, attnum, 'SELECT'))) THEN
-                 EXECUTE format('REVOKE SELECT ON {SHARED}.%s FROM %I', thing.name, who);
-                 EXECUTE format('GRANT SELECT (%s) ON {SHARED}.%s TO %I', columns, thing.name, who);
-             END IF;
-         END LOOP;"
-    )
-}
-
-/// What may be done with the shared tables, said again after each file: for all of them that the current role may speak for.
-pub(super) fn shared_grants(names: &Names) -> String {
-    let (reader, remote) = (quoted(&names.reader()), quoted(&names.remote()));
-    let (rows, shared) = (quoted(&names.rows_role()), quoted(&names.shared_login()));
-    let (owner, authors) = (quoted(&names.owner()), quoted(&names.authors()));
-    let by_column = readers_by_column(&[names.reader(), names.rows_role()]);
-    format!(
-        "DO $grants$ DECLARE thing record; who text; columns text; BEGIN
-             -- To everybody who may name what is in it, as when it was made.
-             IF (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = '{SHARED}') THEN
-                 GRANT USAGE ON SCHEMA {SHARED} TO PUBLIC;
-             END IF;
-             FOR thing IN SELECT c.oid, c.relkind, quote_ident(c.relname) AS name
-                   FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
-                  WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{SHARED}'::regnamespace
-                    AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-                    AND pg_has_role(c.relowner, 'USAGE') LOOP
-                 IF thing.relkind = 'S' THEN
-                     EXECUTE 'GRANT USAGE ON SEQUENCE {SHARED}.' || thing.name || ' TO {shared}';
-                 ELSE
-                     IF thing.relkind IN ('r', 'p') THEN
-                         EXECUTE 'GRANT SELECT ON {SHARED}.' || thing.name || ' TO {remote}';
-                         {by_column}
-                     ELSE
-                         EXECUTE 'GRANT SELECT ON {SHARED}.' || thing.name || ' TO {reader}, {remote}, {rows}';
-                     END IF;
-                     EXECUTE 'GRANT SELECT, REFERENCES ON {SHARED}.' || thing.name || ' TO {owner}, {authors}';
-                     EXECUTE 'GRANT SELECT, INSERT, UPDATE, DELETE ON {SHARED}.' || thing.name || ' TO {shared}';
-                 END IF;
-             END LOOP;
-         END $grants$"
-    )
 }

@@ -12,9 +12,10 @@ use sqlx::{
 use tenantry_sql::postgres::lex;
 
 use super::{
+    locks,
     names::{SHARED, literal, quoted},
     rights::Rights,
-    scripts, transaction,
+    transaction,
     tries::Tries,
 };
 use crate::{
@@ -216,7 +217,7 @@ async fn try_import(connection: &mut PgConnection, home: &Home, rights: &Rights,
     for label in home.things.iter().filter(|thing| thing.kind == Kind::Label) {
         connection.execute(AssertSqlSafe(label.statement.clone())).await?;
     }
-    connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{}'", scripts::LOCK_TIMEOUT))).await?;
+    connection.execute(AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = '{}'", locks::LOCK_TIMEOUT))).await?;
     let imported = import_in_tx(connection, home, rights, base).await;
     transaction::end(connection, imported).await
 }

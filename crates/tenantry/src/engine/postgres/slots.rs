@@ -13,11 +13,14 @@ use sqlx::{
 };
 
 use super::{
-    connect::{Door, has_wrong_password, in_time},
+    connect::Door,
     control::Admin,
+    dial::{has_wrong_password, in_time},
     ledger,
     names::{literal, quoted},
-    rights, scram, server,
+    rights, roles,
+    scope::OURS,
+    scram, server,
     site::Site,
 };
 use crate::{
@@ -93,7 +96,7 @@ pub(super) async fn open_to_look<'d>(door: &'d Door, role: &str) -> Result<Slot<
     sweep(&mut admin, door, &login).await?;
     ledger::assign(&mut admin, &login, "", &[]).await?;
     let mut slot = ready(door, admin, login, role, None).await?;
-    let begin = format!("BEGIN READ ONLY; {}; SET LOCAL ROLE {}", super::scripts::OURS, quoted(role));
+    let begin = format!("BEGIN READ ONLY; {}; SET LOCAL ROLE {}", OURS, quoted(role));
     slot.connection.execute(AssertSqlSafe(begin)).await?;
     Ok(slot)
 }
@@ -108,7 +111,7 @@ async fn ready<'d>(
     if let Some(database) = &database {
         // Two that change the rights on one database at once fail.
         let text =
-            format!("SELECT {}; GRANT CONNECT ON DATABASE {} TO {}", server::LOCK, quoted(database), quoted(&login));
+            format!("SELECT {}; GRANT CONNECT ON DATABASE {} TO {}", roles::LOCK, quoted(database), quoted(&login));
         admin.execute(AssertSqlSafe(text)).await?;
     }
     let connection = connect(&mut admin, door, &login, database.as_deref()).await?;
@@ -190,7 +193,7 @@ async fn make(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()> 
              {member}
              EXECUTE format('GRANT CONNECT ON DATABASE %I TO {name}', current_database());
          END $do$",
-        lock = server::LOCK,
+        lock = roles::LOCK,
         name = quoted(login),
         // Or a session that was left could not be ended.
         member = rights::membership(login)
@@ -238,7 +241,7 @@ async fn sweep(admin: &mut PgConnection, door: &Door, login: &str) -> Result<()>
         login = literal(login),
         name = literal(&quoted(login)),
         quoted = quoted(login),
-        lock = server::LOCK
+        lock = roles::LOCK
     );
     admin.execute(AssertSqlSafe(text)).await?;
     Ok(())
@@ -288,7 +291,7 @@ async fn take_back(
                  REVOKE CONNECT ON DATABASE {} FROM {};
              END IF;",
             literal(database),
-            server::LOCK,
+            roles::LOCK,
             quoted(database),
             quoted(login)
         )

@@ -1,6 +1,6 @@
 //! What migrations ask of a target: its ledger, a file applied, its form renewed.
 
-use super::{PostgresEngine, layout, ledger, scripts, server, shared, tries::Tries};
+use super::{PostgresEngine, layout, ledger, scripts, shared, shared_grants, tries::Tries};
 use crate::{
     engine::{Ledger, Patience, Placement, Script, Target},
     error::Result,
@@ -73,7 +73,8 @@ impl PostgresEngine {
         let home = self.home().await?;
         let mut admin = self.control.admin().await?;
         shared::import(&mut admin, &home, None).await?;
-        sqlx::Executor::execute(&mut *admin, sqlx::AssertSqlSafe(server::shared_grants(&self.door.names))).await?;
+        sqlx::Executor::execute(&mut *admin, sqlx::AssertSqlSafe(shared_grants::shared_grants(&self.door.names)))
+            .await?;
         admin.done();
         Ok(())
     }

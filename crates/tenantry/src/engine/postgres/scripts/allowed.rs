@@ -1,22 +1,36 @@
 //! Which statements a file may hold, and what their words tell.
 
 use tenantry_sql::postgres::{
-    lex,
+    lex::{self, Lexer},
     statements::{self, Statement},
     text::{self, PgText},
 };
 
-use super::at;
 use crate::{
     engine::{
         Script,
         postgres::{
-            extend, rules,
+            fault::at,
+            rules,
             site::{Site, SiteKind},
         },
     },
     error::{Error, Result},
 };
+
+/// Whether a statement makes, changes or drops an extension.
+pub(in crate::engine::postgres) fn is_of_extension(statement: &Statement<'_>) -> bool {
+    match &Lexer::new(statement.text).take(3).flatten().collect::<Vec<_>>()[..] {
+        [verb, what, ..] if verb.is_any(&["create", "alter", "drop"]) => what.is("extension"),
+        [verb, on, what] if verb.is("comment") && on.is("on") => what.is("extension"),
+        _ => false,
+    }
+}
+
+/// Whether a file has such a statement.
+pub(in crate::engine::postgres) fn is_of_extensions(script: &Script) -> bool {
+    statements::split(script.sql.as_str()).is_ok_and(|all| all.iter().any(is_of_extension))
+}
 
 pub(super) fn changes_rows(script: &Script, statement: &Statement<'_>) -> Error {
     at(script, statement.line, "a file of the schema changes no data".into())
@@ -27,7 +41,7 @@ pub(super) fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<S
     let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, 1, e.to_string()))?;
     for statement in &statements {
         require_allowed(script, statement)?;
-        if extend::is_of_extension(statement) {
+        if is_of_extension(statement) {
             return Err(at(script, statement.line, "CREATE EXTENSION belongs to the shared tables".into())
                 .help("move the statement to a file of its own in migrations/shared"));
         }
@@ -42,7 +56,7 @@ pub(super) fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<S
 /// What would end the transaction or leave the scope is refused in a migration as it is in a request, and so is the
 /// function by which SET is said without its word.
 pub(super) fn require_allowed(script: &Script, statement: &Statement<'_>) -> Result<PgText> {
-    let tokens: Vec<_> = lex::Lexer::new(statement.text).flatten().collect();
+    let tokens: Vec<_> = Lexer::new(statement.text).flatten().collect();
     let sets = |two: &[lex::Token<'_>]| two[0].name().as_deref() == Some("set_config") && two[1].is_mark("(");
     if tokens.windows(2).any(sets) {
         return Err(at(script, statement.line, "`set_config` cannot be called in a file".into())
@@ -53,7 +67,7 @@ pub(super) fn require_allowed(script: &Script, statement: &Statement<'_>) -> Res
 }
 
 fn first_words(statement: &Statement<'_>) -> Vec<String> {
-    let tokens = lex::Lexer::new(statement.text).take(4).flatten();
+    let tokens = Lexer::new(statement.text).take(4).flatten();
     tokens.map(|token| token.text.to_ascii_lowercase()).collect()
 }
 
@@ -149,7 +163,7 @@ fn require_harmless(site: &Site, script: &Script, statement: &Statement<'_>) -> 
 /// What cannot run in a transaction, and cannot open anything to others.
 pub(super) fn needs_no_transaction(statement: &Statement<'_>) -> bool {
     let words: Vec<String> =
-        lex::Lexer::new(statement.text).take(64).flatten().map(|t| t.text.to_ascii_lowercase()).collect();
+        Lexer::new(statement.text).take(64).flatten().map(|t| t.text.to_ascii_lowercase()).collect();
     let begins = |start: &[&str]| words.iter().zip(start).filter(|(a, b)| a == b).count() == start.len();
     let concurrently = words.iter().take(5).any(|word| word == "concurrently");
     let index = begins(&["create", "index"])

@@ -7,11 +7,12 @@
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection};
 use tenantry_sql::postgres::statements::{self, Statement};
 
-use super::{allowed::may_hold_code, at};
+use super::allowed::may_hold_code;
 use crate::{
     engine::{
         Script,
         postgres::{
+            fault::at,
             names::literal,
             site::{Site, SiteKind},
         },

@@ -4,12 +4,10 @@ use sqlx::{AssertSqlSafe, Executor, Row as _, postgres::PgConnection};
 use tenantry_sql::postgres::statements::{self, Statement};
 
 use super::{
-    LOCK_TIMEOUT,
     allowed::{
         changes_rows, checks_references, is_block, makes_cast, makes_code, makes_routine, only_makes, require_allowed,
         runs_code, statements_of,
     },
-    at,
     beside::require_uncalled,
     standing::Standing,
     verify::require_harmless_code,
@@ -18,9 +16,12 @@ use crate::{
     engine::{
         RETRY, Script,
         postgres::{
-            failure, layout, link,
+            failure,
+            fault::at,
+            layout, link,
+            locks::LOCK_TIMEOUT,
             names::{Names, literal, quoted},
-            scope::path,
+            scope::{OURS, path},
             site::{Site, SiteKind},
         },
     },
@@ -57,10 +58,6 @@ pub(super) async fn run_schema(slot: &mut PgConnection, names: &Names, site: &Si
     leave(slot, site, script).await?;
     before.require_same(slot, site, script).await
 }
-
-/// The path of the engine's own statements: in the app's, a function of the app's by the name of the server's would be called
-/// where its arguments fit better.
-pub(in crate::engine::postgres) const OURS: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
 
 /// The path of what a file says.
 fn theirs(site: &Site) -> String {

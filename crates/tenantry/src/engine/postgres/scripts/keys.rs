@@ -6,12 +6,14 @@
 use sqlx::{AssertSqlSafe, Executor, postgres::PgConnection};
 use tenantry_sql::postgres::lex;
 
-use super::{at, file::OURS, verify::place_of};
+use super::verify::place_of;
 use crate::{
     engine::{
         Script,
         postgres::{
+            fault::at,
             names::{Names, quoted},
+            scope::OURS,
             site::{Site, SiteKind},
         },
     },

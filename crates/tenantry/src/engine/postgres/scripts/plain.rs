@@ -5,16 +5,17 @@ use tenantry_sql::postgres::{lex, statements::Statement};
 
 use super::{
     allowed::{needs_no_transaction, statements_of},
-    at,
     file::{LEFT, run},
-    keep_apart, lock, require_there,
+    require_there,
     verify::secure,
 };
 use crate::{
     engine::{
         Script, ScriptKind,
         postgres::{
+            fault::at,
             layout, ledger,
+            locks::{keep_apart, lock},
             names::{Names, quoted},
             prelude,
             scope::path,

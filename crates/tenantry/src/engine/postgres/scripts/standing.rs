@@ -3,11 +3,11 @@
 use sqlx::postgres::PgConnection;
 use tenantry_sql::postgres::statements::Statement;
 
-use super::at;
 use crate::{
     engine::{
         Script,
         postgres::{
+            fault::at,
             rules,
             site::{Site, SiteKind},
         },

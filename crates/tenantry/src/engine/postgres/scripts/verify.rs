@@ -6,14 +6,15 @@ use tenantry_sql::postgres::{
     statements::{self, Statement},
 };
 
-use super::{at, file::OURS};
 use crate::{
     engine::{
         Script,
         postgres::{
+            fault::at,
             names::{Names, quoted},
             rules::{self, Binding, Breach, Rules},
-            server,
+            scope::OURS,
+            shared_grants,
             site::{Site, SiteKind},
         },
     },
@@ -26,7 +27,7 @@ pub(super) async fn secure(slot: &mut PgConnection, names: &Names, site: &Site, 
     slot.execute(AssertSqlSafe(owner)).await?;
     match site.kind {
         SiteKind::Shared => {
-            slot.execute(AssertSqlSafe(server::shared_grants(names))).await?;
+            slot.execute(AssertSqlSafe(shared_grants::shared_grants(names))).await?;
         }
         SiteKind::Rows => {
             let subject = site.subject(names)?;
