@@ -9,7 +9,7 @@ use crate::support::{self, Installation, Kind, SHARED, TENANT, limits, number, r
 
 /// What a tenant's SQL would need to leave its scope, behind the code with which the server refuses it: what `doctor` tries too.
 /// `{id}` is another tenant, `{role}` its role.
-const ATTEMPTS: &str = include_str!("../../src/engine/postgres/escapes.txt");
+const ATTEMPTS: &str = include_str!("../../src/engine/postgres/examination/escapes.txt");
 
 /// The same by a table of the app's, which the canaries of `doctor` do not have.
 const ATTEMPTS_BY_TABLE: &str = "42501 INSERT INTO users (username) SELECT set_config('role', 'none', true)

@@ -5,7 +5,10 @@ use std::{path::Path, sync::Arc};
 use sea_orm::DbBackend;
 use sqlx::error::DatabaseError;
 
-use super::{CAPABILITIES, PgDriver, PostgresEngine, connect::PASSWORD_PURPOSE, failure, scram, text, url};
+use super::{
+    CAPABILITIES, PgDriver, PostgresEngine,
+    session::{connect::PASSWORD_PURPOSE, failure, scram, text, url},
+};
 use crate::{
     engine::{Capabilities, Constraint, Dialect, Engine, EngineSpec, Reading},
     error::{Error, ErrorKind, Result},

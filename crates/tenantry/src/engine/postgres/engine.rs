@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{PgDriver, PgScope, PostgresEngine, audit, canary, escapes, mend, wall};
+use super::{
+    PgDriver, PgScope, PostgresEngine,
+    administration::wall,
+    examination::{audit, canary, escapes, mend},
+};
 use crate::{
     engine::{
         Attacks, BoxFuture, CanaryTables, Connection, Connections, Engine, EngineKind, Examination, Finding, Ledger,

@@ -10,70 +10,30 @@ use crate::{
     tenant::Isolation,
 };
 
-mod audit;
-mod canary;
-mod connect;
-mod control;
-mod databases;
-mod dial;
+mod administration;
 mod dialect;
-mod driver;
 mod engine;
-mod escapes;
-mod extend;
-mod extensions;
-mod failure;
-mod fault;
-mod layout;
-mod ledger;
-mod link;
-mod locks;
-mod mend;
+mod examination;
+mod migration;
 mod names;
-mod outcome;
-mod places;
-mod prelude;
-mod process;
-mod rights;
-mod roles;
-mod rows;
-mod rows_role;
 mod rules;
-mod schemas;
-mod scope;
-mod scram;
 #[cfg(feature = "testing")]
 mod scratch;
-mod scripts;
-mod server;
-mod shared;
-mod shared_grants;
-mod site;
-mod slots;
-mod statistics;
-mod targets;
-mod text;
-mod transaction;
-mod tries;
-mod types;
-mod url;
-mod wall;
-mod wire;
-mod writers;
+mod session;
+mod tenants;
 
-pub(crate) use dial::in_time;
-pub(crate) use driver::PgDriver;
-pub(crate) use link::PgLink;
-pub(crate) use process::Process;
-pub(crate) use scope::PgScope;
+pub(crate) use session::{dial::in_time, driver::PgDriver, link::PgLink, process::Process, scope::PgScope};
 pub(crate) use tenantry_sql::postgres::text::{CopyDirection, copy_direction, copy_is_plain};
 
-use connect::Door;
-use control::Control;
+use administration::{server, site::Site, wall};
 use names::Names;
-use scope::Limits;
-use shared::Home;
-use site::Site;
+use session::{
+    connect::{self, Door},
+    control::Control,
+    scope::Limits,
+    scram, url,
+};
+use tenants::{schemas, shared::Home};
 
 static CAPABILITIES: Capabilities = Capabilities {
     engine: "postgres",

@@ -5,9 +5,9 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    PgDriver, connect,
-    dial::in_time,
+    PgDriver,
     names::{Names, quoted},
+    session::{connect, dial::in_time},
 };
 use crate::{
     engine::scratch::{Scratch, ScratchMaker},

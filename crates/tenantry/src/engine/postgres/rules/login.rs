@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, postgres::PgConnection};
 
-use crate::{engine::postgres::rights::memberships_inherit, ident::Ident};
+use crate::{engine::postgres::administration::rights::memberships_inherit, ident::Ident};
 
 /// Which memberships are right.
 #[derive(Clone, Copy, Debug, Default)]

@@ -132,7 +132,7 @@ const PRINTED: &str =
 /// `tenant_id = ...` and puts it behind a statement's own conditions: behind a sub-select among them, which is run when the first row has
 /// come so far, and whose error or time would tell what the rows of others hold.
 pub(crate) const FIRST_POLICY: &str = "!tenantry_first";
-/// In a CASE the comparison is merged with nothing, and it stays in front as long as everything else costs more: [`super::wall`] gives the
+/// In a CASE the comparison is merged with nothing, and it stays in front as long as everything else costs more: [`super::administration::wall`] gives the
 /// function a cost below that of nothing at all, and nobody can name it, because its schema is open to nobody. IS NOT NULL leaves the
 /// planner's estimate as it is.
 pub(super) const HIDES_FIRST: &str = "CASE WHEN tenantry_wall.mine(tenant_id = \

@@ -11,14 +11,12 @@ mod later;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, postgres::PgConnection};
 use tenantry_testbed::{Postgres, TestDatabase};
 
-use self::{
-    accepted::ACCEPTED,
-    cases::{CASES, PRELUDE, SHARED},
-    drift::{DRIFT, REPAIRED},
-    functions::FUNCTIONS,
-    later::LATER,
-};
 use super::*;
+use accepted::ACCEPTED;
+use cases::{CASES, PRELUDE, SHARED};
+use drift::{DRIFT, REPAIRED};
+use functions::FUNCTIONS;
+use later::LATER;
 
 /// A database as the engine prepares it, and the names in it.
 struct Place {
@@ -38,7 +36,9 @@ impl Place {
         let mut connection = options.connect().await.expect("connects");
         let installation = crate::id::TenantId::new();
         let names = crate::engine::postgres::names::Names::new(installation, "main", None).expect("names");
-        crate::engine::postgres::server::prepare(&mut connection, &names, installation, None).await.expect("prepared");
+        crate::engine::postgres::administration::server::prepare(&mut connection, &names, installation, None)
+            .await
+            .expect("prepared");
         // As a file of migrations/shared makes it, for indexes that are led by the tenant.
         connection
             .execute("CREATE EXTENSION btree_gist SCHEMA shared; CREATE EXTENSION btree_gin SCHEMA shared")
