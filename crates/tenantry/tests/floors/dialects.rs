@@ -12,7 +12,6 @@ const AT_HOME: &[(&str, &str)] = &[
     ("tenantry/src/engine/", "the engines, and the list of them"),
     ("tenantry/src/scope/views/", "a pair of typed views for each engine"),
     ("tenantry/src/catalog/store/", "where a catalog can be kept"),
-    ("tenantry/src/migrate/mod.rs", "has that conversion only with its engine"),
     ("tenantry/src/scope/mod.rs", "shows the typed views"),
     ("tenantry/src/lib.rs", "shows the typed views"),
     ("tenantry/src/key.rs", "words that no tenant may be called"),
