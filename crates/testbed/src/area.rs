@@ -10,7 +10,7 @@ use std::{
 
 use rustix::{fs::statvfs, process::geteuid};
 
-use crate::{During, Result, keeper, programs, programs::Programs, template, user::ServerUser};
+use crate::{During, Result, keeper, programs, programs::Programs, settings::SETTINGS_VERSION, user::ServerUser};
 
 /// A database per test is some 300 files that are made and dropped: on a disk that is a fifth of a suite's time.
 const MEMORY: &str = "/dev/shm";
@@ -28,7 +28,7 @@ impl Area {
     /// and the server's user must get there. The workspace's target folder often fails both.
     pub(crate) fn usual() -> Result<Self> {
         let folder = if has_room(Path::new(MEMORY)) { MEMORY } else { "/tmp" };
-        let usual = format!("{folder}/tenantry-testbed-{}-{}", geteuid().as_raw(), template::SETTINGS_VERSION);
+        let usual = format!("{folder}/tenantry-testbed-{}-{SETTINGS_VERSION}", geteuid().as_raw());
         // Who asks for other programs must not join a server of the usual ones.
         match programs::chosen() {
             Some(_) => Self::at(Path::new(&format!("{usual}-{}", Programs::find()?.version()?))),

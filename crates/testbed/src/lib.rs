@@ -31,6 +31,7 @@ mod process;
 mod programs;
 mod proxy;
 mod server;
+mod settings;
 mod shared;
 mod template;
 mod tls;
