@@ -5,7 +5,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{DoctorReport, trials};
+use super::{
+    DoctorReport,
+    attack_findings::{NotTried, bled},
+    trials,
+};
 use crate::{
     catalog::TenantFilter,
     engine::{Attack, CanaryTables, Finding, Outcome},
@@ -179,15 +183,6 @@ async fn attack_each_other(
     Ok(tried)
 }
 
-/// A finding that must stop everything; the other tenant's name in the text is not shown.
-pub(super) fn bled(what: &str, attack: &str) -> Finding {
-    Finding {
-        code: "canary_bled",
-        what: format!("{what}: {}", shown(attack)),
-        repair: "stop serving and report it: the walls of this build or this server do not hold".into(),
-    }
-}
-
 async fn try_attack(db: &TenantDb, attack: &Attack) -> Outcome {
     if attack.is_undone {
         return try_undone(db, attack).await.unwrap_or_else(Outcome::NotTried);
@@ -201,50 +196,6 @@ async fn try_undone(db: &TenantDb, attack: &Attack) -> Result<Outcome> {
     // What failed has ended the transaction already, or ends it with the handle.
     drop(tx.rollback().await);
     Ok(outcome)
-}
-
-/// Attacks that failed as no wall refuses. What was not tried proves nothing.
-#[derive(Default)]
-pub(super) struct NotTried(Vec<(String, Error)>);
-
-impl NotTried {
-    pub(super) fn add(&mut self, text: &str, error: Error) {
-        self.0.push((shown(text).to_owned(), error));
-    }
-
-    fn append(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// One finding for each reason, with the first attack that it kept from being tried.
-    fn findings(&self, attacker: &Tenant) -> Vec<Finding> {
-        let mut reasons: Vec<(String, &str, usize)> = Vec::new();
-        for (text, error) in &self.0 {
-            let reason = [vec![error.to_string()], error.causes()].concat().join(": ");
-            match reasons.iter_mut().find(|(known, ..)| *known == reason) {
-                Some((_, _, count)) => *count += 1,
-                None => reasons.push((reason, text, 1)),
-            }
-        }
-        let (isolation, server) = (attacker.isolation, &attacker.server);
-        let finding = |(reason, text, count)| Finding {
-            code: "attack_not_tried",
-            what: format!(
-                "{count} attacks of {isolation} isolation on server `{server}` could not be tried, the first is `{text}`: {reason}"
-            ),
-            repair: "remove the cause and run `tenantry doctor` again".into(),
-        };
-        reasons.into_iter().map(finding).collect()
-    }
-}
-
-/// An attack without the other tenant's name in it.
-fn shown(attack: &str) -> &str {
-    attack.split('\'').next().unwrap_or_default().trim()
 }
 
 /// Whose connection it is, as the place itself says.

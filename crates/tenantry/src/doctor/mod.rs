@@ -11,6 +11,7 @@ use crate::{
     tenantry::Tenantry,
 };
 
+mod attack_findings;
 mod canary;
 mod trials;
 

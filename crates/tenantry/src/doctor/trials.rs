@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::{
     DoctorReport,
-    canary::{NotTried, bled},
+    attack_findings::{NotTried, bled},
 };
 use crate::{
     engine::{Attack, Outcome, Trials},
