@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SETTLE_TIMEOUT, Share, Shared, halt::Hold, state::Party};
+use super::{SETTLE_TIMEOUT, Share, Shared, halt::Hold, party::Party};
 use crate::engine::Connection;
 
 /// Holds a connection. It is tainted from the moment it is handed out; only [`Lease::clean`] clears it. Dropped while

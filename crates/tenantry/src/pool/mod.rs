@@ -19,6 +19,7 @@ use crate::{
 
 mod halt;
 mod lease;
+mod party;
 mod queue;
 mod state;
 mod stats;
@@ -26,7 +27,8 @@ mod stats;
 pub(crate) use lease::Lease;
 pub use stats::PoolStats;
 
-use state::{Action, Party, State, Taken};
+use party::Party;
+use state::{Action, State, Taken};
 use stats::Counters;
 
 /// The limits of one server's pool.
@@ -134,7 +136,7 @@ impl Pool {
         }
     }
 
-    async fn wait(&self, party: &Party, waiter: state::Receiver) -> Result<Lease> {
+    async fn wait(&self, party: &Party, waiter: queue::Receiver) -> Result<Lease> {
         match tokio::time::timeout(self.0.limits.acquire_timeout.duration(), waiter).await {
             Ok(Ok(granted)) => granted,
             Ok(Err(_)) => Err(closed(&party.place)),
@@ -316,7 +318,7 @@ impl Shared {
     /// Runs as a task of its own, so that a request that goes away leaves a connection for the next one.
     async fn connect(
         self: Arc<Self>,
-        waiter: state::Sender,
+        waiter: queue::Sender,
         party: Party,
         generation: u64,
         instead_of: Option<Connection>,

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use super::state::{Party, Receiver, Sender};
-use crate::{engine::Place, id::TenantId};
+use super::{lease::Lease, party::Party};
+use crate::{engine::Place, error::Result, id::TenantId};
+
+pub(super) type Sender = tokio::sync::oneshot::Sender<Result<Lease>>;
+pub(super) type Receiver = tokio::sync::oneshot::Receiver<Result<Lease>>;
 
 /// Among how many of those who are next at a place a connection looks for one that it has served before.
 const NEAR: usize = 8;

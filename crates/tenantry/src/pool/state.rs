@@ -5,22 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Lease, closed, queue::Queue};
+use super::{
+    closed,
+    party::Party,
+    queue::{Queue, Receiver, Sender},
+};
 use crate::{
     engine::{Connection, Place},
     error::Result,
     id::TenantId,
 };
-
-pub(super) type Sender = tokio::sync::oneshot::Sender<Result<Lease>>;
-pub(super) type Receiver = tokio::sync::oneshot::Receiver<Result<Lease>>;
-
-/// Who asks for connections of a place: a tenant, or nobody in particular. Parties take turns.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Party {
-    pub(super) place: Place,
-    pub(super) tenant: Option<TenantId>,
-}
 
 /// After how long an idle connection is another place's to take, while others are in use.
 const UNUSED: Duration = Duration::from_secs(1);
