@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     Catalog, Name, audit, clock,
     entity::{domain, tenant},
-    lifecycle,
+    quarantine,
     store::{CatalogTx, Durability},
     tenants::unknown,
     unavailable,
@@ -35,7 +35,7 @@ pub(super) async fn insert(tx: &CatalogTx, tenant: TenantId, host: &str, now: i6
             .for_client("this domain is taken")
             .help("tenantry domain list"));
     }
-    lifecycle::require_not_quarantined(tx, &name, now).await?;
+    quarantine::require_over(tx, &name, now).await?;
     let row =
         domain::ActiveModel { host: Set(host.to_owned()), tenant_id: Set(tenant.to_string()), created_at: Set(now) };
     domain::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
@@ -83,7 +83,7 @@ impl Catalog {
                         .help("tenantry domain list"));
                 };
                 domain::Entity::delete_by_id(host.as_ref()).exec(&tx.tx).await.map_err(unavailable)?;
-                lifecycle::quarantine(tx, &[Name::Domain(host.clone())], clock::now(tx).await?).await?;
+                quarantine::begin(tx, &[Name::Domain(host.clone())], clock::now(tx).await?).await?;
                 me.domain_audit(tx, "domain.remove", row.tenant_id.parse()?, host).await
             })
         })

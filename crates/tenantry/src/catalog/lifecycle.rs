@@ -8,9 +8,9 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Catalog, Name, NewTenant, QUARANTINE, audit, clock,
-    entity::{domain, operation, quarantine, server, tenant},
-    journal,
+    Catalog, Name, NewTenant, audit, clock,
+    entity::{domain, operation, server, tenant},
+    journal, quarantine,
     store::{CatalogTx, Durability},
     tenants::unknown,
     unavailable,
@@ -95,34 +95,6 @@ pub(super) async fn names_of(tx: &CatalogTx, tenant: &Tenant) -> Result<Vec<Name
     Ok(names)
 }
 
-/// Refuses a name that was given up a moment ago: somebody may still hold its last owner in a cache.
-pub(super) async fn require_not_quarantined(tx: &CatalogTx, name: &Name, now: i64) -> Result<()> {
-    let row = quarantine::Entity::find_by_id(name.to_log()).one(&tx.tx).await.map_err(unavailable)?;
-    match row {
-        Some(row) if row.until > now => {
-            Err(Error::new(ErrorKind::Quarantined, format!("{name} was given up a moment ago"))
-                .help(format!("try again in {} s", QUARANTINE.as_secs())))
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) async fn quarantine(tx: &CatalogTx, names: &[Name], now: i64) -> Result<()> {
-    let until = now.saturating_add(i64::try_from(QUARANTINE.as_millis()).unwrap_or(i64::MAX));
-    for name in names {
-        quarantine::Entity::delete_by_id(name.to_log()).exec(&tx.tx).await.map_err(unavailable)?;
-        let row = quarantine::ActiveModel { name: Set(name.to_log()), until: Set(until) };
-        quarantine::Entity::insert(row).exec_without_returning(&tx.tx).await.map_err(unavailable)?;
-    }
-    // What is over is of no use to anybody.
-    quarantine::Entity::delete_many()
-        .filter(quarantine::Column::Until.lt(now))
-        .exec(&tx.tx)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
-}
-
 async fn require_key_free(tx: &CatalogTx, key: &TenantKey, now: i64) -> Result<Option<Tenant>> {
     let holder = tenant::Entity::find()
         .filter(tenant::Column::Key.eq(key.as_str()))
@@ -132,7 +104,7 @@ async fn require_key_free(tx: &CatalogTx, key: &TenantKey, now: i64) -> Result<O
         .map(Tenant::try_from)
         .transpose()?;
     match holder {
-        None => require_not_quarantined(tx, &Name::Key(key.clone()), now).await.map(|()| None),
+        None => quarantine::require_over(tx, &Name::Key(key.clone()), now).await.map(|()| None),
         Some(tenant) if tenant.state == TenantState::Provisioning || tenant.is_given_up() => Ok(Some(tenant)),
         Some(tenant) => Err(taken(&tenant)),
     }
@@ -297,7 +269,7 @@ impl Catalog {
         let tenant = Tenant::try_from(tenant_row(tx, id).await?)?;
         let names = names_of(tx, &tenant).await?;
         if hold {
-            quarantine(tx, &names, clock::now(tx).await?).await?;
+            quarantine::begin(tx, &names, clock::now(tx).await?).await?;
         }
         domain::Entity::delete_many()
             .filter(domain::Column::TenantId.eq(id.to_string()))
@@ -312,12 +284,6 @@ impl Catalog {
         )
         .await?;
         Ok(())
-    }
-
-    /// As if names that were given up had been closed for long enough.
-    #[cfg(test)]
-    pub(crate) async fn quarantine_end(&self) -> Result<()> {
-        quarantine::Entity::delete_many().exec(self.0.store.read()).await.map(drop).map_err(unavailable)
     }
 
     /// Changes the state of a tenant at once.
@@ -413,7 +379,7 @@ impl Catalog {
                     return Err(taken(&holder));
                 }
                 let mut names = names_of(tx, &before).await?;
-                quarantine(tx, &[Name::Key(before.key.clone())], now).await?;
+                quarantine::begin(tx, &[Name::Key(before.key.clone())], now).await?;
                 let mut row = row.into_active_model();
                 row.key = Set(key.to_string());
                 let tenant = Tenant::try_from(row.update(&tx.tx).await.map_err(unavailable)?)?;

@@ -20,6 +20,7 @@ mod known;
 mod lifecycle;
 mod migrated;
 mod name;
+mod quarantine;
 mod schema;
 mod servers;
 mod store;
@@ -39,9 +40,6 @@ pub use tenants::TenantFilter;
 
 use store::Store;
 pub(crate) use store::{DEFAULT_URL, file_of};
-
-/// How long a name that was given up stays closed to others: longer than any cache may be stale.
-pub(crate) const QUARANTINE: Duration = Duration::from_secs(10);
 
 /// Something that changed, as other processes hear of it.
 #[derive(Clone, Debug)]
