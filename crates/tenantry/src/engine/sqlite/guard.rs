@@ -20,7 +20,7 @@ use std::{
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::SqliteConnection;
 
-use super::link::Stop;
+use super::stop::Stop;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Whom a connection serves.

@@ -24,9 +24,11 @@ mod place;
 #[cfg(feature = "testing")]
 mod scratch;
 mod scripts;
+mod stop;
 
 pub(crate) use driver::SqliteDriver;
-pub(crate) use link::{SqliteLink, Stop};
+pub(crate) use link::SqliteLink;
+pub(crate) use stop::Stop;
 
 static CAPABILITIES: Capabilities = Capabilities {
     engine: "sqlite",

@@ -1,21 +1,22 @@
 //! Opening files: as an app's tenant, as the shared tables, as a migration.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use sqlx::{
     ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{files, guard::Mode, link::SqliteLink};
+use super::{
+    files,
+    guard::Mode,
+    link::{BUSY_TIMEOUT, SqliteLink},
+};
 use crate::{
     engine::ScriptKind,
     error::{Error, ErrorKind, Result},
     id::TenantId,
 };
-
-/// How long a writer waits for another before "database is locked".
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every connection has in common. `file` must be absolute: SQLite would read `file:...` as a URI.
 pub(super) fn options(file: &Path) -> SqliteConnectOptions {
