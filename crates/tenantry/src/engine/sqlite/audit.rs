@@ -4,13 +4,13 @@ use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use sqlx::Connection as _;
 
-use super::{files, open};
+use super::{directory::Directory, files, open};
 use crate::{
     engine::{Attack, Attacks, Finding, Placement},
     error::Result,
 };
 
-pub(super) async fn audit(directory: &files::Directory, placement: &Placement) -> Result<Vec<Finding>> {
+pub(super) async fn audit(directory: &Directory, placement: &Placement) -> Result<Vec<Finding>> {
     directory.check()?;
     let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
     let mut found = Vec::new();

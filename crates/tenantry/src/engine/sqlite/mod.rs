@@ -13,6 +13,7 @@ use crate::{
 
 mod audit;
 mod dialect;
+mod directory;
 mod driver;
 mod engine;
 mod failure;
@@ -25,10 +26,13 @@ mod place;
 mod scratch;
 mod scripts;
 mod stop;
+mod template;
 
 pub(crate) use driver::SqliteDriver;
 pub(crate) use link::SqliteLink;
 pub(crate) use stop::Stop;
+
+use directory::Directory;
 
 static CAPABILITIES: Capabilities = Capabilities {
     engine: "sqlite",
@@ -44,7 +48,7 @@ static CAPABILITIES: Capabilities = Capabilities {
 
 /// A directory of SQLite files as a server.
 pub(crate) struct SqliteEngine {
-    directory: files::Directory,
+    directory: Directory,
     /// How long a purge waits until other processes have let go of a file.
     drain: Duration,
 }
@@ -52,7 +56,7 @@ pub(crate) struct SqliteEngine {
 impl SqliteEngine {
     /// `home` is the directory that holds the shared tables of the installation.
     pub(crate) fn new(root: &Path, home: &Path, drain: Duration) -> Result<Self> {
-        Ok(Self { directory: files::Directory::new(absolute(root)?, absolute(home)?), drain })
+        Ok(Self { directory: Directory::new(absolute(root)?, absolute(home)?), drain })
     }
 
     fn file(&self, target: &Target) -> Result<PathBuf> {

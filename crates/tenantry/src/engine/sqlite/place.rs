@@ -1,7 +1,7 @@
 //! A tenant's file: copied from a migrated template, dropped when nobody has it open.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +9,11 @@ use std::{
 use aws_lc_rs::digest;
 use sqlx::{Connection as _, Executor, sqlite::SqliteConnection};
 
-use super::{failure, files, open, scripts};
+use super::{
+    directory::Directory,
+    failure, files, open, scripts,
+    template::{NOBODY, Template},
+};
 use crate::{
     engine::{Placement, Script, ScriptKind},
     error::{Error, ErrorKind, Result},
@@ -21,7 +25,7 @@ const TEMPLATE_FORM: u8 = 2;
 
 const PLACE: &str = "CREATE TABLE _tenantry_place (tenant_id TEXT NOT NULL)";
 
-pub(super) async fn prepare(directory: &files::Directory) -> Result<()> {
+pub(super) async fn prepare(directory: &Directory) -> Result<()> {
     directory.prepare()?;
     let mut connection = open::engine(&directory.shared(), true).await?;
     connection.execute(scripts::LEDGER).await?;
@@ -31,7 +35,7 @@ pub(super) async fn prepare(directory: &files::Directory) -> Result<()> {
 
 /// Every step may be the last before a crash, and another process may be at it too: each attempt makes a file of its own,
 /// and the first that gives it the tenant's name has made the tenant's file.
-pub(super) async fn create(directory: &files::Directory, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
+pub(super) async fn create(directory: &Directory, placement: &Placement, scripts: &[Arc<Script>]) -> Result<()> {
     directory.check()?;
     let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
     if files::is_there(&file)? {
@@ -56,7 +60,7 @@ pub(super) async fn create(directory: &files::Directory, placement: &Placement, 
 }
 
 /// Applies what is the tenant's own and gives the file its name.
-async fn finish(directory: &files::Directory, made: &Path, file: &Path, scripts: &[Arc<Script>]) -> Result<bool> {
+async fn finish(directory: &Directory, made: &Path, file: &Path, scripts: &[Arc<Script>]) -> Result<bool> {
     for script in scripts {
         if let Err(error) = scripts::apply(made, &directory.shared(), script).await {
             files::remove(made)?;
@@ -68,7 +72,7 @@ async fn finish(directory: &files::Directory, made: &Path, file: &Path, scripts:
 }
 
 /// The file that an earlier attempt has made, perhaps of an older program: it gets what it lacks.
-async fn adopt(directory: &files::Directory, id: TenantId, file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
+async fn adopt(directory: &Directory, id: TenantId, file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
     let mut connection = open::engine(file, false).await?;
     let owned = open::require_owner(&mut connection, id).await;
     connection.close().await?;
@@ -80,33 +84,8 @@ async fn adopt(directory: &files::Directory, id: TenantId, file: &Path, scripts:
     Ok(())
 }
 
-/// What stands in a template where a tenant's file says whose it is: as long as an id, so that it is overwritten in place.
-const NOBODY: &str = "nobody-s-file-it-is-a-template------";
-const _: () = assert!(NOBODY.len() == uuid::fmt::Hyphenated::LENGTH, "an id fits in its place");
-
-/// A migrated file that new tenants are copied from.
-#[derive(Clone)]
-pub(super) struct Template {
-    file: PathBuf,
-    /// Where in it the owner's id belongs.
-    owner_at: u64,
-}
-
-impl Template {
-    /// Finds the owner's place; it must be there exactly once.
-    fn read(file: PathBuf) -> Result<Self> {
-        let bytes = files::read(&file)?;
-        let mut found = bytes.windows(NOBODY.len()).enumerate().filter(|(_, window)| *window == NOBODY.as_bytes());
-        match (found.next(), found.next()) {
-            (Some((at, _)), None) => Ok(Self { file, owner_at: u64::try_from(at).unwrap_or(u64::MAX) }),
-            _ => Err(Error::new(ErrorKind::Internal, format!("the template `{}` is damaged", file.display()))
-                .help("remove it; it is made anew")),
-        }
-    }
-}
-
 /// The template of a set of migrations, made when it is first needed.
-async fn template(directory: &files::Directory, scripts: &[Arc<Script>]) -> Result<Template> {
+async fn template(directory: &Directory, scripts: &[Arc<Script>]) -> Result<Template> {
     let name = fingerprint(scripts);
     let file = directory.templates().join(format!("{name}.db"));
     let there = files::is_there(&file)?;
@@ -121,7 +100,7 @@ async fn template(directory: &files::Directory, scripts: &[Arc<Script>]) -> Resu
     Ok(template)
 }
 
-async fn template_publish(directory: &files::Directory, file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
+async fn template_publish(directory: &Directory, file: &Path, scripts: &[Arc<Script>]) -> Result<()> {
     files::sweep_half_made(&directory.templates());
     // Two processes may make it at once: each its own file, and both are the same.
     let made = directory.templates().join(format!("{}.making", TenantId::new().as_uuid().as_simple()));
@@ -160,7 +139,7 @@ fn fingerprint(scripts: &[Arc<Script>]) -> String {
 
 /// Destroys a tenant's file behind a fence of SQLite's own: only a connection that is alone can leave WAL mode, and it
 /// keeps everybody else out while the names go. A handle to an unlinked file would go on acknowledging writes.
-pub(super) async fn drop_fenced(directory: &files::Directory, placement: &Placement, drain: Duration) -> Result<()> {
+pub(super) async fn drop_fenced(directory: &Directory, placement: &Placement, drain: Duration) -> Result<()> {
     directory.check()?;
     let (id, file) = (placement.id, directory.tenant(&placement.physical)?);
     files::remove_half_made(&file)?;
