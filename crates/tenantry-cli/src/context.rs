@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use tenantry::{Config, Tenantry};
 use tokio::sync::OnceCell;
 
-use crate::{args::Global, failure::Result, interrupt::Interrupt};
+use crate::{failure::Result, interrupt::Interrupt, options::Global};
 
 /// The options of every command, and the installation once it is open.
 #[derive(Debug)]

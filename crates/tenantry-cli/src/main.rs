@@ -2,7 +2,6 @@
 //!
 //! `main -> commands/ (a verb a file) -> render/ (table, json, progress) -> exit.rs`. Data goes to stdout, all else to stderr.
 
-mod args;
 mod commands;
 mod confirm;
 mod context;
@@ -10,13 +9,14 @@ mod exit;
 mod failure;
 mod interrupt;
 mod logging;
+mod options;
 mod render;
 
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
-use crate::{args::Args, context::Context, exit::Exit, failure::Failure, render::error};
+use crate::{commands::Args, context::Context, exit::Exit, failure::Failure, render::error};
 
 fn main() -> ExitCode {
     let given: Vec<OsString> = std::env::args_os().collect();

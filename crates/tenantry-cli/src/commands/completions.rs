@@ -1,6 +1,6 @@
 //! `tenantry completions`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::{exit::Exit, failure::Result};
@@ -20,9 +20,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<Exit> {
+    /// `program` is the whole command line.
+    pub(crate) fn run(self, program: &mut Command) -> Result<Exit> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::args::Args::command(), "tenantry", &mut script);
+        clap_complete::generate(self.shell, program, "tenantry", &mut script);
         crate::render::raw(&script)?;
         Ok(Exit::Ok)
     }

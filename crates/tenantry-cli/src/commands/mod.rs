@@ -1,8 +1,13 @@
-//! The commands, a verb a file.
+//! The command line and its commands, a verb a file.
 
-use clap::Subcommand;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{context::Context, exit::Exit, failure::Result};
+use crate::{
+    context::Context,
+    exit::{self, Exit},
+    failure::Result,
+    options::Global,
+};
 
 mod completions;
 mod doctor;
@@ -13,6 +18,30 @@ mod operation;
 mod server;
 mod sql;
 mod tenant;
+
+const EXAMPLES: &str = "\
+Examples:
+  tenantry init                                  make an installation in this directory
+  tenantry tenant create acme                    create a tenant; it is served when this returns
+  tenantry migrate new users                     make the next migration file
+  tenantry migrate up --wave 1%,10%,100%         migrate all tenants, a canary first
+  tenantry doctor                                look for what would break the isolation";
+
+/// Operates an installation of tenantry: its servers, tenants, domains and migrations.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tenantry",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 110,
+    after_help = format!("{EXAMPLES}\n\n{}", exit::HELP),
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
 
 /// What can be asked of the program.
 #[derive(Debug, Subcommand)]
@@ -52,6 +81,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Operation(operation) => operation.run(context).await,
         Command::Sql(sql) => sql.run(context).await,
         Command::Doctor(doctor) => doctor.run(context).await,
-        Command::Completions(completions) => completions.run(),
+        Command::Completions(completions) => completions.run(&mut Args::command()),
     }
 }
