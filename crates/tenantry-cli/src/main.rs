@@ -1,10 +1,12 @@
 //! `tenantry`: the operator's program.
 //!
-//! `main -> commands/ (a verb a file) -> render/ (table, json, progress) -> exit.rs`. Data goes to stdout, all else to stderr.
+//! `main -> commands/ (a verb a file) -> confirm, ending -> render/ (table, json, progress) -> context -> options, interrupt,
+//! failure, exit`: an import only goes to the right. Data goes to stdout, all else to stderr.
 
 mod commands;
 mod confirm;
 mod context;
+mod ending;
 mod exit;
 mod failure;
 mod interrupt;
@@ -53,7 +55,7 @@ async fn until_interrupted(context: &Context, command: commands::Command) -> Exi
     };
     match result {
         Some(Ok(Exit::Interrupted)) | None => {
-            interrupt::let_begun_work_end().await;
+            ending::let_begun_work_end().await;
             Exit::Interrupted
         }
         Some(Ok(exit)) => exit,
