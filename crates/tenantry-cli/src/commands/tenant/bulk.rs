@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tenantry::{NewTenant, Tenant, Tenantry};
 
-use super::create::Wish;
+use super::wish::Wish;
 use crate::{
     context::Context,
     exit::Exit,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tenantry::{Isolation, NewTenant, Tenantry};
+use tenantry::Isolation;
 
-use super::{bulk, show::Sheet};
+use super::{bulk, show::Sheet, wish::Wish};
 use crate::{
     context::Context,
     exit::Exit,
@@ -61,31 +61,6 @@ pub(crate) struct Create {
 fn isolation_parser() -> impl clap::builder::TypedValueParser<Value = Isolation> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     PossibleValuesParser::new(Isolation::ALL.iter().map(|i| i.as_str())).try_map(|word| word.parse::<Isolation>())
-}
-
-/// A tenant as a user asks for it, not yet checked.
-#[derive(Debug)]
-pub(super) struct Wish<'a> {
-    pub(super) key: &'a str,
-    pub(super) isolation: Option<Isolation>,
-    pub(super) server: Option<&'a str>,
-    pub(super) domains: Vec<&'a str>,
-}
-
-impl Wish<'_> {
-    pub(super) fn check(&self, tenancy: &Tenantry) -> tenantry::Result<NewTenant> {
-        let mut new = NewTenant::with_key(tenancy.tenant_key(self.key)?);
-        if let Some(isolation) = self.isolation {
-            new = new.isolation(isolation);
-        }
-        if let Some(server) = self.server {
-            new = new.server(server);
-        }
-        for host in &self.domains {
-            new = new.domain(host)?;
-        }
-        Ok(new)
-    }
 }
 
 impl Create {

@@ -10,6 +10,7 @@ mod create;
 mod delete;
 mod list;
 mod show;
+mod wish;
 
 const EXAMPLES: &str = "\
 A tenant is active, suspended, deleted (its data is kept for the grace time) or purged (nothing is left).
