@@ -1,6 +1,6 @@
 //! The paths in a text that lead to another place of the crate.
 
-use crate::tokens::{Token, tokens};
+use crate::tokens::{Token, tokens, without_tests};
 
 /// A path to another place of the crate: the module right below the root that it enters.
 #[derive(Debug, PartialEq)]
@@ -25,9 +25,28 @@ pub(crate) fn imports(text: &str, home: &[String]) -> Vec<Import> {
         let mut leaves = Vec::new();
         tree(&tokens, at, &[], &mut leaves);
         for leaf in leaves {
-            let target = resolve(&leaf.path, &here);
+            // A path that stays within its own file's module is `home`'s.
+            let target = resolve(&leaf.path, &here).into_iter().next().unwrap_or_else(|| "crate".into());
             found.push(Import { line: leaf.line, path: leaf.path.join("::"), target });
         }
+    }
+    found
+}
+
+/// Every path of a text that may lead to another file, from the crate's root on: in `use`, and in the middle of code. What
+/// another crate has, or a `use` has brought, comes as if it were below `home`, where no file of that name is.
+pub(crate) fn paths(text: &str, home: &[String]) -> Vec<Vec<String>> {
+    let tokens = without_tests(tokens(text));
+    let (mut found, mut inline, mut at) = (Vec::new(), InlineModules::default(), 0);
+    while at < tokens.len() {
+        inline.see(&tokens, at);
+        let start = if tokens[at].text == "use" { at + 1 } else { at };
+        let is_path = start > at || (tokens[at].is_name() && !follows_path(&tokens, at) && leads_on(&tokens, at));
+        let mut leaves = Vec::new();
+        let end = if is_path { tree(&tokens, start, &[], &mut leaves) } else { at };
+        let here: Vec<String> = home.iter().chain(inline.names()).cloned().collect();
+        found.extend(leaves.iter().map(|leaf| resolve(&leaf.path, &here)));
+        at = end.max(at + 1);
     }
     found
 }
@@ -42,20 +61,17 @@ fn leads_on(tokens: &[Token], at: usize) -> bool {
     next == Some("::") || (next == Some("as") && tokens[at].text != "self")
 }
 
-/// The first module below the root; a path that stays within its own file's module is `home`'s.
-fn resolve(path: &[String], here: &[String]) -> String {
-    let mut base: Vec<&str> = match path.first().map(String::as_str) {
-        Some("crate") => Vec::new(),
-        _ => here.iter().map(String::as_str).collect(),
-    };
+/// A path from the crate's root on.
+fn resolve(path: &[String], here: &[String]) -> Vec<String> {
+    let mut base = if path.first().is_some_and(|first| first == "crate") { Vec::new() } else { here.to_vec() };
     for part in path {
         match part.as_str() {
             "crate" | "self" => {}
             "super" => drop(base.pop()),
-            name => base.push(name),
+            name => base.push(name.into()),
         }
     }
-    base.first().map_or("crate", |name| *name).into()
+    base
 }
 
 /// Every leaf that the `use` lines of a text import.

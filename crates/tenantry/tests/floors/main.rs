@@ -9,8 +9,10 @@ use std::{
     path::Path,
 };
 
+use circles::circles;
 use imports::{imports, used};
 
+mod circles;
 mod dialects;
 mod imports;
 mod page;
@@ -91,7 +93,7 @@ fn violations(sources: &[Source]) -> Vec<String> {
             }
         }
     }
-    found.extend(circle(&edges));
+    found.extend(circles(&edges).into_iter().map(|way| format!("these modules import each other in a circle: {way}")));
     found
 }
 
@@ -110,30 +112,11 @@ fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|modules| modules.contains(&module))
 }
 
-/// Modules that import each other in a circle: what is left after taking away, again and again, every module that
-/// imports none of the rest, or is imported by none.
-fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
-    let mut rest = edges.clone();
-    loop {
-        let before = rest.len();
-        let names: BTreeSet<String> = rest.keys().cloned().collect();
-        rest.retain(|_, to| !to.is_disjoint(&names));
-        let imported: BTreeSet<String> = rest.values().flatten().cloned().collect();
-        rest.retain(|name, _| imported.contains(name));
-        if rest.is_empty() {
-            return None;
-        }
-        if rest.len() == before {
-            return Some(format!("these modules import each other in a circle: {:?}", rest.keys()));
-        }
-    }
-}
-
-/// `pool/lease.rs` is the module `pool::lease`; `pool/mod.rs` is `pool`; `lib.rs` is the root.
+/// `pool/lease.rs` is the module `pool::lease`; `pool/mod.rs` is `pool`; `lib.rs` or `main.rs` is the root.
 fn modules_of(file: &str) -> Vec<String> {
     let path = file.trim_end_matches(".rs");
     let path = path.strip_suffix("/mod").unwrap_or(path);
-    if path == "lib" { Vec::new() } else { path.split('/').map(Into::into).collect() }
+    if path == "lib" || path == "main" { Vec::new() } else { path.split('/').map(Into::into).collect() }
 }
 
 /// The names that `lib.rs` shows, with the module that each comes from: `crate::Error` is `error`, and floor 0.
@@ -205,7 +188,7 @@ fn words_may_use_each_other_but_not_in_a_circle() {
         ("web.rs", "use crate::key::A;"),
     ]
     .map(|(file, text)| Source { file: file.into(), text: text.into() });
-    assert_eq!(violations(&sources), [r#"these modules import each other in a circle: ["error", "key"]"#]);
+    assert_eq!(violations(&sources), ["these modules import each other in a circle: error -> key -> error"]);
 }
 
 #[test]

@@ -20,6 +20,33 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
     })
 }
 
+/// The same without its modules of tests, also where they are not at the end.
+pub(crate) fn without_tests(mut tokens: Vec<Token>) -> Vec<Token> {
+    const MARK: [&str; 8] = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
+    let is_mark = |at: &[Token]| at.iter().map(|token| token.text.as_str()).eq(MARK);
+    while let Some(start) = tokens.windows(MARK.len()).position(is_mark) {
+        let end = start + MARK.len() + module_length(&tokens[start + MARK.len()..]);
+        tokens.drain(start..end);
+    }
+    tokens
+}
+
+/// The length of `name;` or `name { ... }`.
+fn module_length(tokens: &[Token]) -> usize {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text.as_str() {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 && matches!(token.text.as_str(), ";" | "}") {
+            return at + 1;
+        }
+    }
+    tokens.len()
+}
+
 /// What stands in strings and character literals.
 pub(crate) fn literals(text: &str) -> Vec<Token> {
     pieces(text, |piece, is_skipped| {
