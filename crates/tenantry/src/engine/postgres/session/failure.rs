@@ -89,6 +89,11 @@ fn meaning(state: &str) -> Reading {
 
 const GONE: &str = "the tenant's scope could not be entered: its role or schema is gone";
 
+/// How a role that is not there, or not open to the login, refuses to be set.
+pub(crate) fn is_of_role(code: &str) -> bool {
+    matches!(code, "22023" | "42501" | "42704")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

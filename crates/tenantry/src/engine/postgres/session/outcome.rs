@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    failure::{IDLE_IN_TRANSACTION, ends_the_connection},
+    failure::{IDLE_IN_TRANSACTION, ends_the_connection, is_of_role},
     wire::Wire,
 };
 use crate::error::{Error, ErrorKind};
@@ -57,11 +57,6 @@ pub(crate) fn not_entered(error: sqlx::Error) -> sqlx::Error {
         Some(code) if is_of_role(&code) => role_is_gone(error).into(),
         _ => error,
     }
-}
-
-/// How a role that is not there, or not open to the login, refuses to be set.
-pub(crate) fn is_of_role(code: &str) -> bool {
-    matches!(code, "22023" | "42501" | "42704")
 }
 
 fn role_is_gone(cause: sqlx::Error) -> Error {

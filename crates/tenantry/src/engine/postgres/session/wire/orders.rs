@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     engine::{
         Begin,
-        postgres::{PgScope, session::outcome::is_of_role},
+        postgres::{PgScope, session::failure::is_of_role},
     },
     id::TenantId,
 };
