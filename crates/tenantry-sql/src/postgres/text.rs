@@ -9,6 +9,8 @@ mod names;
 mod plain;
 mod refused;
 
+pub use refused::shows_lockers;
+
 pub use copy::{CopyDirection, copy_direction, copy_is_plain};
 
 use super::lex::{Lexer, Token};

@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use tenantry::{DoctorOptions, TenantDb};
 
-use crate::support::{Installation, Kind, TENANT, number, run};
+use crate::support::{Installation, Kind, TENANT, number, run, texts};
 
 const ACCOUNTS: &str = "
     CREATE TABLE accounts (
@@ -136,7 +136,8 @@ async fn doctor_finds_what_the_planner_knows_and_has_it_forgotten() {
         "ALTER TABLE tenant.parts_0 ALTER COLUMN token SET STATISTICS 100; ANALYZE tenant.parts_0",
         "CREATE STATISTICS tenant.pairs ON token, balance FROM tenant.accounts",
         "CREATE STATISTICS shared.computed ON (lower(token)) FROM tenant.accounts; ANALYZE tenant.accounts; ALTER STATISTICS shared.computed SET STATISTICS 0",
-        "CREATE INDEX ON tenant.accounts (tenant_id, upper(token)); ANALYZE tenant.accounts",
+        "CREATE INDEX later ON tenant.accounts (tenant_id, upper(token)); ALTER INDEX tenant.later ALTER COLUMN 2 SET STATISTICS -1;
+         ANALYZE tenant.accounts",
     ] {
         place.sql_at(&acme, made);
         let kept = || async {
@@ -155,6 +156,58 @@ async fn doctor_finds_what_the_planner_knows_and_has_it_forgotten() {
     assert!(report.repaired.iter().any(|what| what.contains("the planner keeps values")), "{report:?}");
     assert_eq!(place.sql_at(&acme, KEPT).trim(), "0");
     assert_eq!(number(&globex, "SELECT count(*) FROM accounts").await.unwrap(), 2);
+}
+
+/// It is there, and autovacuum may look at it, before its file ends or is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_built_without_a_transaction_never_has_statistics() {
+    let (place, acme, _) = two_tenants().await;
+    place.sql_at(&acme, "CREATE INDEX CONCURRENTLY later ON tenant.accounts (tenant_id, upper(token), (balance % 7))");
+    let made_together =
+        "SELECT string_agg(attstattarget::text, ',' ORDER BY attnum) || ' ' || bool_and(a.xmin = i.xmin)
+                           FROM pg_attribute a JOIN pg_index i ON i.indexrelid = a.attrelid
+                          WHERE attrelid = 'tenant.later'::regclass AND attnum > 1";
+    assert_eq!(place.sql_at(&acme, made_together).trim(), "0,0 true");
+    place.sql_at(&acme, "ANALYZE");
+    assert_eq!(place.sql_at(&acme, KEPT).trim(), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_waits_for_nobody_who_has_a_table_that_it_does_not_change() {
+    let (place, acme, _) = two_tenants().await;
+    place.sql_at(&acme, "ALTER TABLE tenant.accounts ALTER COLUMN token SET STATISTICS 100");
+    let mut raw = place.admin_at(&acme).await;
+    raw.execute("BEGIN; LOCK TABLE tenant.accounts IN SHARE UPDATE EXCLUSIVE MODE").await.unwrap();
+    let more = "CREATE TABLE unrelated (tenant_id uuid NOT NULL DEFAULT tenantry.tenant(), id bigint, PRIMARY KEY (tenant_id, id))";
+    drop(place.neighbour_with(&[("0002_accounts.sql", ACCOUNTS), ("0003_more.sql", more)], &[]).await);
+    assert_eq!(place.sql_at(&acme, TARGETS).trim(), "100 0");
+    raw.execute("ROLLBACK").await.unwrap();
+    let even_more = more.replace("unrelated", "another");
+    let files = [("0002_accounts.sql", ACCOUNTS), ("0003_more.sql", more), ("0004_more.sql", &even_more)];
+    drop(place.neighbour_with(&files, &[]).await);
+    assert_eq!(place.sql_at(&acme, TARGETS).trim(), "0 0");
+}
+
+const TARGETS: &str = "
+    SELECT string_agg(attstattarget::text, ' ' ORDER BY attrelid::regclass::text) FROM pg_attribute
+     WHERE attrelid IN ('tenant.accounts'::regclass, 'tenant.unrelated'::regclass) AND attname IN ('token', 'id') AND NOT (attname = 'id'
+       AND attrelid = 'tenant.accounts'::regclass)";
+
+/// PostgreSQL 18 computes such a column with each read, and lets nobody say what it keeps of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_virtual_generated_column_is_possible_where_the_server_has_them() {
+    let (place, acme, globex) = two_tenants().await;
+    let virtual_column = "ALTER TABLE accounts ADD COLUMN loud text GENERATED ALWAYS AS (upper(token)) VIRTUAL";
+    let has_them = place.sql_at(&acme, "SELECT current_setting('server_version_num')::int >= 180000").trim() == "t";
+    if !has_them {
+        let refused = place.admin_at(&acme).await.execute(virtual_column).await.unwrap_err();
+        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42601");
+        return;
+    }
+    drop(place.neighbour_with(&[("0002_accounts.sql", ACCOUNTS), ("0003_loud.sql", virtual_column)], &[]).await);
+    assert_eq!(texts(&globex, "SELECT loud FROM accounts ORDER BY id").await.unwrap(), ["MINE", "MINE TOO"]);
+    place.sql_at(&acme, "ANALYZE");
+    assert_eq!(place.sql_at(&acme, KEPT).trim(), "0");
 }
 
 /// Elsewhere the rows are one tenant's own.

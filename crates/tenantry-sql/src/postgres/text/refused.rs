@@ -22,6 +22,8 @@ const SEQUENCE: &str = "they tell the last value of the connection, which is sha
 const SPELLING: &str = "write the name without `U&`";
 const SERVER: &str = "roles, logins and databases are the operator's: tenantry makes and checks them";
 const LARGE: &str = "large objects belong to no tenant: store the bytes in a column of type `bytea`";
+const LOCKERS: &str =
+    "write `xmax = 0`, which tells a new row from one that an upsert has changed, and nothing else of it";
 const OTHERS: &str = "other tenants share the login: look with the administrator's own connection";
 
 /// `Err` if the statement must not be sent.
@@ -98,6 +100,9 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<(), Refusal> {
         if token.is_escaped_name() {
             return Err(refusal("a name in `U&`", SPELLING));
         }
+        if shows_lockers(statement, at) {
+            return Err(refusal("`xmax`", LOCKERS));
+        }
         let Some(name) = token.name() else { continue };
         let name = name.to_ascii_lowercase();
         // The server refuses all of them to everybody, in any spelling.
@@ -112,9 +117,52 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether the word at a place is `xmax`, and says more than whether it is 0. Where two statements have locked a row, it is a number of
+/// the server's own, counted on whenever any two lock any row: each reference to a shared row that others make while one holds it.
+pub fn shows_lockers(statement: &[Token<'_>], at: usize) -> bool {
+    if statement[at].name().as_deref() != Some("xmax") {
+        return false;
+    }
+    let mut begin = at;
+    while begin >= 2 && statement[begin - 1].is_mark(".") && statement[begin - 2].is_name() {
+        begin -= 2;
+    }
+    let stands_alone = begin > 0 && {
+        let before = &statement[begin - 1];
+        before.is_mark("(")
+            || before.is_mark(",")
+            || before.is_any(&["and", "not", "or", "returning", "select", "when", "where"])
+    };
+    !stands_alone || !is_compared_with_zero(&statement[at + 1..])
+}
+
+/// `[::type ...] = 0`, and nothing else that is computed with it.
+fn is_compared_with_zero(mut rest: &[Token<'_>]) -> bool {
+    while let [first, second, _, behind @ ..] = rest
+        && first.is_mark(":")
+        && second.is_mark(":")
+    {
+        rest = behind;
+    }
+    let rest = match rest {
+        [less, more, rest @ ..] if less.is_mark("<") && more.is_mark(">") => rest,
+        [not, equal, rest @ ..] if not.is_mark("!") && equal.is_mark("=") => rest,
+        [compared, rest @ ..] if compared.is_mark("=") || compared.is_mark(">") => rest,
+        _ => return false,
+    };
+    match rest {
+        [zero, behind @ ..] if matches!(zero.text, "0" | "'0'") => behind.first().is_none_or(|next| {
+            [")", ",", ";"].iter().any(|mark| next.is_mark(mark))
+                || next.is_any(&["and", "as", "else", "end", "from", "into", "or", "then"])
+        }),
+        _ => false,
+    }
+}
+
 /// What shows the texts of others on the login, or on the connection before, or stops them. What is locked tells which rows a
 /// statement has met before row security has hidden them.
-const OF_OTHERS: [&str; 26] = [
+const OF_OTHERS: [&str; 28] = [
+    "datminmxid",
     "mxid_age",
     "pg_blocking_pids",
     "pg_cancel_backend",
@@ -141,6 +189,7 @@ const OF_OTHERS: [&str; 26] = [
     "pg_tablespace_size",
     "pg_terminate_backend",
     "pg_total_relation_size",
+    "relminmxid",
 ];
 /// Counters tell how many rows of all tenants a statement has met; how far the log has grown tells what an insert has found in an index.
 const OF_OTHERS_BEGIN: [&str; 7] = [

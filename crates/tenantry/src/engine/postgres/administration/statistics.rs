@@ -14,38 +14,80 @@ use crate::{
 
 const TOLD: &str = include_str!("statistics.sql");
 
-/// What makes the planner forget all that there is, as any owner of tables may call it.
-pub(crate) const HIDE: &str = "SELECT tenantry.hide_statistics()";
+/// What makes the planner forget all that there is: it waits for whoever has a table.
+pub(super) const HIDE: &str = "SELECT tenantry.hide_statistics(true)";
 
 const TOLD_OF: &str = "SELECT DISTINCT relation::text FROM tenantry.told_statistics() ORDER BY 1";
 
-/// What is stored is removed behind a lock that ANALYZE takes too: it would write its rows anew.
+/// What is stored is removed behind a lock that ANALYZE takes too: it would write its rows anew. A file waits for nobody: of the tables
+/// that it has changed it holds such a lock, and what others have done to the rest is no business of its.
 const HIDING: &str = " DECLARE
      of regclass;
      what text;
+     had regclass[] := '{}';
  BEGIN
-     FOR of IN SELECT DISTINCT relation FROM tenantry.told_statistics() LOOP
-         EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', of);
-         FOR what IN SELECT statement FROM tenantry.told_statistics() WHERE relation = of LOOP
-             EXECUTE what;
-         END LOOP;
+     FOR of IN SELECT DISTINCT relation FROM tenantry.told_statistics() ORDER BY 1 LOOP
+         BEGIN
+             EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE %s', of, CASE WHEN NOT patient THEN 'NOWAIT' END);
+             had := had || of;
+         EXCEPTION WHEN lock_not_available THEN
+             IF patient THEN
+                 RAISE;
+             END IF;
+         END;
+     END LOOP;
+     FOR what IN SELECT statement FROM tenantry.told_statistics() WHERE relation = ANY (had) LOOP
+         EXECUTE what;
      END LOOP;
  END ";
 
-const SIGNATURES: [&str; 2] = ["tenantry.told_statistics()", "tenantry.hide_statistics()"];
+/// An index that is built without a transaction is there before its file ends, and its statistics with it: they are hidden in the
+/// transaction that makes it valid.
+const HIDING_INDEX: &str = " DECLARE
+     what text;
+ BEGIN
+     FOR what IN
+         SELECT format('ALTER INDEX %s %s', c.oid::regclass, string_agg(format('ALTER COLUMN %s SET STATISTICS 0', a.attnum), ', '))
+           FROM pg_event_trigger_ddl_commands() d
+           JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relnamespace = to_regnamespace('tenant')
+           JOIN pg_index i ON i.indexrelid = c.oid
+           JOIN pg_attribute a ON a.attrelid = c.oid AND i.indkey[a.attnum - 1] = 0
+          GROUP BY c.oid
+     LOOP
+         EXECUTE what;
+     END LOOP;
+ END ";
 
-/// Both functions, for whoever applies files.
-pub(crate) fn make(owners: &str) -> String {
-    let [told, hide] = SIGNATURES;
+/// Each as it is made, by its name, and with what it answers.
+const FUNCTIONS: [(&str, &str, &str); 3] = [
+    ("tenantry.told_statistics()", "tenantry.told_statistics()", "TABLE (relation regclass, statement text)"),
+    ("tenantry.hide_statistics(patient boolean)", "tenantry.hide_statistics(boolean)", "void"),
+    ("tenantry.hide_index()", "tenantry.hide_index()", "event_trigger"),
+];
+
+/// The functions, for whoever applies files, and the trigger.
+pub(super) fn make(owners: &str) -> String {
+    let made = FUNCTIONS.iter().zip(bodies()).map(|((written, name, answers), body)| {
+        format!(
+            "CREATE OR REPLACE FUNCTION {written} RETURNS {answers} LANGUAGE plpgsql SECURITY DEFINER
+                 SET search_path = pg_catalog, pg_temp AS $hiding${body}$hiding$;
+             REVOKE ALL ON FUNCTION {name} FROM PUBLIC;
+             GRANT EXECUTE ON FUNCTION {name} TO {owners}"
+        )
+    });
+    let made: Vec<String> = made.collect();
     format!(
-        "CREATE OR REPLACE FUNCTION {told} RETURNS TABLE (relation regclass, statement text) LANGUAGE plpgsql SECURITY DEFINER
-             SET search_path = pg_catalog, pg_temp AS $told${}$told$;
-         CREATE OR REPLACE FUNCTION {hide} RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-             SET search_path = pg_catalog, pg_temp AS $hide${HIDING}$hide$;
-         REVOKE ALL ON FUNCTION {told}, {hide} FROM PUBLIC;
-         GRANT EXECUTE ON FUNCTION {told}, {hide} TO {owners}",
-        told_body()
+        "DROP EVENT TRIGGER IF EXISTS tenantry_index;
+         {};
+         CREATE EVENT TRIGGER tenantry_index ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
+             EXECUTE FUNCTION tenantry.hide_index();
+         ALTER EVENT TRIGGER tenantry_index ENABLE ALWAYS",
+        made.join("; ")
     )
+}
+
+fn bodies() -> [String; 3] {
+    [told_body(), HIDING.to_owned(), HIDING_INDEX.to_owned()]
 }
 
 /// On one line and without its comments, because an operator gets to see it.
@@ -54,19 +96,24 @@ fn told_body() -> String {
     format!(" BEGIN RETURN QUERY {};\n END ", lines.join(" "))
 }
 
-/// Whether both are there as the engine has made them, and may be called by whoever has to: a condition.
-pub(crate) fn are_made(owners: &str) -> String {
-    let [told, hide] = SIGNATURES;
+/// Whether all are there as the engine has made them, and may be called by whoever has to: a condition.
+pub(super) fn are_made(owners: &str) -> String {
+    let functions = FUNCTIONS.iter().zip(bodies());
+    let functions: Vec<String> =
+        functions.map(|((_, name, _), body)| format!("('{name}', {})", literal(&body))).collect();
     format!(
-        "(SELECT count(*) = 2 FROM (VALUES ('{told}', {}), ('{hide}', {})) f(name, body)
+        "((SELECT count(*) = {} FROM (VALUES {}) f(name, body)
             JOIN pg_catalog.pg_proc p ON p.oid = to_regprocedure(f.name) AND p.prosrc = f.body
             JOIN pg_catalog.pg_roles o ON o.oid = p.proowner AND o.rolsuper
            WHERE p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
              AND pg_catalog.has_function_privilege(current_user, p.oid, 'EXECUTE')
              AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r
-                              WHERE r.rolname IN ({owners}) AND NOT pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE')))",
-        literal(&told_body()),
-        literal(HIDING)
+                              WHERE r.rolname IN ({owners}) AND NOT pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE')))
+         AND EXISTS (SELECT FROM pg_catalog.pg_event_trigger e
+                      WHERE e.evtname = 'tenantry_index' AND e.evtevent = 'ddl_command_end' AND e.evtenabled = 'A'
+                        AND e.evttags = ARRAY['CREATE INDEX'] AND e.evtfoid = to_regprocedure('tenantry.hide_index()')))",
+        functions.len(),
+        functions.join(", ")
     )
 }
 

@@ -9,6 +9,8 @@ col AS MATERIALIZED (
   SELECT t.oid AS place, t.oid AS rel, t.name, a.attnum, quote_ident(a.attname) AS label, 'TABLE' AS kind, coalesce(a.attstattarget, -1) AS target,
          CASE a.attname WHEN 'tenant_id' THEN 1 ELSE 0 END AS wanted
     FROM tbl t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+   -- The server keeps none of what it computes with each read.
+   WHERE a.attgenerated <> 'v'
   UNION ALL
   SELECT t.oid, i.indexrelid, i.indexrelid::regclass::text, a.attnum, a.attnum::text, 'INDEX', coalesce(a.attstattarget, -1), 0
     FROM tbl t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_attribute a ON a.attrelid = i.indexrelid AND i.indkey[a.attnum - 1] = 0

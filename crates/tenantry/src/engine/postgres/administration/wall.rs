@@ -262,8 +262,8 @@ pub(crate) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Wall
         hides_statistics = statistics::are_made(&listed(owner_names(names))),
         kept = literal(STATISTICS_KEPT),
         hide_statistics = literal(&format!(
-            "{}, {{administrator}}; {}",
-            statistics::make(&owners(names)),
+            "{}; {}",
+            statistics::make(&format!("{}, {{administrator}}", owners(names))),
             statistics::HIDE
         ))
     );

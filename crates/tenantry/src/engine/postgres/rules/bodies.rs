@@ -93,6 +93,7 @@ impl Reader {
             let found = self
                 .nested(before, rest)
                 .or_else(|| name(before, rest))
+                .or_else(|| if text::shows_lockers(&tokens, at) { fault(SCOPE, "xmax") } else { None })
                 .or_else(|| self.texts(verb, &tokens[at], nesting))
                 .or_else(|| self.execute(verb, before, rest));
             if found.is_some() {

@@ -73,8 +73,8 @@ used AS (
 forbidden AS (
   SELECT used.object, bad.name, used.correction FROM used JOIN bad USING (is_relation, oid)
   UNION ALL
-  -- Of a shared table it tells which rows others refer to, by a view with the rights of its owner.
-  SELECT tree.object, 'xmax', tree.correction FROM tree WHERE '{schema}' = 'shared' AND position(':varattno -4 ' IN tree.text) > 0
+  -- It is counted for all of the server: of a shared table it tells which rows others refer to.
+  SELECT tree.object, 'xmax', tree.correction FROM tree WHERE position(':varattno -4 ' IN tree.text) > 0
 )
 SELECT DISTINCT CASE WHEN starts_with(correction, 'DROP ROUTINE') THEN 'function_scope' ELSE 'expression_scope' END AS code,
        object, name AS detail, correction

@@ -77,8 +77,8 @@ BEGIN
   LOOP
     EXECUTE todo;
   END LOOP;
-  IF to_regprocedure('tenantry.hide_statistics()') IS NOT NULL THEN
-    PERFORM tenantry.hide_statistics();
+  IF to_regprocedure('tenantry.hide_statistics(boolean)') IS NOT NULL THEN
+    PERFORM tenantry.hide_statistics(false);
   END IF;
 END
 $protect$;

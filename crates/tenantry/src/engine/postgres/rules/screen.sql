@@ -110,6 +110,8 @@ SELECT (SELECT coalesce(bool_or(immutable), false) FROM fun) AS immutable, NULL 
                 WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.refobjid <> '{owner}'::regrole
                   AND m.classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass))
     OR EXISTS (SELECT FROM rel JOIN pg_index i ON i.indrelid = rel.oid WHERE NOT i.indisvalid)
+    -- `xmax` in a view.
+    OR EXISTS (SELECT FROM rel JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = rel.oid AND d.refobjsubid = -4)
     OR EXISTS (SELECT FROM rel JOIN pg_inherits i ON i.inhrelid = rel.oid WHERE i.inhparent NOT IN (SELECT oid FROM rel))
     OR EXISTS (SELECT FROM rel JOIN pg_constraint k ON k.conrelid = rel.oid
                 WHERE k.contype = 'f' AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r'))

@@ -24,9 +24,9 @@ const BEGINNINGS: &str = "brin_desummarize_ brin_summarize_ connectby crosstab d
     pg_clear_ pg_create_ pg_drop_ pg_isolation_test_ pg_logical_ pg_ls_ pg_read_ pg_replication_ pg_restore_ pg_stat_get_ \
     pg_stat_statements postgres_fdw_disconnect set_limit xpath_table";
 
-/// The server's own views and tables.
-const RELATIONS: &str = "pg_backend_memory_contexts pg_cursors pg_largeobject pg_largeobject_metadata pg_locks pg_prepared_statements \
-    pg_prepared_xacts pg_replication_slots pg_sequences pg_settings";
+/// The server's own views and tables, and what is counted for all in them.
+const RELATIONS: &str = "datminmxid pg_backend_memory_contexts pg_cursors pg_largeobject pg_largeobject_metadata pg_locks pg_prepared_statements \
+    pg_prepared_xacts pg_replication_slots pg_sequences pg_settings relminmxid";
 
 /// How the names of others begin: what is counted, and what the planner knows, is that of all tenants' rows.
 const RELATION_BEGINNINGS: &str = "pg_stat";

@@ -441,6 +441,16 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ("a type for another role", "CREATE TYPE mood AS ENUM ('a'); GRANT USAGE ON TYPE mood TO pg_monitor", "granted_to_others"),
     ("a policy for another role", "CREATE POLICY p ON users TO pg_monitor USING (true)", "granted_to_others"),
     ("a schema for another role", "GRANT USAGE ON SCHEMA tenant TO pg_monitor", "granted_to_others"),
+    (
+        "a view that shows what is counted where two have locked a row",
+        "CREATE VIEW locked WITH (security_invoker = true) AS SELECT id, xmax AS mark FROM users",
+        "expression_scope",
+    ),
+    (
+        "a function that shows it",
+        "CREATE FUNCTION locked() RETURNS text LANGUAGE sql AS 'SELECT xmax::text FROM users LIMIT 1'",
+        "function_scope",
+    ),
 ];
 
 /// Refused in the shared schema.
