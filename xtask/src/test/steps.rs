@@ -51,7 +51,10 @@ pub(crate) fn tests() -> Step {
     if cargo::has("nextest") {
         Step::new("tests", "nextest run --workspace --all-features --no-fail-fast --status-level pass")
     } else {
-        Step::new("tests", "test --workspace --all-features --lib --bins --tests --no-fail-fast")
+        let mut step = Step::new("tests", "test --workspace --all-features --lib --bins --tests --no-fail-fast");
+        // They wait for servers more than they compute: one for each core leaves the cores idle.
+        step.env = Some(("RUST_TEST_THREADS", "3"));
+        step
     }
 }
 
