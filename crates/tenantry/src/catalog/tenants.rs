@@ -1,6 +1,9 @@
 //! Tenants: looking them up, listing them.
 
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Query};
+use futures_util::{Stream, TryStreamExt, stream};
+use sea_orm::{
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Query,
+};
 
 use super::{
     Catalog, Name,
@@ -103,6 +106,28 @@ pub(super) fn unknown(name: &Name) -> Error {
     Error::new(ErrorKind::UnknownTenant, format!("no tenant has {name}")).help("tenantry tenant list")
 }
 
+/// How many tenants are read at once where all are visited.
+const PAGE: u64 = 500;
+
+/// The query of a filter, without its order and its limit. The canaries of `doctor` are left out in it, so that a page is as long as
+/// it was asked for while a doctor is at work.
+fn among(filter: &TenantFilter) -> Select<tenant::Entity> {
+    let mut query = tenant::Entity::find().filter(tenant::Column::Key.not_like(format!("{CANARY_PREFIX}%")));
+    if let Some(state) = filter.state {
+        query = query.filter(tenant::Column::State.eq(state.as_str()));
+    }
+    if let Some(server) = &filter.server {
+        query = query.filter(tenant::Column::Server.eq(server));
+    }
+    if let Some(isolation) = filter.isolation {
+        query = query.filter(tenant::Column::Isolation.eq(isolation.as_str()));
+    }
+    if let Some(after) = &filter.after {
+        query = query.filter(tenant::Column::Key.gt(after.as_str()));
+    }
+    query
+}
+
 impl Catalog {
     /// The tenant of that name in whatever state, one query.
     pub(crate) async fn tenant_find(&self, name: &Name) -> Result<Option<Tenant>> {
@@ -138,22 +163,41 @@ impl Catalog {
 
     /// Tenants by key. The canaries of `doctor` are not among them.
     pub(crate) async fn tenant_list(&self, filter: &TenantFilter) -> Result<Vec<Tenant>> {
-        // In the query, so that a page is as long as it was asked for while a doctor is at work.
-        let mut query = tenant::Entity::find()
-            .filter(tenant::Column::Key.not_like(format!("{CANARY_PREFIX}%")))
-            .order_by_asc(tenant::Column::Key)
-            .limit(filter.limit);
-        if let Some(state) = filter.state {
-            query = query.filter(tenant::Column::State.eq(state.as_str()));
+        let query = among(filter).order_by_asc(tenant::Column::Key).limit(filter.limit);
+        let rows = query.all(self.0.store.read()).await.map_err(unavailable)?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
+    /// The same one by one, for whoever visits many: read a page at a time, and by their ids, which no rename changes, so that each is
+    /// met once. Who is made meanwhile comes at the end.
+    pub(crate) fn tenants(&self, filter: TenantFilter) -> impl Stream<Item = Result<Tenant>> + Send {
+        self.tenants_by(filter, PAGE)
+    }
+
+    pub(super) fn tenants_by(&self, filter: TenantFilter, page: u64) -> impl Stream<Item = Result<Tenant>> + Send {
+        let catalog = self.clone();
+        let begin = Some(None);
+        let pages = stream::try_unfold(begin, move |behind: Option<Option<String>>| {
+            let (catalog, filter) = (catalog.clone(), filter.clone());
+            async move {
+                let Some(behind) = behind else { return Ok(None) };
+                let rows = catalog.page(&filter, behind, page).await?;
+                let is_last = filter.limit.is_some() || (rows.len() as u64) < page;
+                let next = rows.last().filter(|_| !is_last).map(|last| Some(last.id.to_string()));
+                Ok::<_, Error>(Some((stream::iter(rows.into_iter().map(Ok)), next)))
+            }
+        });
+        pages.try_flatten()
+    }
+
+    /// A list of which the caller has said how long it is at most is one page, by key.
+    async fn page(&self, filter: &TenantFilter, behind: Option<String>, page: u64) -> Result<Vec<Tenant>> {
+        if filter.limit.is_some() {
+            return self.tenant_list(filter).await;
         }
-        if let Some(server) = &filter.server {
-            query = query.filter(tenant::Column::Server.eq(server));
-        }
-        if let Some(isolation) = filter.isolation {
-            query = query.filter(tenant::Column::Isolation.eq(isolation.as_str()));
-        }
-        if let Some(after) = &filter.after {
-            query = query.filter(tenant::Column::Key.gt(after.as_str()));
+        let mut query = among(filter).order_by_asc(tenant::Column::Id).limit(page);
+        if let Some(behind) = behind {
+            query = query.filter(tenant::Column::Id.gt(behind));
         }
         let rows = query.all(self.0.store.read()).await.map_err(unavailable)?;
         rows.into_iter().map(Tenant::try_from).collect()

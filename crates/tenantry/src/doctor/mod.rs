@@ -1,5 +1,8 @@
 //! `doctor`: looks for what would break the isolation, and tries to break it.
 
+use std::{collections::HashSet, future::ready, pin::pin};
+
+use futures_util::TryStreamExt;
 use serde::Serialize;
 
 use crate::{
@@ -136,10 +139,10 @@ async fn operations(tenantry: &Tenantry, report: &mut DoctorReport) -> Result<()
 }
 
 async fn places(tenantry: &Tenantry, options: DoctorOptions, report: &mut DoctorReport) -> Result<()> {
-    let tenants = tenantry.tenant_list(&TenantFilter::all()).await?;
-    let kept = tenants.iter().filter(|t| !matches!(t.state, TenantState::Provisioning | TenantState::Purging));
+    let is_kept = |t: &Tenant| !matches!(t.state, TenantState::Provisioning | TenantState::Purging);
+    let mut kept = pin!(tenantry.catalog().tenants(TenantFilter::all()).try_filter(|tenant| ready(is_kept(tenant))));
     let mut count = 0;
-    for tenant in kept {
+    while let Some(tenant) = kept.try_next().await? {
         let server = tenantry.servers().get(&tenant.server).await?;
         let placement = tenant.placement();
         match audited(&*server.engine, Some(&placement), options, report).await {
@@ -227,12 +230,13 @@ async fn orphans(tenantry: &Tenantry, options: DoctorOptions, report: &mut Docto
     Ok(())
 }
 
-async fn known_places(tenantry: &Tenantry, server: &Server) -> Result<std::collections::HashSet<String>> {
+async fn known_places(tenantry: &Tenantry, server: &Server) -> Result<HashSet<String>> {
     let common = tenantry.servers().get(&server.name).await?.engine.kind().names_are_common();
     let of = if common { TenantFilter::all() } else { TenantFilter::all().server(&server.name) };
-    let mut tenants = tenantry.tenant_list(&of).await?;
-    tenants.extend(tenantry.catalog().canary_list().await?);
-    Ok(tenants.into_iter().map(|Tenant { physical, .. }| physical.to_string()).collect())
+    let place = |Tenant { physical, .. }: Tenant| physical.to_string();
+    let mut places: HashSet<String> = tenantry.catalog().tenants(of).map_ok(place).try_collect().await?;
+    places.extend(tenantry.catalog().canary_list().await?.into_iter().map(place));
+    Ok(places)
 }
 
 fn orphan(server: &str, place: &str, was_known: bool) -> Finding {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{Fleet, MigrateOptions, Mismatch, plan};
 use crate::{
@@ -90,11 +90,13 @@ impl Fleet {
     }
 
     pub(super) async fn tenants(&self, options: &MigrateOptions) -> Result<Vec<Tenant>> {
-        let all = if options.retry_failed {
+        let mut all: Vec<Tenant> = if options.retry_failed {
             self.catalog.failure_list().await?.into_iter().map(|(tenant, _)| tenant).collect()
         } else {
-            self.catalog.tenant_list(&TenantFilter::all()).await?
+            self.catalog.tenants(TenantFilter::all()).try_collect().await?
         };
+        // Waves go by the names that an operator sees.
+        all.sort_by(|one, other| one.key.cmp(&other.key));
         let wanted = |t: &Tenant| options.only.as_ref().is_none_or(|glob| glob.is_match(t.key.as_str()));
         Ok(all.into_iter().filter(|t| is_there(t) && wanted(t)).collect())
     }

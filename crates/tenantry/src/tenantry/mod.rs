@@ -6,9 +6,9 @@ mod named;
 mod servers;
 mod tenants;
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, future::ready, path::Path, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 pub use self::builder::TenantryBuilder;
@@ -138,14 +138,17 @@ impl Tenantry {
         limit: usize,
         visit: impl AsyncFn(TenantDb) -> Result<T>,
     ) -> Result<Vec<Visit<T>>> {
-        let tenants = self.0.catalog.tenant_list(&filter).await?;
         let visit = &visit;
-        let visits = tenants.into_iter().filter(|t| t.state.is_served()).map(|tenant| async move {
+        let served = self.0.catalog.tenants(filter).try_filter(|tenant| ready(tenant.state.is_served()));
+        let visits = served.map(|tenant| async move {
+            let tenant = tenant?;
             let (id, key) = (tenant.id, tenant.key.clone());
             let result = async { visit(self.tenant_db(Arc::new(tenant)).await?).await }.await;
-            Visit { id, key, result }
+            Ok(Visit { id, key, result })
         });
-        Ok(stream::iter(visits).buffer_unordered(limit.max(1)).collect().await)
+        // What was begun is let run to its end, although the list may break off.
+        let visited: Vec<Result<Visit<T>>> = visits.buffer_unordered(limit.max(1)).collect().await;
+        visited.into_iter().collect()
     }
 
     /// Migrations of all tenants and of the shared tables.

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use futures_util::TryStreamExt;
+
 use super::*;
 use crate::{
-    catalog::{NewTenant, Reserved},
+    catalog::{NewTenant, Reserved, TenantFilter},
     ident::Ident,
     key::TenantKey,
     secret::SecretKey,
-    tenant::Isolation,
+    tenant::{Isolation, Tenant},
 };
 
 /// A catalog with the creation of one tenant under way.
@@ -64,8 +66,19 @@ async fn a_page_of_tenants_is_full_while_a_doctor_has_its_canaries() {
     for key in ["acme", "globex", "umbrella"] {
         catalog.tenant_reserve(new_tenant(key.parse().unwrap())).await.unwrap();
     }
-    let listed = catalog.tenant_list(&crate::catalog::TenantFilter::all().limit(2)).await.unwrap();
+    let listed = catalog.tenant_list(&TenantFilter::all().limit(2)).await.unwrap();
     assert_eq!(listed.iter().map(|tenant| tenant.key.as_str()).collect::<Vec<_>>(), ["acme", "globex"]);
+    // Whoever visits all of them reads pages, whose length does not divide their number or does.
+    for page in 1..5 {
+        let visited: Vec<Tenant> = catalog.tenants_by(TenantFilter::all(), page).try_collect().await.unwrap();
+        let mut keys: Vec<_> = visited.iter().map(|tenant| tenant.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["acme", "globex", "umbrella"], "{page} at once");
+    }
+    let some = TenantFilter::all().after("acme".parse().unwrap());
+    let of_a_filter =
+        |filter| async { catalog.tenants_by(filter, 1).try_collect::<Vec<Tenant>>().await.unwrap().len() };
+    assert_eq!((of_a_filter(some.clone()).await, of_a_filter(some.limit(1)).await), (2, 1));
 }
 
 #[tokio::test]
