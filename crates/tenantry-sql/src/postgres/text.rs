@@ -34,6 +34,8 @@ pub struct PgText {
     pub defines: bool,
     /// It sets what steers how statements are planned.
     pub steers_plans: bool,
+    /// It reads more of who has locked a row than whether anybody has: `xmax`, by more than `xmax = 0`.
+    pub shows_lockers: bool,
 }
 
 impl PgText {
@@ -46,6 +48,7 @@ impl PgText {
         explains: false,
         defines: false,
         steers_plans: false,
+        shows_lockers: false,
     };
 }
 
@@ -66,6 +69,7 @@ pub fn read(sql: &str) -> Result<PgText, Refusal> {
     let explains = statements.iter().any(|statement| statement.first().is_some_and(|verb| verb.is("explain")));
     let defines = statements.iter().any(|statement| refused::defines(statement));
     let steers_plans = statements.iter().any(|statement| refused::steers_plans(statement));
+    let shows_lockers = statements.iter().any(|statement| (0..statement.len()).any(|at| shows_lockers(statement, at)));
     let read = |statement: &Vec<Token<'_>>| plain::read(statement);
     let text = match &statements[..] {
         _ if !whole => PgText::UNSURE,
@@ -73,7 +77,7 @@ pub fn read(sql: &str) -> Result<PgText, Refusal> {
         [only] => read(only),
         several => PgText { reads_only: several.iter().all(|s| read(s).reads_only), ..PgText::UNSURE },
     };
-    Ok(PgText { outlives_reset, locks_tables, explains, defines, steers_plans, ..text })
+    Ok(PgText { outlives_reset, locks_tables, explains, defines, steers_plans, shows_lockers, ..text })
 }
 
 /// The statements of a text, and whether it could be read to its end. Other than in a file, any semicolon that is not in

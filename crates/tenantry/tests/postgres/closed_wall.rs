@@ -100,8 +100,8 @@ async fn doctor_finds_a_wall_that_was_opened_and_names_what_closes_it() {
         ("DROP FUNCTION tenantry.hide_first", "open_wall"),
         ("ALTER FUNCTION tenantry.told_statistics SECURITY INVOKER", "open_wall"),
         ("DROP FUNCTION tenantry.hide_statistics", "open_wall"),
-        ("ALTER EVENT TRIGGER tenantry_index DISABLE", "open_wall"),
-        ("DROP EVENT TRIGGER tenantry_index", "open_wall"),
+        ("ALTER EVENT TRIGGER tenantry_statistics DISABLE", "open_wall"),
+        ("DROP EVENT TRIGGER tenantry_statistics", "open_wall"),
         ("ALTER TABLE tenant.users ALTER COLUMN username SET STATISTICS 100", "statistics_kept"),
         // As a dump leaves it that is restored.
         ("DROP FUNCTION tenantry_wall.mine CASCADE", "open_wall"),

@@ -25,6 +25,9 @@ pub fn copy_direction(sql: &str) -> Result<CopyDirection, Refusal> {
         _ => return Err(not_a_copy()),
     }
     refused::check_looks(statement)?;
+    if (0..statement.len()).any(|at| refused::shows_lockers(statement, at)) {
+        return Err(refusal("a COPY of `xmax`", "copy the columns of the table: `xmax` counts what others lock"));
+    }
     direction(statement).ok_or_else(|| {
         refusal("a COPY of a file or program of the server", "write `COPY ... TO STDOUT` or `COPY ... FROM STDIN`")
     })

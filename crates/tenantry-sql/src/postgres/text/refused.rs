@@ -22,8 +22,6 @@ const SEQUENCE: &str = "they tell the last value of the connection, which is sha
 const SPELLING: &str = "write the name without `U&`";
 const SERVER: &str = "roles, logins and databases are the operator's: tenantry makes and checks them";
 const LARGE: &str = "large objects belong to no tenant: store the bytes in a column of type `bytea`";
-const LOCKERS: &str =
-    "write `xmax = 0`, which tells a new row from one that an upsert has changed, and nothing else of it";
 const OTHERS: &str = "other tenants share the login: look with the administrator's own connection";
 
 /// `Err` if the statement must not be sent.
@@ -100,9 +98,6 @@ fn reaches_others(statement: &[Token<'_>]) -> Result<(), Refusal> {
         if token.is_escaped_name() {
             return Err(refusal("a name in `U&`", SPELLING));
         }
-        if shows_lockers(statement, at) {
-            return Err(refusal("`xmax`", LOCKERS));
-        }
         let Some(name) = token.name() else { continue };
         let name = name.to_ascii_lowercase();
         // The server refuses all of them to everybody, in any spelling.
@@ -127,27 +122,26 @@ pub fn shows_lockers(statement: &[Token<'_>], at: usize) -> bool {
     while begin >= 2 && statement[begin - 1].is_mark(".") && statement[begin - 2].is_name() {
         begin -= 2;
     }
-    let stands_alone = begin > 0 && {
-        let before = &statement[begin - 1];
-        before.is_mark("(")
-            || before.is_mark(",")
-            || before.is_any(&["and", "not", "or", "returning", "select", "when", "where"])
-    };
-    !stands_alone || !is_compared_with_zero(&statement[at + 1..])
+    let Some(before) = begin.checked_sub(1).map(|before| &statement[before]) else { return true };
+    let begins = before.is_mark("(")
+        || before.is_mark(",")
+        || before.is_any(&["and", "not", "or", "returning", "select", "when", "where"]);
+    // Whose AND is another one, and binds tighter than a comparison.
+    let is_bound = statement.iter().any(|word| word.is("between"));
+    !begins || is_bound || !is_compared_with_zero(&statement[at + 1..])
 }
 
-/// `[::type ...] = 0`, and nothing else that is computed with it.
-fn is_compared_with_zero(mut rest: &[Token<'_>]) -> bool {
-    while let [first, second, _, behind @ ..] = rest
-        && first.is_mark(":")
-        && second.is_mark(":")
-    {
-        rest = behind;
-    }
+/// `= 0` or `::text = '0'`, and nothing else that is computed with it. What another type makes of the number may fail, and show it.
+fn is_compared_with_zero(rest: &[Token<'_>]) -> bool {
+    let rest = match rest {
+        [first, second, cast, behind @ ..] if first.is_mark(":") && second.is_mark(":") && cast.is("text") => behind,
+        [first, ..] if first.is_mark(":") => return false,
+        _ => rest,
+    };
     let rest = match rest {
         [less, more, rest @ ..] if less.is_mark("<") && more.is_mark(">") => rest,
         [not, equal, rest @ ..] if not.is_mark("!") && equal.is_mark("=") => rest,
-        [compared, rest @ ..] if compared.is_mark("=") || compared.is_mark(">") => rest,
+        [compared, rest @ ..] if compared.is_mark("=") => rest,
         _ => return false,
     };
     match rest {

@@ -42,8 +42,8 @@ const HIDING: &str = " DECLARE
  END ";
 
 /// An index that is built without a transaction is there before its file ends, and its statistics with it: they are hidden in the
-/// transaction that makes it valid.
-const HIDING_INDEX: &str = " DECLARE
+/// transaction that makes it valid. Whoever changes the target of an index or of statistics holds no lock on the table.
+const HIDING_AT_ONCE: &str = " DECLARE
      what text;
  BEGIN
      FOR what IN
@@ -51,18 +51,26 @@ const HIDING_INDEX: &str = " DECLARE
            FROM pg_event_trigger_ddl_commands() d
            JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relnamespace = to_regnamespace('tenant')
            JOIN pg_index i ON i.indexrelid = c.oid
-           JOIN pg_attribute a ON a.attrelid = c.oid AND i.indkey[a.attnum - 1] = 0
+           JOIN pg_attribute a ON a.attrelid = c.oid AND i.indkey[a.attnum - 1] = 0 AND coalesce(a.attstattarget, -1) <> 0
           GROUP BY c.oid
+         UNION ALL
+         SELECT format('ALTER STATISTICS %I.%I SET STATISTICS 0', n.nspname, e.stxname)
+           FROM pg_event_trigger_ddl_commands() d
+           JOIN pg_statistic_ext e ON d.classid = 'pg_statistic_ext'::regclass AND e.oid = d.objid AND coalesce(e.stxstattarget, -1) <> 0
+           JOIN pg_namespace n ON n.oid = e.stxnamespace
+           JOIN pg_class c ON c.oid = e.stxrelid AND c.relnamespace = to_regnamespace('tenant')
      LOOP
          EXECUTE what;
      END LOOP;
  END ";
 
+const TAGS: [&str; 4] = ["ALTER INDEX", "ALTER STATISTICS", "CREATE INDEX", "CREATE STATISTICS"];
+
 /// Each as it is made, by its name, and with what it answers.
 const FUNCTIONS: [(&str, &str, &str); 3] = [
     ("tenantry.told_statistics()", "tenantry.told_statistics()", "TABLE (relation regclass, statement text)"),
     ("tenantry.hide_statistics(patient boolean)", "tenantry.hide_statistics(boolean)", "void"),
-    ("tenantry.hide_index()", "tenantry.hide_index()", "event_trigger"),
+    ("tenantry.hide_at_once()", "tenantry.hide_at_once()", "event_trigger"),
 ];
 
 /// The functions, for whoever applies files, and the trigger.
@@ -77,17 +85,22 @@ pub(super) fn make(owners: &str) -> String {
     });
     let made: Vec<String> = made.collect();
     format!(
-        "DROP EVENT TRIGGER IF EXISTS tenantry_index;
+        "DROP EVENT TRIGGER IF EXISTS tenantry_statistics;
          {};
-         CREATE EVENT TRIGGER tenantry_index ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
-             EXECUTE FUNCTION tenantry.hide_index();
-         ALTER EVENT TRIGGER tenantry_index ENABLE ALWAYS",
-        made.join("; ")
+         CREATE EVENT TRIGGER tenantry_statistics ON ddl_command_end WHEN TAG IN ({tags})
+             EXECUTE FUNCTION tenantry.hide_at_once();
+         ALTER EVENT TRIGGER tenantry_statistics ENABLE ALWAYS",
+        made.join("; "),
+        tags = tags()
     )
 }
 
+fn tags() -> String {
+    TAGS.map(literal).join(", ")
+}
+
 fn bodies() -> [String; 3] {
-    [told_body(), HIDING.to_owned(), HIDING_INDEX.to_owned()]
+    [told_body(), HIDING.to_owned(), HIDING_AT_ONCE.to_owned()]
 }
 
 /// On one line and without its comments, because an operator gets to see it.
@@ -110,22 +123,20 @@ pub(super) fn are_made(owners: &str) -> String {
              AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r
                               WHERE r.rolname IN ({owners}) AND NOT pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE')))
          AND EXISTS (SELECT FROM pg_catalog.pg_event_trigger e
-                      WHERE e.evtname = 'tenantry_index' AND e.evtevent = 'ddl_command_end' AND e.evtenabled = 'A'
-                        AND e.evttags = ARRAY['CREATE INDEX'] AND e.evtfoid = to_regprocedure('tenantry.hide_index()')))",
+                      WHERE e.evtname = 'tenantry_statistics' AND e.evtevent = 'ddl_command_end' AND e.evtenabled = 'A'
+                        AND e.evttags = ARRAY[{tags}] AND e.evtfoid = to_regprocedure('tenantry.hide_at_once()')))",
         functions.len(),
-        functions.join(", ")
+        functions.join(", "),
+        tags = tags()
     )
 }
 
-/// The tables of which the planner knows values, or would the next time: somebody has asked for it behind the engine's back.
-pub(crate) async fn findings(admin: &mut PgConnection) -> Result<Vec<Finding>> {
+/// Where the planner knows values, or would the next time: somebody has asked for it behind the engine's back.
+pub(super) async fn findings(admin: &mut PgConnection) -> Result<Option<Finding>> {
     let told: Vec<String> = sqlx::query_scalar(TOLD_OF).fetch_all(admin).await?;
-    Ok(told
-        .into_iter()
-        .map(|table| Finding {
-            code: "statistics_kept",
-            what: format!("row isolation: `{table}`: the planner keeps values of all tenants' rows"),
-            repair: HIDE.into(),
-        })
-        .collect())
+    Ok((!told.is_empty()).then(|| Finding {
+        code: "statistics_kept",
+        what: format!("row isolation: the planner keeps values of all tenants' rows in {}", told.join(", ")),
+        repair: HIDE.into(),
+    }))
 }

@@ -113,7 +113,7 @@ SELECT code, what, repair FROM (
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.hide_first(regclass)')
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.told_statistics()')
      AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.hide_statistics(boolean)')
-     AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.hide_index()')
+     AND p.oid IS DISTINCT FROM to_regprocedure('tenantry.hide_at_once()')
    GROUP BY p.oid, p.proowner, of.extension
   UNION ALL
   -- Tables, and views of what they read, that no rule looks at.

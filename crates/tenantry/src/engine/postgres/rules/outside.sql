@@ -26,7 +26,7 @@ SELECT c.oid::regprocedure::text AS name, w.who, p.proleakproof AS leakproof,
                        to_regprocedure('tenantry.tenant()'), to_regprocedure('tenantry.may_write()'),
                        to_regprocedure('tenantry.refuse_casts()'), to_regprocedure('tenantry.hide_first(regclass)'),
                        to_regprocedure('tenantry.told_statistics()'), to_regprocedure('tenantry.hide_statistics(boolean)'),
-                       to_regprocedure('tenantry.hide_index()')]) f(oid) WHERE f.oid IS NOT NULL)
+                       to_regprocedure('tenantry.hide_at_once()')]) f(oid) WHERE f.oid IS NOT NULL)
    AND (g.grantee = 0 OR starts_with(w.who, '{prefix}') OR w.who = quote_ident('{own}'))
    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = c.oid AND e.deptype IN ('e', 'i'))
  ORDER BY 1, 2;

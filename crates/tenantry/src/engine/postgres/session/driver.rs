@@ -90,6 +90,13 @@ impl Driver for PgDriver {
             )
             .help("explain the statement on a connection of the administrator's"));
         }
+        if read.shows_lockers && matches!(scope.isolation(), Some(Isolation::Row | Isolation::Schema)) {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "`xmax` would tell of other tenants: where two transactions have locked a row, it is counted for all of the server",
+            )
+            .help("write `xmax = 0` to tell a new row from one that an upsert has changed; call a column or an alias otherwise"));
+        }
         if read.steers_plans && scope.isolation() == Some(Isolation::Row) {
             return Err(Error::new(
                 ErrorKind::Refused,
