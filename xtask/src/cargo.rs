@@ -53,10 +53,23 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
 const LONG: [&str; 6] = ["faults::", "load::", "places::", "pooler::", "state::", "suspen"];
 const BINARIES: [&str; 4] = ["--test", "conformance", "--test", "postgres"];
 
+/// The name by which the properties of what reads SQL are asked for, which need no server.
+const READERS: &str = "readers";
+
+/// The properties of `tenantry-sql`, over a million texts of each kind.
+fn soak_readers() -> Result<ExitCode> {
+    let mut command = cargo(["test", "--release", "-p", "tenantry-sql", "--all-features", "--test", "properties"]);
+    let status = command.env("PROPTEST_CASES", "1000000").status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// The tests that have a long form, in that form and optimised, one after the other.
 ///
 /// On another PostgreSQL: all tests of it, in their usual form, for what differs between versions is seen in that.
 pub(crate) fn soak(postgres: Option<&Path>, names: &[String]) -> Result<ExitCode> {
+    if names == [READERS] {
+        return soak_readers();
+    }
     let mut command = cargo(["test", "--release", "-p", "tenantry"]);
     match postgres {
         None => {

@@ -50,7 +50,7 @@ enum Chore {
         /// The tests run against the PostgreSQL in this folder (DIR/bin/postgres, initdb), instead of the installed one.
         #[arg(long, value_name = "DIR")]
         postgres: Option<PathBuf>,
-        /// Only tests whose names contain one of these.
+        /// Only tests whose names contain one of these; `readers` alone: a million texts for what reads SQL.
         names: Vec<String>,
     },
 }
