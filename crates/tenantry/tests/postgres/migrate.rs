@@ -54,6 +54,7 @@ async fn in_row_isolation_postgres_refuses_what_no_wall_would_hold_and_says_wher
             ["0002_next.sql:1", "`set_config`"],
         ),
         ("CREATE TABL x ()", ["0002_next.sql:1", "syntax error"]),
+        ("SELECT 1;\nSELECT 'open", ["0002_next.sql:2", "a text without its closing quote"]),
     ] {
         let next = release(&place, &[("0002_next.sql", file)], &[]).await;
         let report = up(&next).await;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Whether a statement makes, changes or drops an extension.
-pub(in crate::engine::postgres) fn is_of_extension(statement: &Statement<'_>) -> bool {
+pub(super) fn is_of_extension(statement: &Statement<'_>) -> bool {
     match &Lexer::new(statement.text).take(3).flatten().collect::<Vec<_>>()[..] {
         [verb, what, ..] if verb.is_any(&["create", "alter", "drop"]) => what.is("extension"),
         [verb, on, what] if verb.is("comment") && on.is("on") => what.is("extension"),
@@ -28,7 +28,7 @@ pub(in crate::engine::postgres) fn is_of_extension(statement: &Statement<'_>) ->
 }
 
 /// Whether a file has such a statement.
-pub(in crate::engine::postgres) fn is_of_extensions(script: &Script) -> bool {
+pub(super) fn is_of_extensions(script: &Script) -> bool {
     statements::split(script.sql.as_str()).is_ok_and(|all| all.iter().any(is_of_extension))
 }
 
@@ -38,7 +38,7 @@ pub(super) fn changes_rows(script: &Script, statement: &Statement<'_>) -> Error 
 }
 
 pub(super) fn statements_of<'s>(site: &Site, script: &'s Script) -> Result<Vec<Statement<'s>>> {
-    let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, 1, e.to_string()))?;
+    let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, e.line, e.cause.what.into()))?;
     for statement in &statements {
         require_allowed(script, statement)?;
         if is_of_extension(statement) {

@@ -89,7 +89,7 @@ async fn require_none_refused(admin: &mut PgConnection, script: &Script) -> Resu
 }
 
 fn statements_of(script: &Script) -> Result<Vec<Statement<'_>>> {
-    let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, 1, e.to_string()))?;
+    let statements = statements::split(script.sql.as_str()).map_err(|e| at(script, e.line, e.cause.what.into()))?;
     for statement in &statements {
         let tokens: Vec<Token<'_>> = Lexer::new(statement.text).flatten().collect();
         if !is_of_extension(statement) {

@@ -196,11 +196,7 @@ pub(super) async fn run_data(slot: &mut PgConnection, site: &Site, script: &Scri
     leave(slot, site, script).await
 }
 
-pub(in crate::engine::postgres) async fn run(
-    connection: &mut PgConnection,
-    script: &Script,
-    statement: &Statement<'_>,
-) -> Result<()> {
+pub(super) async fn run(connection: &mut PgConnection, script: &Script, statement: &Statement<'_>) -> Result<()> {
     // As one that is prepared: whatever the server reads in the text, it takes one statement and no second one behind it.
     let words = sqlx::query(link::own(statement.text.to_owned())).persistent(false);
     let done = connection.execute(words).await;

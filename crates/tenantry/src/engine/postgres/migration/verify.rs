@@ -64,7 +64,7 @@ const BY_SHARED: &[&str] = &[
 ];
 
 /// Refuses what is unsafe in the schema; as the owner, where functions are to be bound.
-pub(in crate::engine::postgres) async fn verify(
+pub(super) async fn verify(
     connection: &mut PgConnection,
     names: &Names,
     site: &Site,
